@@ -1,0 +1,1 @@
+"""What every process needs and no other floor owns: settings, errors, secrets, HTTP, telemetry, start and stop."""
