@@ -1,0 +1,83 @@
+"""Instants and days. A day is what a campaign's time zone says it is; its boundaries are worked out here, once, when a
+campaign is written, so that nothing behind the log ever needs a time-zone table.
+
+Units: `_ms` is milliseconds since the epoch; a day is the integer YYYYMMDD.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from services.domain.errors import MasklineError
+
+FIRST_YEAR, LAST_YEAR = 2020, 2099
+MINUTE_MS = 60_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class UnknownZone(MasklineError):
+    """There is no time zone {name!r}; write a name of the IANA table, such as Asia/Shanghai."""
+
+
+class TimeUnreadable(MasklineError):
+    """{what}"""
+
+
+class Day(NamedTuple):
+    """A day of a time zone: its number YYYYMMDD, its first instant and the first one after it."""
+
+    number: int
+    from_ms: int
+    to_ms: int
+
+
+def zone(name: str) -> ZoneInfo:
+    """The time zone of that name. Raises UnknownZone."""
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, LookupError) as error:  # a folder of the table, a path out of it, not in it
+        raise UnknownZone(name=name) from error
+
+
+def instant_ms(text: str) -> int:
+    """The instant that an RFC 3339 text with an offset names. Raises TimeUnreadable, which says what to write."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise TimeUnreadable(
+            what="is no time; write it like 2020-02-01T20:00:00+08:00, midnight as 00:00 of the day that begins"
+        ) from error
+    if moment.tzinfo is None:
+        raise TimeUnreadable(what="has no offset; add the one that holds there and then, such as +08:00")
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise TimeUnreadable(what=f"is in no year from {FIRST_YEAR} to {LAST_YEAR}; look for a typo")
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def rfc3339(at_ms: int, where: ZoneInfo) -> str:
+    """The instant as people of that zone write it, to the second (or millisecond, if need be)."""
+    moment = (_EPOCH + at_ms * _MILLISECOND).astimezone(where)
+    return moment.isoformat(timespec="milliseconds" if at_ms % 1000 else "seconds")
+
+
+def day_of(at_ms: int, where: ZoneInfo) -> Day:
+    """The day of that zone in which an instant lies."""
+    return _day(datetime.fromtimestamp(at_ms // 1000, where).date(), where)
+
+
+def later(day: int, days: int) -> str:
+    """The day that many days after YYYYMMDD, as YYYY-MM-DD."""
+    return (date(day // 10_000, day // 100 % 100, day % 100) + timedelta(days=days)).isoformat()
+
+
+@lru_cache(maxsize=4_096)
+def _day(local: date, where: ZoneInfo) -> Day:
+    number = local.year * 10_000 + local.month * 100 + local.day
+    return Day(number, _midnight_ms(local, where), _midnight_ms(local + timedelta(days=1), where))
+
+
+def _midnight_ms(local: date, where: ZoneInfo) -> int:
+    # Where the clock jumps over midnight this is the instant of the jump: 00:00 under the offset before it.
+    return (datetime(local.year, local.month, local.day, tzinfo=where) - _EPOCH) // _MILLISECOND
