@@ -1,0 +1,1 @@
+"""Maskline: the appointment portal that does not fall over."""

@@ -1,0 +1,276 @@
+"""Commands: what somebody wants, one record each in the topic `commands`, as JSON that any Kafka tool can read.
+
+`decode` is the one gate between the log and the fold: what passes it is clean (bounded strings of a known alphabet,
+integers of a known range), so the fold never has to defend itself against its input. What does not pass becomes
+`Malformed` and is decided as such: a record nobody can read never stops a partition.
+
+Every command but a reservation's carries the id of the one who sent it again: a repeat gets its first answer. A
+reservation's id is its pass number. `actor` and `why` make the log the audit trail.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,47}$")]
+Digest16 = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16}$")]
+Digest8 = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8}$")]
+Revision = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+OptionalDigest16 = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]{16})?$")]
+OptionalName = Annotated[str, Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,47})?$")]
+Text = Annotated[str, Meta(max_length=500)]
+Contact = Annotated[str, Meta(max_length=200)]
+Units = Annotated[int, Meta(ge=1, le=1_000_000)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000)]
+TimeMs = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]  # to the year 2100
+Day = Annotated[int, Meta(ge=20200101, le=21001231)]
+
+MAX_CHUNK = 200  # pharmacies or slots in one command
+MAX_RECORD_BYTES = 256 * 1024
+
+
+class Command(
+    msgspec.Struct, tag_field="type", frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What somebody wants. Subclasses are the kinds; the JSON field `type` names them."""
+
+
+class Malformed(Command, tag="malformed"):
+    """Stands in the fold for a record that could not be read. Never written to the log."""
+
+
+class Genesis(Command, tag="genesis"):
+    """The record at offset 0: the log's identity, and a check value of the keys that made its pseudonyms."""
+
+    log: Digest16
+    key_check: Digest16
+    rules: Annotated[int, Meta(ge=1, le=1_000)]
+
+
+class Tick(Command, tag="tick"):
+    """The clock service says what time it is; record time may run at most 120 s ahead of it."""
+
+    at_ms: TimeMs
+
+
+class AdoptRules(Command, tag="adopt_rules"):
+    """From here on the fold decides by this version of the rules."""
+
+    id: Digest16
+    version: Annotated[int, Meta(ge=1, le=1_000)]
+    actor: Text = ""
+    why: Text = ""
+
+
+class AssignRegion(Command, tag="assign_region"):
+    """Partition 0: gives a region its partition for ever, and a campaign's name to its region."""
+
+    id: Digest16
+    region: Name
+    campaign: Name
+    partitions: Annotated[int, Meta(ge=1, le=100)]
+    actor: Text = ""
+    why: Text = ""
+
+
+class DefineCampaign(Command, tag="define_campaign"):
+    """Begins a definition; visible to nobody before it is sealed. `definition` is the campaign file as JSON text."""
+
+    id: Digest16
+    campaign: Name
+    region: Name
+    revision: Revision
+    units_max: Units
+    pharmacies: Count
+    slots: Count
+    definition: Annotated[str, Meta(max_length=100_000)]
+    actor: Text = ""
+    why: Text = ""
+
+
+class Pharmacy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A pharmacy; coordinates in millionths of a degree, because the fold knows integers only."""
+
+    id: Name
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    address: Annotated[str, Meta(max_length=400)] = ""
+    lon_e6: Annotated[int, Meta(ge=-180_000_000, le=180_000_000)] = 0
+    lat_e6: Annotated[int, Meta(ge=-90_000_000, le=90_000_000)] = 0
+    phone: Annotated[str, Meta(max_length=40)] = ""
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A pick-up window; the boundaries of its day are integers because the fold knows no time zone."""
+
+    id: Name
+    pharmacy: Name
+    day: Day
+    starts_ms: TimeMs
+    ends_ms: TimeMs
+    day_from_ms: TimeMs
+    day_to_ms: TimeMs
+    units: Units
+
+
+class AddPharmacies(Command, tag="add_pharmacies"):
+    """A chunk of the definition's pharmacies, in order; `first` is how many came before."""
+
+    id: Digest16
+    campaign: Name
+    revision: Revision
+    first: Count
+    pharmacies: Annotated[list[Pharmacy], Meta(min_length=1, max_length=MAX_CHUNK)]
+
+
+class AddSlots(Command, tag="add_slots"):
+    """A chunk of the definition's slots, in order; `first` is how many came before."""
+
+    id: Digest16
+    campaign: Name
+    revision: Revision
+    first: Count
+    slots: Annotated[list[Slot], Meta(min_length=1, max_length=MAX_CHUNK)]
+
+
+class SealDefinition(Command, tag="seal_definition"):
+    """The definition is whole: from here on the campaign is visible, and scheduled."""
+
+    id: Digest16
+    campaign: Name
+    revision: Revision
+    actor: Text = ""
+    why: Text = ""
+
+
+class _Transition(Command):
+    id: Digest16
+    campaign: Name
+    by_clock: bool = False  # a clock never reopens what an operator closed
+    actor: Text = ""
+    why: Text = ""
+
+
+class Open(_Transition, tag="open"):
+    """Residents may book."""
+
+
+class Pause(_Transition, tag="pause"):
+    """Nobody may book until `resume`; pick-ups and cancels go on."""
+
+
+class Resume(_Transition, tag="resume"):
+    """Ends a pause."""
+
+
+class Close(_Transition, tag="close"):
+    """Nobody may book any more; pick-ups and cancels go on."""
+
+
+class Reserve(Command, tag="reserve"):
+    """A resident wants units in a slot. `pass_no` names the reservation from here on."""
+
+    campaign: Name
+    slot: Name
+    units: Units
+    resident: Digest16
+    pass_no: Digest16
+    digest: Digest8
+    last4_hash: Digest8
+    phone_pseudonym: OptionalDigest16 = ""
+    contact: Contact = ""  # encrypted under the key of (campaign, deletion day)
+
+
+class Cancel(Command, tag="cancel"):
+    """The owner, or a terminal for somebody present with the document, gives a reservation back."""
+
+    id: Digest16
+    pass_no: Digest16
+    terminal: OptionalName = ""
+    why: Text = ""
+
+
+class PickUp(Command, tag="pick_up"):
+    """A pharmacy hands the units out."""
+
+    id: Digest16
+    pass_no: Digest16
+    terminal: Name
+    shown: Annotated[str, Meta(pattern=r"^(pass|short_code|document)$")] = "pass"
+
+
+class UndoPickUp(Command, tag="undo_pick_up"):
+    """The terminal that confirmed takes it back, within five minutes."""
+
+    id: Digest16
+    pass_no: Digest16
+    terminal: Name
+    why: Text = ""
+
+
+class ChangeQuota(Command, tag="change_quota"):
+    """More or less stock in a slot; never below what is given out."""
+
+    id: Digest16
+    campaign: Name
+    slot: Name
+    change: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
+    share: Annotated[str, Meta(pattern=r"^public$")] = "public"
+    terminal: OptionalName = ""  # empty: the ops team
+    actor: Text = ""
+    why: Text = ""
+
+
+class InviteTerminal(Command, tag="invite_terminal"):
+    """The ops team expects a terminal at a pharmacy; who brings the pairing code is it."""
+
+    id: Digest16
+    terminal: Name
+    pharmacy: Name
+    code_digest: Digest16
+    expires_ms: TimeMs
+    actor: Text = ""
+    why: Text = ""
+
+
+class PairTerminal(Command, tag="pair_terminal"):
+    """A terminal brings its pairing code, once, and the digest of the token it will sign in with."""
+
+    id: Digest16
+    code_digest: Digest16
+    token_digest: Digest16
+
+
+class RevokeTerminal(Command, tag="revoke_terminal"):
+    """A terminal may do nothing from here on."""
+
+    id: Digest16
+    terminal: Name
+    actor: Text = ""
+    why: Text = ""
+
+
+AnyCommand = (
+    Genesis | Tick | AdoptRules | AssignRegion | DefineCampaign | AddPharmacies | AddSlots | SealDefinition
+    | Open | Pause | Resume | Close | Reserve | Cancel | PickUp | UndoPickUp | ChangeQuota
+    | InviteTerminal | PairTerminal | RevokeTerminal
+)  # fmt: skip
+
+_decoder = msgspec.json.Decoder(AnyCommand)
+_encoder = msgspec.json.Encoder()
+MALFORMED = Malformed()
+
+
+def encode(command: Command) -> bytes:
+    """The record's value: compact JSON, UTF-8."""
+    return _encoder.encode(command)
+
+
+def decode(value: bytes | None) -> Command:
+    """The command in a record's value, or `MALFORMED`; never raises, whatever the bytes."""
+    if value is None or len(value) > MAX_RECORD_BYTES:
+        return MALFORMED
+    try:
+        return _decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError):
+        return MALFORMED

@@ -1,0 +1,14 @@
+"""The bounds of the rules. They decide, so they are part of the rules' version: changing one needs a new version."""
+
+RULES_VERSION = 1
+AHEAD_OF_TICK_MS = 120_000  # how far record time may run ahead of the last tick of the clock service
+MAX_REFUSALS = 20  # recorded for one resident in one campaign: bots must not fill Redis
+MAX_ACTIONS = 20  # remembered on one reservation
+UNDO_WITHIN_MS = 300_000  # a terminal may take a pick-up back
+MEMBERS_PER_CHUNK = 32  # pass numbers in one row of a pharmacy's day
+
+# Of one fold call. These decide nothing: batch cuts change nothing, and recorded decisions only answer the waiting.
+DECISIONS_PER_CHUNK = 64  # offsets
+DECISIONS_READABLE_MS = 60_000  # of record time, at least
+MAX_ROWS_PER_CALL = 2_000  # changed rows after which a call stops early; one command changes at most 210
+MAX_TRIM_PER_CALL = 16  # chunks: more than a full batch of commands makes

@@ -1,0 +1,252 @@
+"""What the fold keeps, row by row: the same logical keys and the same arrays in Redis and in the reference model.
+
+A row is a msgpack array; a field's place in it is its order here, and the Lua library gets these places from these
+classes (`services/state/library`), so neither can drift from the other. Fields are only ever appended. Trailing fields
+that a row does not need are left out, which keeps a refused reservation small; reading fills in the defaults. No field
+is ever nil: nil makes holes in a Lua array.
+
+| logical key                | row              | one for each                                                        |
+|----------------------------|------------------|---------------------------------------------------------------------|
+| `head`                     | `Head`           | partition: identity of the log, position, time                       |
+| `c:<campaign>`             | `CampaignRow`    | campaign                                                             |
+| `n:<no>`                   | str              | campaign number: its name                                            |
+| `cat`                      | list[str]        | partition: names of sealed campaigns, in the order of their sealing  |
+| `x:<no>`                   | str              | campaign: its definition as JSON, as the file had it                 |
+| `x:<no>:p:<first>`         | list[Pharmacy]   | chunk of at most 200 pharmacies                                      |
+| `x:<no>:s:<first>`         | list[str]        | chunk of at most 200 slot ids                                        |
+| `s:<no>:<slot>`            | `SlotRow`        | slot: when, where, quota, taken                                      |
+| `p:<no>:<resident>`        | `PersonRow`      | resident and campaign                                                |
+| `r:<pass_no>`              | `ReservationRow` | reservation, refused ones included                                   |
+| `m:<pharmacy>:<day>`       | `MembersRow`     | pharmacy and day: count, and the pass numbers not yet in a chunk     |
+| `m:<pharmacy>:<day>:<k>`   | str              | 32 pass numbers, 16 characters each                                  |
+| `o:<command id>`           | Facts            | command on a campaign, slot, terminal or region: its first answer    |
+| `t:<terminal>`             | `TerminalRow`    | terminal                                                             |
+| `tc:<code digest>`         | `CodeRow`        | pairing code                                                         |
+| `tl`                       | list[str]        | partition: terminals                                                 |
+| `g:<region>`               | int              | (partition 0) region: its partition                                  |
+| `gn:<campaign>`            | str              | (partition 0) campaign: its region                                   |
+| `gc`                       | list[int]        | (partition 0) number of regions of each partition                    |
+| `d:<chunk>`                | decisions        | 64 offsets: time, then the facts of each; not part of the model    |
+"""
+
+from enum import IntEnum
+from typing import Annotated, Any
+
+import msgspec
+
+HEAD = "head"
+
+
+class Phase(IntEnum):
+    """Where a campaign stands."""
+
+    DRAFT = 0  # its definition is still coming in; nobody sees it
+    SCHEDULED = 1
+    OPEN = 2
+    PAUSED = 3
+    CLOSED = 4
+
+
+class ReservationState(IntEnum):
+    """Where a reservation stands. `pending` is not here: it is what a door says of a command that is not folded yet."""
+
+    CONFIRMED = 1
+    REJECTED = 2
+    CANCELLED = 3
+    PICKED_UP = 4
+
+    @property
+    def word(self) -> str:
+        """The stable word of API.md."""
+        return self.name.lower()
+
+
+class TerminalState(IntEnum):
+    """Where a pharmacy's terminal stands."""
+
+    INVITED = 1
+    PAIRED = 2
+    REVOKED = 3
+
+
+class Row(msgspec.Struct, array_like=True):
+    """A row of the fold: an array in Redis, an object here."""
+
+
+class Head(Row):
+    """What a partition's fold knows of itself; written last in every batch, in the same atomic step as the rest.
+
+    `published` and `trimmed` are the allocator's bookkeeping: they decide nothing and the model does not have them.
+    """
+
+    log: str = ""
+    key_check: str = ""
+    position: int = 0  # the next offset that is not applied
+    digest: int = 0  # CRC-32 of the last applied record's value
+    now_ms: int = 0
+    tick_ms: int = 0  # the last tick of the clock service; the genesis record is the first
+    rules: int = 0
+    campaigns: int = 0  # numbers given out so far, drafts included
+    published: int = 0
+    trimmed: int = 0  # the first chunk of recorded decisions that is still there
+
+
+class CampaignRow(Row):
+    """One campaign: its phase, its limits, what is left, and what was counted on the way."""
+
+    no: int
+    revision: str
+    region: str
+    phase: int
+    units_max: int
+    pharmacies: int  # expected by the seal
+    slots: int
+    pharmacies_seen: int = 0
+    slots_seen: int = 0
+    quota: int = 0  # units over all slots
+    left: int = 0
+    closed_by_operator: int = 0
+    confirmed: int = 0  # reservations, ever
+    rejected: int = 0
+    cancelled: int = 0
+    picked_up: int = 0
+
+
+class SlotRow(Row):
+    """A slot: a pick-up window at one pharmacy, and the bucket of units it may give out."""
+
+    pharmacy: str
+    day: int  # YYYYMMDD in the campaign's time zone
+    starts_ms: int
+    ends_ms: int
+    day_from_ms: int  # the boundaries of the day, decided when the campaign was written: the fold knows no time zone
+    day_to_ms: int
+    quota: int
+    taken: int = 0
+
+
+class PersonRow(Row):
+    """A resident in one campaign."""
+
+    live: str = ""  # pass number of the one live reservation
+    refusals: int = 0
+
+
+class Action(Row):
+    """Something that was asked of a reservation, with its first answer: a repeat of `id` gets it again."""
+
+    id: str
+    fact: int
+    reason: int
+    at_ms: int
+    actor: str = ""
+
+
+class ReservationRow(Row):
+    """A reservation under its pass number. A refused one ends after `left`."""
+
+    state: int
+    no: int  # campaign number
+    slot: str
+    units: int
+    at_ms: int
+    digest: str  # keyed digest of the body: the same key with another body is found out
+    reason: int = 0
+    left: int = 0
+    resident: str = ""
+    ordinal: int = 0  # its number within pharmacy and day: the short code is made of it
+    last4_hash: str = ""
+    history: list[Action] = []
+
+
+class MembersRow(Row):
+    """Who has a reservation at a pharmacy on a day, in order; full chunks stand in keys of their own."""
+
+    count: int = 0
+    tail: str = ""
+
+
+class TerminalRow(Row):
+    """A pharmacy's terminal."""
+
+    state: int
+    pharmacy: str
+    token_digest: str = ""
+    since_ms: int = 0
+
+
+class CodeRow(Row):
+    """A pairing code, known by its digest."""
+
+    terminal: str
+    expires_ms: int
+    used: int = 0
+
+
+class PharmacyRow(Row):
+    """A pharmacy as the campaign's definition tells it; coordinates in millionths of a degree."""
+
+    id: str
+    name: str
+    address: str = ""
+    lon_e6: int = 0
+    lat_e6: int = 0
+    phone: str = ""
+
+
+Fact = Annotated[list[Any], "fact code, then its values: integers and strings"]
+Facts = list[Fact]
+
+ROW_TYPES: dict[str, Any] = {
+    HEAD: Head,
+    "c": CampaignRow,
+    "n": str,
+    "cat": list[str],
+    "x": str,
+    "x:p": list[PharmacyRow],
+    "x:s": list[str],
+    "s": SlotRow,
+    "p": PersonRow,
+    "r": ReservationRow,
+    "m": MembersRow,
+    "m:k": str,
+    "o": Facts,
+    "t": TerminalRow,
+    "tc": CodeRow,
+    "tl": list[str],
+    "g": int,
+    "gn": str,
+    "gc": list[int],
+}
+
+
+def row_type(logical_key: str) -> Any:
+    """The type of the row under a logical key; KeyError when no row of the fold has such a key."""
+    parts = logical_key.split(":")
+    kind = parts[0]
+    if kind == "x" and len(parts) == 4:
+        kind = f"x:{parts[2]}"
+    elif kind == "m" and len(parts) == 4:
+        kind = "m:k"
+    return ROW_TYPES[kind]
+
+
+class State:
+    """The rows of one partition. The rules read and write nothing else."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Any] = {HEAD: Head()}
+
+    @property
+    def head(self) -> Head:
+        """The partition's own row."""
+        head: Head = self.rows[HEAD]
+        return head
+
+    def get(self, key: str) -> Any:
+        """The row, or None. Rows are changed in place and put back."""
+        return self.rows.get(key)
+
+    def put(self, key: str, row: Any) -> None:
+        """Keep the row."""
+        self.rows[key] = row

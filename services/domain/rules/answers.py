@@ -1,0 +1,50 @@
+"""The answers of a decision: a list of facts, the first of which answers the command."""
+
+from enum import IntEnum
+from typing import Any
+
+from services.domain.reasons import Reason
+from services.domain.rows import Facts
+
+
+class Fact(IntEnum):
+    """What a decision can say. The numbers stand in recorded decisions: append only. Behind each: its values."""
+
+    CONFIRMED = 1  # ordinal
+    REJECTED = 2  # reason, left: recorded under its pass number
+    REFUSED = 3  # reason, then what the reason needs: nothing was changed
+    REPEATED = 4  # the first answer
+    CANCELLED = 5  # campaign, slot, units
+    PICKED_UP = 6  # campaign, slot, units
+    PICK_UP_UNDONE = 7  # campaign, slot, units
+    QUOTA_CHANGED = 8  # quota, left
+    REGION_ASSIGNED = 9  # partition
+    DEFINED = 10  # campaign number
+    PHARMACIES_ADDED = 11  # how many there are now
+    SLOTS_ADDED = 12  # how many there are now
+    SEALED = 13  # units over all slots
+    OPENED = 14
+    PAUSED = 15
+    RESUMED = 16
+    CLOSED = 17
+    TERMINAL_INVITED = 18
+    TERMINAL_PAIRED = 19  # terminal, pharmacy
+    TERMINAL_REVOKED = 20
+    TICKED = 21
+    LOG_BEGAN = 22
+    RULES_ADOPTED = 23
+
+
+def refused(reason: Reason, *values: Any) -> Facts:
+    """The answer no, with what the reason needs; nothing was changed."""
+    return [[int(Fact.REFUSED), int(reason), *values]]
+
+
+def repeated(first: list[Any]) -> Facts:
+    """The answer to a command that was answered before: the first answer."""
+    return [[int(Fact.REPEATED), *first]]
+
+
+def done(fact: Fact, *values: Any) -> Facts:
+    """The answer yes."""
+    return [[int(fact), *values]]

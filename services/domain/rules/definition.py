@@ -1,0 +1,93 @@
+"""A campaign's definition, chunk by chunk until it is sealed."""
+
+from services.domain import commands as c
+from services.domain.reasons import Reason
+from services.domain.rows import CampaignRow, Facts, PharmacyRow, Phase, SlotRow, State
+from services.domain.rules.answers import Fact, done, refused
+
+
+def define_campaign(state: State, command: c.DefineCampaign) -> Facts:
+    """Begins a definition under a new number; a draft that was never sealed is left behind."""
+    before = state.get(f"c:{command.campaign}")
+    if before is not None and before.phase != Phase.DRAFT:
+        return refused(Reason.ALREADY_DEFINED, before.revision)
+    head = state.head
+    head.campaigns += 1
+    row = CampaignRow(
+        no=head.campaigns,
+        revision=command.revision,
+        region=command.region,
+        phase=int(Phase.DRAFT),
+        units_max=command.units_max,
+        pharmacies=command.pharmacies,
+        slots=command.slots,
+    )
+    state.put(f"c:{command.campaign}", row)
+    state.put(f"n:{row.no}", command.campaign)
+    state.put(f"x:{row.no}", command.definition)
+    return done(Fact.DEFINED, row.no)
+
+
+def add_pharmacies(state: State, command: c.AddPharmacies) -> Facts:
+    """A chunk of pharmacies, in order."""
+    row = state.get(f"c:{command.campaign}")
+    if row is None or row.phase != Phase.DRAFT or row.revision != command.revision:
+        return refused(Reason.UNKNOWN_CAMPAIGN)
+    if command.first != row.pharmacies_seen:
+        return refused(Reason.DEFINITION_INCOMPLETE, row.pharmacies_seen)
+    chunk = [
+        PharmacyRow(id=p.id, name=p.name, address=p.address, lon_e6=p.lon_e6, lat_e6=p.lat_e6, phone=p.phone)
+        for p in command.pharmacies
+    ]
+    state.put(f"x:{row.no}:p:{command.first}", chunk)
+    row.pharmacies_seen += len(chunk)
+    state.put(f"c:{command.campaign}", row)
+    return done(Fact.PHARMACIES_ADDED, row.pharmacies_seen)
+
+
+def add_slots(state: State, command: c.AddSlots) -> Facts:
+    """A chunk of slots, in order; a slot that is there already makes the chunk malformed."""
+    row = state.get(f"c:{command.campaign}")
+    if row is None or row.phase != Phase.DRAFT or row.revision != command.revision:
+        return refused(Reason.UNKNOWN_CAMPAIGN)
+    if command.first != row.slots_seen:
+        return refused(Reason.DEFINITION_INCOMPLETE, row.slots_seen)
+    ids: list[str] = []
+    for slot in command.slots:
+        if slot.id in ids or state.get(f"s:{row.no}:{slot.id}") is not None:
+            return refused(Reason.MALFORMED)
+        ids.append(slot.id)
+    for slot in command.slots:
+        slot_row = SlotRow(
+            pharmacy=slot.pharmacy,
+            day=slot.day,
+            starts_ms=slot.starts_ms,
+            ends_ms=slot.ends_ms,
+            day_from_ms=slot.day_from_ms,
+            day_to_ms=slot.day_to_ms,
+            quota=slot.units,
+        )
+        state.put(f"s:{row.no}:{slot.id}", slot_row)
+        row.quota += slot.units
+    state.put(f"x:{row.no}:s:{command.first}", ids)
+    row.slots_seen += len(ids)
+    state.put(f"c:{command.campaign}", row)
+    return done(Fact.SLOTS_ADDED, row.slots_seen)
+
+
+def seal_definition(state: State, command: c.SealDefinition) -> Facts:
+    """The campaign becomes visible, and scheduled, once every chunk is there."""
+    row = state.get(f"c:{command.campaign}")
+    if row is None:
+        return refused(Reason.UNKNOWN_CAMPAIGN)
+    if row.phase != Phase.DRAFT or row.revision != command.revision:
+        return refused(Reason.ALREADY_DEFINED, row.revision)
+    if row.pharmacies_seen != row.pharmacies or row.slots_seen != row.slots:
+        return refused(Reason.DEFINITION_INCOMPLETE, row.slots_seen)
+    row.phase = int(Phase.SCHEDULED)
+    row.left = row.quota
+    state.put(f"c:{command.campaign}", row)
+    catalogue = state.get("cat") or []
+    catalogue.append(command.campaign)
+    state.put("cat", catalogue)
+    return done(Fact.SEALED, row.quota)

@@ -1,0 +1,32 @@
+"""Where a partition's rows stand in Redis: `{pNN}:` and the logical key of `services/domain/rows.py`.
+
+The braces are a Redis Cluster hash tag: all keys of a partition are in one slot, on one shard.
+"""
+
+from services.domain.limits import DECISIONS_PER_CHUNK
+from services.domain.rows import HEAD
+
+
+def tag(partition: int) -> str:
+    """The prefix of all keys of a partition."""
+    return f"{{p{partition:02d}}}:"
+
+
+def key(partition: int, logical: str) -> str:
+    """The Redis key of a row."""
+    return f"{{p{partition:02d}}}:{logical}"
+
+
+def head_key(partition: int) -> str:
+    """The Redis key of a partition's position and identity."""
+    return key(partition, HEAD)
+
+
+def decisions_chunk(offset: int) -> str:
+    """The logical key of the recorded decisions around an offset."""
+    return f"d:{offset // DECISIONS_PER_CHUNK}"
+
+
+def place_in_chunk(offset: int) -> int:
+    """Where an offset's facts stand in its chunk; before them stands the time of the last one."""
+    return offset % DECISIONS_PER_CHUNK + 1

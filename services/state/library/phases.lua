@@ -1,0 +1,50 @@
+-- A campaign's phases: scheduled, open, paused, closed (services/domain/rules/phases.py).
+
+local function sealed_campaign(command)
+  local row = get('c:' .. command.campaign)
+  if row and row[CAMPAIGN.phase] ~= PHASE.DRAFT then return row end
+  return nil
+end
+
+local function open_campaign(command)
+  local row = sealed_campaign(command)
+  if not row then return refused(REASON.UNKNOWN_CAMPAIGN) end
+  local phase = row[CAMPAIGN.phase]
+  if phase ~= PHASE.SCHEDULED and phase ~= PHASE.CLOSED then return refused(REASON.WRONG_PHASE, phase) end
+  if command.by_clock and row[CAMPAIGN.closed_by_operator] == 1 then return refused(REASON.WRONG_PHASE, phase) end
+  row[CAMPAIGN.phase] = PHASE.OPEN
+  row[CAMPAIGN.closed_by_operator] = 0
+  put('c:' .. command.campaign, row)
+  return done(FACT.OPENED)
+end
+
+local function pause(command)
+  local row = sealed_campaign(command)
+  if not row then return refused(REASON.UNKNOWN_CAMPAIGN) end
+  if row[CAMPAIGN.phase] ~= PHASE.OPEN then return refused(REASON.WRONG_PHASE, row[CAMPAIGN.phase]) end
+  row[CAMPAIGN.phase] = PHASE.PAUSED
+  put('c:' .. command.campaign, row)
+  return done(FACT.PAUSED)
+end
+
+local function resume(command)
+  local row = sealed_campaign(command)
+  if not row then return refused(REASON.UNKNOWN_CAMPAIGN) end
+  if row[CAMPAIGN.phase] ~= PHASE.PAUSED then return refused(REASON.WRONG_PHASE, row[CAMPAIGN.phase]) end
+  row[CAMPAIGN.phase] = PHASE.OPEN
+  put('c:' .. command.campaign, row)
+  return done(FACT.RESUMED)
+end
+
+local function close(command)
+  local row = sealed_campaign(command)
+  if not row then return refused(REASON.UNKNOWN_CAMPAIGN) end
+  local phase = row[CAMPAIGN.phase]
+  if command.by_clock and (phase == PHASE.CLOSED or phase == PHASE.SCHEDULED) then
+    return refused(REASON.WRONG_PHASE, phase)
+  end
+  row[CAMPAIGN.phase] = PHASE.CLOSED
+  row[CAMPAIGN.closed_by_operator] = command.by_clock and 0 or 1
+  put('c:' .. command.campaign, row)
+  return done(FACT.CLOSED)
+end
