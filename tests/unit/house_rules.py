@@ -23,7 +23,8 @@ ALONG_A_FLOOR = {("stream", "platform")}
 """The one exception, and never back: what speaks Kafka takes its settings and errors in the form the house has."""
 
 PRODUCT = ("services", "infra", "loadtests")
-NOT_SOURCE = {".git", ".venv", ".maskline", "build", "dist", "node_modules", "__pycache__"}
+NOT_SOURCE = {"build", "dist", "node_modules", "__pycache__"}
+HIDDEN_BUT_SOURCE = {".ci", ".github"}
 SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
@@ -174,9 +175,7 @@ def addresses_of_registries_and_machines(root: Path) -> list[str]:
     findings = []
     for path in sorted(root.rglob("*")):
         inside = path.relative_to(root)
-        if NOT_SOURCE & set(inside.parts) or any(part.endswith(("_cache", ".egg-info")) for part in inside.parts):
-            continue
-        if not path.is_file() or path.stat().st_size > READ_AS_TEXT_MAX_BYTES:
+        if not _is_source(inside) or not path.is_file() or path.stat().st_size > READ_AS_TEXT_MAX_BYTES:
             continue
         text = path.read_text("utf-8", errors="replace")
         findings += [f"{inside}: names the registry {host}" for host in REGISTRIES if host in text]
@@ -185,6 +184,12 @@ def addresses_of_registries_and_machines(root: Path) -> list[str]:
         if inside.parts[0] == "requirements":
             findings += [f"{inside}: carries {found.strip()}" for found in set(LOCK_OPTIONS.findall(text))]
     return findings
+
+
+def _is_source(inside: Path) -> bool:
+    """Not what tools, set-up and running systems leave: `.venv`, `.maskline`, caches, a build."""
+    hidden = {part for part in inside.parent.parts if part.startswith(".")} - HIDDEN_BUT_SOURCE
+    return not hidden and not NOT_SOURCE & set(inside.parts) and ".egg-info" not in str(inside)
 
 
 def names_that_say_nothing(root: Path) -> list[str]:
