@@ -1,0 +1,240 @@
+"""From a campaign document, as API.md describes it, to a Campaign, or to everything that is wrong with it.
+
+A rule or mode that this version does not enforce is refused, never passed over: a campaign must not promise what
+nobody keeps.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from services.domain.campaign import (
+    DEFAULT_DELETE_AFTER_DAYS,
+    AppealContact,
+    Campaign,
+    Controller,
+    Rules,
+    Window,
+    deletion_day,
+)
+from services.domain.campaign_problems import Path, Report
+from services.domain.campaign_tables import (
+    MAX_SLOT_UNITS,
+    PHARMACY_COLUMNS,
+    SLOT_COLUMNS,
+    Row,
+    Table,
+    read_pharmacies,
+    read_slots,
+)
+from services.domain.commands import Pharmacy, Slot
+from services.domain.days import UnknownZone, zone
+from services.domain.document_reader import DocumentReader, as_text
+from services.domain.documents import DocumentType
+
+LANGUAGES = ("zh-Hans", "zh-Hant", "en")
+MAX_WINDOWS = 100
+MAX_DELETE_AFTER_DAYS = 3_650
+ENFORCED_MODE = "first_come"
+MODES_TO_COME = ("lottery", "register_all")
+RULES_TO_COME = (
+    "cool_down_days", "household_max", "stagger", "eligible", "waiting_list", "assisted", "reserve_per_mille",
+    "change_until_h", "pickup_grace_h", "claim_h",
+)  # fmt: skip
+NOT_ENFORCED = "is not enforced by this version; remove it, or wait for a version that enforces it"
+_KEYS = (
+    "campaign", "region", "timezone", "title", "controller", "appeal_contact", "mode", "rehearsal", "windows", "rules",
+    "waiting_room", "delete_after_days", "pharmacies", "slots",
+)  # fmt: skip
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A campaign document on its way to be checked.
+
+    `document` is what YAML or JSON gave; `lines` tells on which line each value stands (empty for JSON). `tables` holds
+    the tables that were read from files, by key, None for one that could not be read; a key that is missing there is a
+    list in the document itself.
+    """
+
+    file: str
+    document: Any
+    lines: Mapping[Path, int] = {}
+    tables: Mapping[str, Table | None] = {}
+
+
+def check(source: Source, report: Report | None = None) -> Campaign:
+    """The campaign in a document. Raises CampaignInvalid with every problem, those already in `report` included."""
+    report = report or Report(source.file, source.lines)
+    document = source.document
+    if not isinstance(document, Mapping):
+        report.document((), "is no campaign; it begins with keys such as `campaign:` and `region:`")
+        report.raise_if_any()
+    reader = DocumentReader(document, report)
+    reader.known_keys((), _KEYS)
+    _refuse_what_is_not_enforced(reader)
+    campaign, region = reader.name("campaign"), reader.name("region")
+    where = _zone(reader)
+    title = _title(reader)
+    controller = Controller(name=reader.text(("controller", "name")), contact=reader.text(("controller", "contact")))
+    reader.known_keys(("controller",), Controller.__struct_fields__)
+    windows, rules = _windows(reader), _rules(reader)
+    appeal_contact = _appeal_contact(reader)
+    delete_after_days = reader.integer(
+        ("delete_after_days",), 1, MAX_DELETE_AFTER_DAYS, default=DEFAULT_DELETE_AFTER_DAYS
+    )
+    pharmacies, slots = _tables(source, reader, where)
+    _slots_end_after_the_opening(source, slots, windows, report)
+    report.raise_if_any()
+    return Campaign(
+        campaign=campaign,
+        region=region,
+        timezone=where.key,
+        title=title,
+        controller=controller,
+        appeal_contact=appeal_contact,
+        windows=windows,
+        rules=rules,
+        delete_after_days=delete_after_days,
+        deletion_day=deletion_day(slots, delete_after_days),
+        pharmacies=tuple(pharmacies),
+        slots=tuple(slots),
+    )
+
+
+# ---------------------------------------------------------------------------------------------- parts of the document
+
+
+def _refuse_what_is_not_enforced(reader: DocumentReader) -> None:
+    mode = reader.value(("mode",), ENFORCED_MODE)
+    if mode in MODES_TO_COME:
+        reader.problem(("mode",), f"`{mode}` {NOT_ENFORCED}. Only `{ENFORCED_MODE}` is")
+    elif mode != ENFORCED_MODE:
+        reader.problem(("mode",), f"is no mode; write `{ENFORCED_MODE}`")
+    rehearsal = reader.value(("rehearsal",), default=False)
+    if rehearsal is True:
+        reader.problem(("rehearsal",), NOT_ENFORCED)
+    elif rehearsal is not False:
+        reader.problem(("rehearsal",), "is true or false")
+    if reader.value(("waiting_room",), None) is not None:
+        reader.known_keys(("waiting_room",), ("mode", "opens_before_min", "admission_factor"))
+        if reader.value(("waiting_room", "mode"), None) != "off":
+            reader.problem(("waiting_room",), f"{NOT_ENFORCED}. `waiting_room: {{mode: off}}` is accepted")
+
+
+def _zone(reader: DocumentReader) -> ZoneInfo:
+    name = reader.text(("timezone",))
+    try:
+        return zone(name or "UTC")
+    except UnknownZone as error:
+        reader.problem(("timezone",), str(error))
+        return zone("UTC")
+
+
+def _title(reader: DocumentReader) -> dict[str, str]:
+    reader.known_keys(("title",), LANGUAGES)
+    title = {language: reader.text(("title", language), default="") for language in LANGUAGES}
+    title = {language: text for language, text in title.items() if text}
+    if not title:
+        reader.problem(("title",), f"is missing; write it in at least one of {', '.join(LANGUAGES)}")
+    return title
+
+
+def _appeal_contact(reader: DocumentReader) -> AppealContact:
+    fields = AppealContact.__struct_fields__
+    reader.known_keys(("appeal_contact",), fields)
+    contact = {field: reader.text(("appeal_contact", field), default="") for field in fields}
+    if not any(contact.values()):
+        reader.problem(
+            ("appeal_contact",), "is missing; a person who is refused has to know whom to ask: phone, place, hours"
+        )
+    return AppealContact(**contact)
+
+
+def _rules(reader: DocumentReader) -> Rules:
+    known = Rules.__struct_fields__
+    reader.known_keys(("rules",), (*known, *RULES_TO_COME))
+    for rule in RULES_TO_COME:
+        if reader.value(("rules", rule), None) is not None:
+            reader.problem(("rules", rule), NOT_ENFORCED)
+    units_max = reader.integer(("rules", "units_max"), 1, MAX_SLOT_UNITS)
+    path: Path = ("rules", "document_types")
+    types = reader.value(path, [kind.value for kind in DocumentType])
+    if not isinstance(types, Sequence) or isinstance(types, str) or not types:
+        reader.problem(path, f"is a list of kinds of documents: {', '.join(DocumentType)}")
+        types = ()
+    found: list[DocumentType] = []
+    for place, kind in enumerate(types):
+        if kind not in list(DocumentType):
+            reader.problem((*path, place), f"{kind!r} is no kind of document; there are {', '.join(DocumentType)}")
+        elif kind in found:
+            reader.problem((*path, place), f"{kind} stands here twice; remove one")
+        else:
+            found.append(DocumentType(kind))
+    return Rules(units_max=units_max, document_types=tuple(found))
+
+
+def _windows(reader: DocumentReader) -> tuple[Window, ...]:
+    windows = reader.value(("windows",), None)
+    if not isinstance(windows, Sequence) or isinstance(windows, str) or not 1 <= len(windows) <= MAX_WINDOWS:
+        reader.problem(("windows",), f"is a list of 1 to {MAX_WINDOWS} times to book: {{opens_at: …, closes_at: …}}")
+        return ()
+    found: list[tuple[Window, Path]] = []
+    for place in range(len(windows)):
+        path: Path = ("windows", place)
+        reader.known_keys(path, ("opens_at", "closes_at"))
+        opens_ms, closes_ms = reader.instant((*path, "opens_at")), reader.instant((*path, "closes_at"))
+        if opens_ms is None or closes_ms is None:
+            continue
+        if closes_ms <= opens_ms:
+            reader.problem((*path, "closes_at"), "is not after opens_at; look whether the two are exchanged")
+        found.append((Window(opens_ms=opens_ms, closes_ms=closes_ms), path))
+    found.sort(key=lambda one: one[0].opens_ms)
+    for (before, _), (window, path) in pairwise(found):
+        if window.opens_ms < before.closes_ms:
+            reader.problem(path, "opens before the window before it has closed; make one of the two, or part them")
+    return tuple(window for window, _ in found)
+
+
+def _tables(source: Source, reader: DocumentReader, where: ZoneInfo) -> tuple[list[Pharmacy], list[Slot]]:
+    tables = {
+        key: source.tables[key] if key in source.tables else _table(source, reader, key, columns)
+        for key, columns in (("pharmacies", PHARMACY_COLUMNS), ("slots", SLOT_COLUMNS))
+    }
+    pharmacies, slots = tables["pharmacies"], tables["slots"]
+    return (
+        read_pharmacies(pharmacies, reader.report) if pharmacies else [],
+        read_slots(slots, pharmacies, where, reader.report) if slots else [],
+    )
+
+
+def _table(source: Source, reader: DocumentReader, key: str, columns: Mapping[str, bool]) -> Table | None:
+    """A table that stands in the document as a list; each cell becomes the text that a CSV file would have."""
+    entries = reader.value((key,), None)
+    if not isinstance(entries, Sequence) or isinstance(entries, str):
+        reader.problem((key,), "is missing; name a CSV file beside this one, or write a list")
+        return None
+    rows = []
+    for place, entry in enumerate(entries):
+        path: Path = (key, place)
+        reader.known_keys(path, tuple(columns))
+        if isinstance(entry, Mapping):
+            cells = {column: as_text(entry.get(column)) for column in columns}
+            rows.append(Row(reader.report.line_of(path) or place + 1, cells))
+    return Table(source.file if source.lines else f"{source.file}, {key}", rows)
+
+
+def _slots_end_after_the_opening(
+    source: Source, slots: Sequence[Slot], windows: Sequence[Window], report: Report
+) -> None:
+    if not windows:
+        return
+    too_early = [slot.id for slot in slots if slot.ends_ms <= windows[0].opens_ms]
+    if too_early:
+        table = source.tables.get("slots")
+        what = (
+            f"{len(too_early)} slots (first: {too_early[0]}) end before the first window opens; nobody could book them"
+        )
+        report.row(table.file if table else source.file, 0, "ends_at", f"{what}. Mend the dates there or in `windows`")
