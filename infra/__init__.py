@@ -1,0 +1,1 @@
+"""What Maskline runs on and with: tiers, launcher, campaigns."""
