@@ -35,9 +35,8 @@ test: $(LINKED) $(DEV) ## the embedded suite: unit, contract, integration (under
 
 .PHONY: test-all
 test-all: $(LINKED) $(DEV) ## what CI runs: `make test`, then lint and type; grows by the real tier and the browser
-	@$(MAKE) test
-	@$(MAKE) lint
-	@$(MAKE) type
+	@failed=; for part in test "lint ARGS=" "type ARGS="; do $(MAKE) $$part || failed="$$failed $${part%% *}"; done; \
+	if [ -n "$$failed" ]; then echo "maskline: failed:$$failed" >&2; exit 1; fi
 
 .PHONY: lint
 lint: $(LINKED) $(DEV) ## ruff: likely bugs, order of imports, line length 120
