@@ -41,7 +41,7 @@ def configure_logging(service: str, level: str = "info") -> None:
             shown,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=_StderrLogger,
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -71,6 +71,18 @@ class LibraryLog(logging.Handler):
         write = self._log.error if record.levelno >= logging.ERROR else self._log.warning
         error = record.exc_info[1] if record.exc_info else None
         write(record.getMessage(), action="library_log", library=record.name, left_out=left_out, exc_info=error)
+
+
+class _StderrLogger:
+    """One write a line, so that lines of several processes on one terminal do not mix."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    debug = info = warning = error = critical = msg
 
 
 class _Ordered:
