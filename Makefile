@@ -8,6 +8,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?=
+CANDIDATES = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 EMBEDDED ?= yes
 TIER ?= embedded
 VENV := .venv
@@ -90,11 +91,11 @@ install_and_keep = $(RUN) -m pip download $(LOCKED) --dest $(WHEELS) -r $(1) && 
 
 # Set-up. A stamp is written last, so that an interrupted install is begun again and a finished one costs nothing.
 $(VENV)/.created:
-	@found=; for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+	@found=; for python in $(CANDIDATES); do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
-	  echo "maskline: Python 3.11 or newer is missing (looked for: $(or $(PYTHON),python3, python3.11 to python3.14))." >&2; \
+	  echo "maskline: Python 3.11 or newer is missing (looked for: $(CANDIDATES))." >&2; \
 	  echo "  Debian, Ubuntu: make deps-debian    Fedora: sudo dnf install python3    macOS: brew install python" >&2; \
 	  echo "  One that stands elsewhere: make PYTHON=/path/to/python3 $(or $(MAKECMDGOALS),demo)" >&2; \
 	  exit 1; \
