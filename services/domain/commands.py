@@ -8,7 +8,7 @@ Every command but a reservation's carries the id of the one who sent it again: a
 reservation's id is its pass number. `actor` and `why` make the log the audit trail.
 """
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 from msgspec import Meta
@@ -36,11 +36,11 @@ class Command(
     """What somebody wants. Subclasses are the kinds; the JSON field `type` names them."""
 
 
-class Malformed(Command, tag="malformed"):
+class Malformed(Command, tag="malformed", frozen=True):
     """Stands in the fold for a record that could not be read. Never written to the log."""
 
 
-class Genesis(Command, tag="genesis"):
+class Genesis(Command, tag="genesis", frozen=True):
     """The record at offset 0: the log's identity, and a check value of the keys that made its pseudonyms."""
 
     log: Digest16
@@ -48,13 +48,13 @@ class Genesis(Command, tag="genesis"):
     rules: Annotated[int, Meta(ge=1, le=1_000)]
 
 
-class Tick(Command, tag="tick"):
+class Tick(Command, tag="tick", frozen=True):
     """The clock service says what time it is; record time may run at most 120 s ahead of it."""
 
     at_ms: TimeMs
 
 
-class AdoptRules(Command, tag="adopt_rules"):
+class AdoptRules(Command, tag="adopt_rules", frozen=True):
     """From here on the fold decides by this version of the rules."""
 
     id: Digest16
@@ -63,7 +63,7 @@ class AdoptRules(Command, tag="adopt_rules"):
     why: Text = ""
 
 
-class AssignRegion(Command, tag="assign_region"):
+class AssignRegion(Command, tag="assign_region", frozen=True):
     """Partition 0: gives a region its partition for ever, and a campaign's name to its region."""
 
     id: Digest16
@@ -74,7 +74,7 @@ class AssignRegion(Command, tag="assign_region"):
     why: Text = ""
 
 
-class DefineCampaign(Command, tag="define_campaign"):
+class DefineCampaign(Command, tag="define_campaign", frozen=True):
     """Begins a definition; visible to nobody before it is sealed. `definition` is the campaign file as JSON text."""
 
     id: Digest16
@@ -113,7 +113,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     units: Units
 
 
-class AddPharmacies(Command, tag="add_pharmacies"):
+class AddPharmacies(Command, tag="add_pharmacies", frozen=True):
     """A chunk of the definition's pharmacies, in order; `first` is how many came before."""
 
     id: Digest16
@@ -123,7 +123,7 @@ class AddPharmacies(Command, tag="add_pharmacies"):
     pharmacies: Annotated[list[Pharmacy], Meta(min_length=1, max_length=MAX_CHUNK)]
 
 
-class AddSlots(Command, tag="add_slots"):
+class AddSlots(Command, tag="add_slots", frozen=True):
     """A chunk of the definition's slots, in order; `first` is how many came before."""
 
     id: Digest16
@@ -133,7 +133,7 @@ class AddSlots(Command, tag="add_slots"):
     slots: Annotated[list[Slot], Meta(min_length=1, max_length=MAX_CHUNK)]
 
 
-class SealDefinition(Command, tag="seal_definition"):
+class SealDefinition(Command, tag="seal_definition", frozen=True):
     """The definition is whole: from here on the campaign is visible, and scheduled."""
 
     id: Digest16
@@ -143,7 +143,7 @@ class SealDefinition(Command, tag="seal_definition"):
     why: Text = ""
 
 
-class _Transition(Command):
+class _Transition(Command, frozen=True):
     id: Digest16
     campaign: Name
     by_clock: bool = False  # a clock never reopens what an operator closed
@@ -151,23 +151,23 @@ class _Transition(Command):
     why: Text = ""
 
 
-class Open(_Transition, tag="open"):
+class Open(_Transition, tag="open", frozen=True):
     """Residents may book."""
 
 
-class Pause(_Transition, tag="pause"):
+class Pause(_Transition, tag="pause", frozen=True):
     """Nobody may book until `resume`; pick-ups and cancels go on."""
 
 
-class Resume(_Transition, tag="resume"):
+class Resume(_Transition, tag="resume", frozen=True):
     """Ends a pause."""
 
 
-class Close(_Transition, tag="close"):
+class Close(_Transition, tag="close", frozen=True):
     """Nobody may book any more; pick-ups and cancels go on."""
 
 
-class Reserve(Command, tag="reserve"):
+class Reserve(Command, tag="reserve", frozen=True):
     """A resident wants units in a slot. `pass_no` names the reservation from here on."""
 
     campaign: Name
@@ -181,7 +181,7 @@ class Reserve(Command, tag="reserve"):
     contact: Contact = ""  # encrypted under the key of (campaign, deletion day)
 
 
-class Cancel(Command, tag="cancel"):
+class Cancel(Command, tag="cancel", frozen=True):
     """The owner, or a terminal for somebody present with the document, gives a reservation back."""
 
     id: Digest16
@@ -190,7 +190,7 @@ class Cancel(Command, tag="cancel"):
     why: Text = ""
 
 
-class PickUp(Command, tag="pick_up"):
+class PickUp(Command, tag="pick_up", frozen=True):
     """A pharmacy hands the units out."""
 
     id: Digest16
@@ -199,7 +199,7 @@ class PickUp(Command, tag="pick_up"):
     shown: Annotated[str, Meta(pattern=r"^(pass|short_code|document)$")] = "pass"
 
 
-class UndoPickUp(Command, tag="undo_pick_up"):
+class UndoPickUp(Command, tag="undo_pick_up", frozen=True):
     """The terminal that confirmed takes it back, within five minutes."""
 
     id: Digest16
@@ -208,7 +208,7 @@ class UndoPickUp(Command, tag="undo_pick_up"):
     why: Text = ""
 
 
-class ChangeQuota(Command, tag="change_quota"):
+class ChangeQuota(Command, tag="change_quota", frozen=True):
     """More or less stock in a slot; never below what is given out."""
 
     id: Digest16
@@ -221,7 +221,7 @@ class ChangeQuota(Command, tag="change_quota"):
     why: Text = ""
 
 
-class InviteTerminal(Command, tag="invite_terminal"):
+class InviteTerminal(Command, tag="invite_terminal", frozen=True):
     """The ops team expects a terminal at a pharmacy; who brings the pairing code is it."""
 
     id: Digest16
@@ -233,7 +233,7 @@ class InviteTerminal(Command, tag="invite_terminal"):
     why: Text = ""
 
 
-class PairTerminal(Command, tag="pair_terminal"):
+class PairTerminal(Command, tag="pair_terminal", frozen=True):
     """A terminal brings its pairing code, once, and the digest of the token it will sign in with."""
 
     id: Digest16
@@ -241,7 +241,7 @@ class PairTerminal(Command, tag="pair_terminal"):
     token_digest: Digest16
 
 
-class RevokeTerminal(Command, tag="revoke_terminal"):
+class RevokeTerminal(Command, tag="revoke_terminal", frozen=True):
     """A terminal may do nothing from here on."""
 
     id: Digest16
@@ -256,7 +256,8 @@ AnyCommand = (
     | InviteTerminal | PairTerminal | RevokeTerminal
 )  # fmt: skip
 
-_decoder = msgspec.json.Decoder(AnyCommand)
+COMMAND_TYPES: tuple[type[Command], ...] = get_args(AnyCommand)
+_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(AnyCommand)
 _encoder = msgspec.json.Encoder()
 MALFORMED = Malformed()
 

@@ -67,9 +67,7 @@ class FoldCall:
     batches may simply be folded again, for the fold repeats nothing.
     """
 
-    def __init__(
-        self, connection: AbstractConnection, library: Library, partition: int, identity: LogIdentity
-    ) -> None:
+    def __init__(self, connection: AbstractConnection, library: Library, partition: int, identity: LogIdentity) -> None:
         self._connection = connection
         self._library = library
         self._head = head_key(partition)
@@ -110,7 +108,7 @@ class FoldCall:
         return await self.receive()
 
     async def load_library(self) -> None:
-        """Make the function known to Redis; with nothing in flight. Functions survive a restart of Redis, not its loss."""
+        """Make the function known to Redis, with nothing in flight. It survives a restart of Redis, not its loss."""
         await self._connection.send_command("FUNCTION", "LOAD", self._library.text)
         try:
             await self._connection.read_response()

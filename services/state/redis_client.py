@@ -34,4 +34,5 @@ def dedicated(url: str, *, timeout_s: float) -> AbstractConnection:
     pool = ConnectionPool.from_url(
         url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
     )
-    return pool.make_connection()
+    connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
+    return connection

@@ -1,0 +1,191 @@
+"""One partition: read, fold, publish, for as long as it is ours.
+
+Safety does not rest on anything here. Whatever this loop does twice, late, or beside another loop, the fold applies
+each offset once and in order; so every error ends in the same way: look where the partition stands and start there.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, Protocol
+
+import structlog
+from aiokafka import ConsumerRecord
+
+from services.allocator.errors import OtherKeyError, OtherLogError, PartitionStoppedError, RulesTooNewError
+from services.allocator.publisher import Decided, Publisher
+from services.allocator.records import batch_of, rest_of
+from services.allocator.recovery import Start
+from services.platform.errors import MasklineError
+from services.state.fold_call import Batch, FoldCall, Folded
+from services.state.redis_client import RedisError, ResponseError
+from services.stream.place import Offset, PartitionId
+
+MAX_COMMANDS_PER_BATCH: Final = 200
+MAX_IN_FLIGHT: Final = 2
+MAX_BUFFERED_RECORDS: Final = 4_000
+FIRST_PAUSE_S: Final = 0.1
+MAX_PAUSE_S: Final = 2.0
+STOPPED_PAUSE_S: Final = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class SeekBackError(Exception):
+    """The fold is not where this loop thinks; read again from where it is."""
+
+
+class LoopParts(Protocol):
+    """What a loop needs of its process; made anew at each start, for each may be broken by then."""
+
+    async def find_start(self, partition: PartitionId) -> Start:
+        """Where to start; raises PartitionStoppedError."""
+
+    def seek(self, partition: PartitionId, offset: Offset) -> None:
+        """Have the records from `offset` on fed to this partition's loop."""
+
+    def fold_call(self, partition: PartitionId, start: Start) -> FoldCall:
+        """A fold call on a connection of its own."""
+
+    def publisher(self, partition: PartitionId, start: Start) -> Publisher:
+        """The publisher of this partition's events."""
+
+
+class PartitionLoop:
+    """Folds one partition. `feed` gives it records, `run` works until it is cancelled."""
+
+    def __init__(
+        self, partition: PartitionId, parts: LoopParts, on_folded: Callable[[PartitionId, int, int], None]
+    ) -> None:
+        self.partition = partition
+        self.position = 0
+        self.published = 0
+        self.stopped_because: str | None = "starting"
+        self._parts = parts
+        self._on_folded = on_folded
+        self._records: deque[ConsumerRecord] = deque()
+        self._fed = asyncio.Event()
+        self._expected = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more records should be read for it."""
+        return self.stopped_because is None and len(self._records) < MAX_BUFFERED_RECORDS
+
+    def feed(self, records: list[ConsumerRecord]) -> None:
+        """Consecutive records of this partition. What was read before a seek is left out."""
+        if records and records[0].offset == self._expected:
+            self._records.extend(records)
+            self._expected = records[-1].offset + 1
+            self._fed.set()
+
+    async def run(self) -> None:
+        """Start, fold, and after any error start again; a partition that must not go on is looked at every 10 s."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                await self._start_and_fold()
+            except SeekBackError:
+                pause_s = FIRST_PAUSE_S
+                continue
+            except PartitionStoppedError as error:
+                self._note_stopped(error)
+                log.error(str(error), action="partition_stopped", partition=self.partition)
+                pause_s = STOPPED_PAUSE_S
+            except (MasklineError, RedisError, OSError) as error:
+                self._note_stopped(error)
+                log.warning("Starting again", action="partition_restart", partition=self.partition, why=str(error))
+                pause_s = min(2 * pause_s, MAX_PAUSE_S)
+            await asyncio.sleep(pause_s)
+
+    def _note_stopped(self, error: Exception) -> None:
+        self.stopped_because = str(error) or type(error).__name__
+
+    async def _start_and_fold(self) -> None:
+        start = await self._parts.find_start(self.partition)
+        fold_call = self._parts.fold_call(self.partition, start)
+        publisher = self._parts.publisher(self.partition, start)
+        self._records.clear()
+        self._expected = start.offset
+        self._parts.seek(self.partition, Offset(start.offset))
+        self.position, self.published, self.stopped_because = start.offset, start.published, None
+        log.info(
+            "Folding", action="partition_started", partition=self.partition, position=start.offset,
+            published=start.published,
+        )  # fmt: skip
+        publishing = asyncio.create_task(publisher.run(), name=f"publish-{self.partition}")
+        try:
+            await self._fold(fold_call, publisher, publishing)
+        finally:
+            publishing.cancel()
+            with suppress(asyncio.CancelledError):
+                await publishing
+            await fold_call.drop()
+
+    async def _fold(self, call: FoldCall, publisher: Publisher, publishing: "asyncio.Task[None]") -> None:
+        """Up to two batches in flight: while Redis works on one, the next one travels."""
+        in_flight: deque[Batch] = deque()
+        waiting: deque[Batch] = deque()
+        while True:
+            if publishing.done():
+                publishing.result()
+            while len(in_flight) < MAX_IN_FLIGHT and (waiting or self._records):
+                batch = waiting.popleft() if waiting else self._next_batch()
+                await call.send(batch, publisher.published)
+                in_flight.append(batch)
+            self.published = publisher.published
+            if not in_flight:
+                self._fed.clear()
+                await self._fed.wait()
+                continue
+            batch = in_flight.popleft()
+            folded = await self._answer(call)
+            self._check(folded)
+            await self._done(batch, folded, publisher)
+            if folded.position < batch.end:  # it stopped early: the rest goes first, what is in flight was not applied
+                while in_flight:
+                    waiting.append(in_flight.popleft())
+                    await call.receive()
+                waiting.appendleft(rest_of(batch, folded.position))
+
+    async def _answer(self, call: FoldCall) -> Folded:
+        try:
+            return await call.receive()
+        except ResponseError as error:
+            if "Function not found" not in str(error):
+                raise
+        await call.drop()
+        await call.load_library()
+        log.info("Function library loaded", action="library_loaded", partition=self.partition)
+        raise SeekBackError
+
+    def _check(self, folded: Folded) -> None:
+        match folded.status:
+            case "gap":
+                log.warning("Redis is behind", action="gap", partition=self.partition, position=folded.position)
+                raise SeekBackError
+            case "rules_too_new":
+                raise RulesTooNewError(partition=self.partition, offset=folded.position)
+            case "other_log":
+                raise OtherLogError(partition=self.partition, in_redis="another one", in_kafka="this one")
+            case "other_key":
+                raise OtherKeyError(partition=self.partition)
+
+    async def _done(self, batch: Batch, folded: Folded, publisher: Publisher) -> None:
+        count = min(folded.position, batch.end) - batch.start
+        self.position = max(self.position, folded.position)
+        self._on_folded(self.partition, folded.position, count)
+        if batch.start + count > publisher.published:
+            await publisher.publish(
+                Decided(
+                    batch.start,
+                    list(batch.timestamps_ms[:count]),
+                    list(batch.commands[:count]),
+                    folded.decisions[:count],
+                )
+            )
+
+    def _next_batch(self) -> Batch:
+        count = min(len(self._records), MAX_COMMANDS_PER_BATCH)
+        return batch_of([self._records.popleft() for _ in range(count)])

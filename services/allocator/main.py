@@ -1,0 +1,240 @@
+"""The allocator's process: which partitions it folds, and how its parts are put together."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import AsyncExitStack, suppress
+from typing import Annotated
+
+import structlog
+from aiokafka import ConsumerRecord
+from msgspec import Meta
+
+from services.allocator.errors import PartitionStoppedError
+from services.allocator.loop import PartitionLoop
+from services.allocator.publisher import Publisher
+from services.allocator.recovery import GROUP, Start, find_start
+from services.domain.rows import HEAD, Head
+from services.platform.admin import AdminServer
+from services.platform.health import Health
+from services.platform.lifecycle import Stop, TaskSet, settle_memory
+from services.platform.lifecycle import run as run_process
+from services.platform.secrets import Secrets
+from services.platform.settings import ProcessSettings
+from services.platform.telemetry import configure_logging
+from services.state.fold_call import FoldCall
+from services.state.keys import head_key
+from services.state.library import Library, build
+from services.state.readers import decode_row
+from services.state.redis_client import Redis, connect, dedicated
+from services.stream.client import start_admin
+from services.stream.errors import CommitRefused, StreamError
+from services.stream.log_producer import LogProducer
+from services.stream.partition_reader import PartitionReader, ReaderSettings
+from services.stream.place import Offset, PartitionId
+from services.stream.topics import COMMANDS, partition_count
+
+FETCH_TIMEOUT_MS = 200
+HELD_PAUSE_S = 0.01
+READ_PAUSE_S = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+class AllocatorSettings(ProcessSettings, frozen=True, kw_only=True):
+    """How an allocator shares the work."""
+
+    partitions: Annotated[
+        str,
+        Meta(description="'group': share them through Kafka; 'all'; or a list, as in 0,2,5-7.", min_length=1),
+    ] = "group"
+    fold_timeout_s: Annotated[float, Meta(description="Seconds for Redis to fold one batch.", gt=0)] = 5.0
+    ack_timeout_s: Annotated[float, Meta(description="Seconds for Kafka to acknowledge events.", gt=0)] = 4.0
+    commit_interval_s: Annotated[float, Meta(description="Seconds between two commits of `published`.", gt=0)] = 0.5
+    reader: ReaderSettings = ReaderSettings()
+
+
+class Allocator:
+    """The loops of one process, and what they need of it (`LoopParts`)."""
+
+    def __init__(
+        self, settings: AllocatorSettings, producer: LogProducer, redis: Redis, library: Library, key_check: str
+    ) -> None:
+        self.loops: dict[PartitionId, PartitionLoop] = {}
+        self._settings = settings
+        self._producer = producer
+        self._redis = redis
+        self._library = library
+        self._key_check = key_check
+        self._reader = PartitionReader(settings, COMMANDS, settings.reader)
+        self._looker = PartitionReader(settings, COMMANDS, settings.reader)
+        self._looking = asyncio.Lock()
+        self._running: dict[PartitionId, asyncio.Task[None]] = {}
+        self._committed: dict[PartitionId, int] = {}
+
+    # -- which partitions -------------------------------------------------------------------------------------------
+
+    async def take(self, partitions: Iterable[PartitionId]) -> None:
+        """Fold these, by hand, beside whoever else folds them."""
+        chosen = frozenset(partitions)
+        await self._reader.assign(chosen)
+        await self._assigned(chosen)
+
+    async def join(self) -> None:
+        """Fold what the consumer group gives."""
+        await self._reader.join(GROUP, self._assigned, self._revoked)
+
+    async def _assigned(self, partitions: frozenset[PartitionId]) -> None:
+        for partition in partitions:
+            loop = PartitionLoop(partition, self, self._folded)
+            self.loops[partition] = loop
+            self._running[partition] = asyncio.create_task(loop.run(), name=f"fold-{partition}")
+
+    async def _revoked(self, partitions: frozenset[PartitionId]) -> None:
+        ending = [self._running.pop(partition) for partition in partitions if partition in self._running]
+        for partition in partitions:
+            self.loops.pop(partition, None)
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    # -- what a loop needs (LoopParts) ------------------------------------------------------------------------------
+
+    async def find_start(self, partition: PartitionId) -> Start:
+        async with self._looking:
+            return await find_start(self._looker, self._read_head, partition, self._key_check)
+
+    def seek(self, partition: PartitionId, offset: Offset) -> None:
+        self._reader.seek(partition, offset)
+
+    def fold_call(self, partition: PartitionId, start: Start) -> FoldCall:
+        connection = dedicated(self._settings.redis, timeout_s=self._settings.fold_timeout_s)
+        return FoldCall(connection, self._library, partition, start.identity)
+
+    def publisher(self, partition: PartitionId, start: Start) -> Publisher:
+        return Publisher(
+            self._producer,
+            partition,
+            start.identity.log,
+            start.published,
+            ack_timeout_s=self._settings.ack_timeout_s,
+            now_ms=lambda: int(time.time() * 1000),
+        )
+
+    async def _read_head(self, partition: int) -> Head | None:
+        value: bytes | None = await self._redis.execute_command("GET", head_key(partition))
+        head: Head | None = decode_row(HEAD, value)
+        return head
+
+    # -- tasks of the process ---------------------------------------------------------------------------------------
+
+    async def read(self) -> None:
+        """Feed every loop that has room. A failed read is tried again; a hole stops its partition at the next start."""
+        while True:
+            wanted = [partition for partition, loop in self.loops.items() if loop.has_room]
+            if not wanted:
+                await asyncio.sleep(HELD_PAUSE_S)
+                continue
+            try:
+                records = await self._reader.fetch(wanted, timeout_ms=FETCH_TIMEOUT_MS)
+            except StreamError as error:
+                log.warning("Reading fails", action="read_failed", why=str(error))
+                await asyncio.sleep(READ_PAUSE_S)
+                continue
+            by_partition: dict[PartitionId, list[ConsumerRecord]] = defaultdict(list)
+            for record in records:
+                by_partition[record.partition].append(record)
+            for partition, found in by_partition.items():
+                if partition in self.loops:
+                    self.loops[partition].feed(found)
+
+    async def commit(self) -> None:
+        """Commit `published`, for ever; a refused commit costs a successor some repeats, which are dropped."""
+        while True:
+            await asyncio.sleep(self._settings.commit_interval_s)
+            await self.commit_once()
+
+    async def commit_once(self) -> None:
+        """Commit what moved since the last time."""
+        moved = {
+            partition: Offset(loop.published)
+            for partition, loop in self.loops.items()
+            if loop.stopped_because is None and loop.published > self._committed.get(partition, 0)
+        }
+        if not moved:
+            return
+        try:
+            await self._reader.commit(GROUP, moved)
+        except CommitRefused as error:
+            log.info("Commit refused", action="commit_refused", why=str(error))
+        else:
+            self._committed.update(moved)
+
+    async def stop(self) -> None:
+        """Let go of everything; what is folded and not published is published by whoever comes next."""
+        await self.commit_once()
+        await self._revoked(frozenset(self._running))
+        with suppress(StreamError):
+            await self._reader.stop()
+            await self._looker.stop()
+
+    def _folded(self, partition: PartitionId, position: int, count: int) -> None:
+        """Metrics of a folded batch."""
+
+    def wrong(self) -> str | None:
+        """What keeps this allocator from being ready, in words."""
+        stopped = {p: loop.stopped_because for p, loop in self.loops.items() if loop.stopped_because}
+        return "; ".join(f"partition {p}: {why}" for p, why in stopped.items()) or None
+
+
+def chosen_partitions(words: str, count: int) -> list[PartitionId]:
+    """The partitions of 'all', or of a list as in '0,2,5-7'. Raises PartitionStoppedError for one that is not there."""
+    if words == "all":
+        return [PartitionId(p) for p in range(count)]
+    chosen: set[int] = set()
+    for part in words.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdigit() or (last and not last.isdigit()):
+            raise PartitionStoppedError(partition=part, why="write 'group', 'all', or a list as in 0,2,5-7")
+        chosen.update(range(int(first), int(last or first) + 1))
+    if beyond := [p for p in chosen if p >= count]:
+        raise PartitionStoppedError(partition=beyond[0], why=f"the log has partitions 0 to {count - 1}")
+    return [PartitionId(p) for p in sorted(chosen)]
+
+
+async def main(settings: AllocatorSettings, stop: Stop) -> None:
+    """One allocator, until it is asked to stop."""
+    configure_logging("allocator", settings.log_level)
+    log.info("Starting", action="starting", settings=settings.lines())
+    secrets = Secrets.load(settings.data / "secrets")
+    health = Health()
+    async with AsyncExitStack() as stack:
+        admin = AdminServer(settings.host, settings.admin_port, health)
+        await admin.start()
+        stack.push_async_callback(admin.stop)
+        kafka_admin = await start_admin(settings)
+        count = await partition_count(kafka_admin)
+        await kafka_admin.close()
+        redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
+        stack.push_async_callback(redis.aclose)
+        producer = await LogProducer.start(settings)
+        stack.push_async_callback(producer.stop)
+        allocator = Allocator(settings, producer, redis, build(), secrets.key_check())
+        stack.push_async_callback(allocator.stop)
+        if settings.partitions == "group":
+            await allocator.join()
+        else:
+            await allocator.take(chosen_partitions(settings.partitions, count))
+        tasks = await stack.enter_async_context(TaskSet(stop))
+        tasks.start(allocator.read(), "read")
+        tasks.start(allocator.commit(), "commit")
+        health.add("partitions", allocator.wrong)
+        health.started()
+        settle_memory()
+        await stop.wait()
+
+
+def run(settings: AllocatorSettings) -> None:
+    """The command `maskline allocator`."""
+    run_process(lambda stop: main(settings, stop))

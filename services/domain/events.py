@@ -1,0 +1,129 @@
+"""Events: what the fold decided, one or more records for each offset, as JSON in the topic `events`.
+
+An event is made of the command and its facts alone, so publishing it again from the recorded decision gives the same
+bytes. Its id `log:partition:offset:index` is how a consumer drops repeats. The contact goes through encrypted.
+"""
+
+from typing import Any
+
+import msgspec
+
+from services.domain import commands as c
+from services.domain.reasons import Reason
+from services.domain.rows import Facts, ReservationState
+from services.domain.rules.answers import Fact
+
+
+class Event(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """One fact, with what a reader of the events needs to understand it. Absent fields are empty or zero."""
+
+    id: str
+    type: str  # the fact's word: confirmed, rejected, cancelled, …
+    command: str  # the command's word: reserve, cancel, …
+    at_ms: int  # the record's time stamp
+    command_id: str = ""
+    campaign: str = ""
+    slot: str = ""
+    units: int = 0
+    resident: str = ""
+    pass_no: str = ""
+    phone_pseudonym: str = ""
+    contact: str = ""
+    ordinal: int = 0
+    reason: str = ""
+    left: int = 0
+    first: str = ""  # of a repeat: the word of its first answer
+    terminal: str = ""
+    pharmacy: str = ""
+    region: str = ""
+    revision: str = ""
+    change: int = 0
+    partition: int = 0
+    values: list[Any] = []  # what else the fact says: integers and words
+    actor: str = ""
+    why: str = ""
+
+
+_encode = msgspec.json.Encoder().encode
+_decoder = msgspec.json.Decoder(Event)
+_FACT_WORDS = {int(fact): fact.name.lower() for fact in Fact}
+_REASON_WORDS = {int(reason): reason.word for reason in Reason}
+_COPIED = (
+    "campaign", "slot", "units", "resident", "pass_no", "phone_pseudonym", "contact", "terminal", "pharmacy", "region",
+    "revision", "change", "actor", "why",
+)  # fmt: skip
+
+
+def _copied_fields(kind: type[c.Command]) -> tuple[str, ...]:
+    return tuple(field for field in kind.__struct_fields__ if field in _COPIED)
+
+
+_FIELDS: dict[type[c.Command], tuple[str, ...]] = {
+    kind: _copied_fields(kind) for kind in (*c.COMMAND_TYPES, c.Malformed)
+}
+_WORDS = {kind: str(kind.__struct_config__.tag) for kind in _FIELDS}
+
+
+def events_of(
+    log: str, partition: int, offset: int, timestamp_ms: int, command: c.Command, facts: Facts
+) -> list[Event]:
+    """The events of one decision, in order; at least one, because every offset has one."""
+    kind = type(command)
+    about = {field: getattr(command, field) for field in _FIELDS[kind]}
+    command_id = getattr(command, "id", "")
+    events = []
+    for index, fact in enumerate(facts):
+        events.append(
+            Event(
+                id=f"{log}:{partition}:{offset}:{index}",
+                type=_FACT_WORDS[fact[0]],
+                command=_WORDS[kind],
+                at_ms=timestamp_ms,
+                command_id=command_id,
+                **(about | _told_by(kind, fact)),
+            )
+        )
+    return events
+
+
+def _told_by(kind: type[c.Command], fact: list[Any]) -> dict[str, Any]:
+    """What the fact itself says, as fields of the event."""
+    match fact:
+        case [Fact.CONFIRMED, ordinal]:
+            return {"ordinal": ordinal}
+        case [Fact.REJECTED, reason, left]:
+            return {"reason": _REASON_WORDS[reason], "left": left}
+        case [Fact.REFUSED, reason, *values]:
+            return {"reason": _REASON_WORDS[reason], "values": values}
+        case [Fact.CANCELLED | Fact.PICKED_UP | Fact.PICK_UP_UNDONE, campaign, slot, units]:
+            return {"campaign": campaign, "slot": slot, "units": units}
+        case [Fact.REGION_ASSIGNED, partition]:
+            return {"partition": partition}
+        case [Fact.TERMINAL_PAIRED, terminal, pharmacy]:
+            return {"terminal": terminal, "pharmacy": pharmacy}
+        case [Fact.REPEATED, *first]:
+            return {"first": _first_word(kind, first), "values": first[1:]}
+        case [_, *values]:
+            return {"values": values}
+    return {}
+
+
+def _first_word(kind: type[c.Command], first: list[Any]) -> str:
+    """The word of a repeat's first answer: a reservation repeats its state of now, everything else its first fact."""
+    return ReservationState(first[0]).word if kind is c.Reserve else _FACT_WORDS[first[0]]
+
+
+def encode(event: Event) -> bytes:
+    """The record's value: compact JSON, UTF-8."""
+    return _encode(event)
+
+
+def decode(value: bytes) -> Event:
+    """The event in a record's value; raises `msgspec.DecodeError` for a foreign record."""
+    return _decoder.decode(value)
+
+
+def place_of(event_id: str) -> tuple[str, int, int, int]:
+    """Log, partition, offset and index of an event's id; ValueError for anything else."""
+    log, partition, offset, index = event_id.rsplit(":", 3)
+    return log, int(partition), int(offset), int(index)

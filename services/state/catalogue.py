@@ -1,0 +1,91 @@
+"""What campaigns there are. A sealed definition never changes and is read once; phases and stock are read often."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from services.domain.commands import MAX_CHUNK
+from services.domain.rows import CampaignRow, PharmacyRow, Phase, SlotRow
+from services.state.readers import MAX_KEYS_PER_READ, StateReader
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignView:
+    """A sealed campaign: the definition as the file had it, and its row as of the last refresh."""
+
+    name: str
+    partition: int
+    row: CampaignRow
+    definition: dict[str, Any] = field(repr=False)
+    pharmacies: dict[str, PharmacyRow] = field(repr=False)
+    slots: dict[str, SlotRow] = field(repr=False)  # `taken` and `quota` are of the time of loading: see `stock`
+
+    @property
+    def phase(self) -> Phase:
+        """Where the campaign stands."""
+        return Phase(self.row.phase)
+
+
+class Catalogue:
+    """All sealed campaigns of all partitions, as of the last `refresh`."""
+
+    def __init__(self, reader: StateReader, partitions: int) -> None:
+        self._reader = reader
+        self._partitions = partitions
+        self._campaigns: dict[str, CampaignView] = {}
+        self._by_no: dict[tuple[int, int], CampaignView] = {}
+
+    def __iter__(self) -> Iterator[CampaignView]:
+        return iter(list(self._campaigns.values()))
+
+    def get(self, name: str) -> CampaignView | None:
+        """The campaign of that name."""
+        return self._campaigns.get(name)
+
+    def by_no(self, partition: int, no: int) -> CampaignView | None:
+        """The campaign that rows call by its number."""
+        return self._by_no.get((partition, no))
+
+    async def refresh(self) -> None:
+        """Read phases anew, and definitions not known yet. Raises what the reader raises; keeps what it had then."""
+        await asyncio.gather(*(self._refresh_partition(p) for p in range(self._partitions)))
+
+    async def _refresh_partition(self, partition: int) -> None:
+        names = (await self._reader.read(partition, ["cat"])).rows[0] or []
+        rows: list[CampaignRow] = await self._many(partition, [f"c:{name}" for name in names])
+        for name, row in zip(names, rows, strict=True):
+            known = self._campaigns.get(name)
+            if known is None or known.row.no != row.no or known.partition != partition:
+                view = await self._load(partition, name, row)
+            else:
+                view = CampaignView(name, partition, row, known.definition, known.pharmacies, known.slots)
+            self._campaigns[name] = view
+            self._by_no[partition, row.no] = view
+
+    async def _load(self, partition: int, name: str, row: CampaignRow) -> CampaignView:
+        prefix = f"x:{row.no}"
+        definition, *_ = await self._many(partition, [prefix])
+        chunks = await self._many(partition, [f"{prefix}:p:{first}" for first in range(0, row.pharmacies, MAX_CHUNK)])
+        pharmacies = {pharmacy.id: pharmacy for chunk in chunks for pharmacy in chunk}
+        chunks = await self._many(partition, [f"{prefix}:s:{first}" for first in range(0, row.slots, MAX_CHUNK)])
+        ids = [slot for chunk in chunks for slot in chunk]
+        slots = await self._many(partition, [f"s:{row.no}:{slot}" for slot in ids])
+        return CampaignView(
+            name, partition, row, msgspec.json.decode(definition), pharmacies, dict(zip(ids, slots, strict=True))
+        )
+
+    async def stock(self, campaign: CampaignView) -> dict[str, SlotRow]:
+        """Every slot of a campaign with its quota and what is taken, now."""
+        ids = list(campaign.slots)
+        rows = await self._many(campaign.partition, [f"s:{campaign.row.no}:{slot}" for slot in ids])
+        return dict(zip(ids, rows, strict=True))
+
+    async def _many(self, partition: int, keys: list[str]) -> list[Any]:
+        """Rows of many keys, in pieces that never hold Redis for long."""
+        rows: list[Any] = []
+        for i in range(0, len(keys), MAX_KEYS_PER_READ):
+            rows += (await self._reader.read(partition, keys[i : i + MAX_KEYS_PER_READ])).rows
+        return rows

@@ -1,0 +1,136 @@
+"""What every door stands on: it sends commands to the log and reads the state that the fold makes of them.
+
+Front door, counter, console and clock are doors: none of them changes state but by a command.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from services.domain.commands import Command, Genesis, encode
+from services.domain.rows import Facts
+from services.platform.errors import MasklineError
+from services.platform.lifecycle import TaskSet
+from services.platform.settings import ProcessSettings
+from services.state.catalogue import Catalogue
+from services.state.decisions import DecisionGoneError, DecisionWaiter
+from services.state.readers import StateReader
+from services.state.redis_client import connect
+from services.stream.client import start_admin
+from services.stream.genesis import AnotherKey, read_genesis
+from services.stream.group_commit import GroupCommit, GroupCommitSettings
+from services.stream.log_producer import LogProducer
+from services.stream.partition_reader import PartitionReader
+from services.stream.place import PartitionId, Place
+from services.stream.topics import COMMANDS, partition_count
+
+REFRESH_S: Final = 1.0
+
+
+class UndecidedError(MasklineError):
+    """The log has the command at place {partition}:{offset}, but it was not decided within {timeout_s:g} s.
+
+    It will be decided. Ask again with the same key to hear how.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A decision and its place."""
+
+    place: Place
+    facts: Facts
+
+
+class Door:
+    """Commands out, state in. `partitions` is the number of partitions of the log."""
+
+    def __init__(self, commit: GroupCommit, reader: StateReader, genesis: dict[PartitionId, Genesis]) -> None:
+        self.commit = commit
+        self.reader = reader
+        self.genesis = genesis
+        self.partitions = len(genesis)
+        self.decisions = DecisionWaiter(reader)
+        self.catalogue = Catalogue(reader, self.partitions)
+
+    def offer(self, partition: int, command: Command) -> asyncio.Future[Place]:
+        """The future of the command's place. Raises Overloaded or LogUnavailable before anything is kept; the future
+        ends with LogUnavailable (surely not written) or UnknownOutcome."""
+        return self.commit.offer(PartitionId(partition), encode(command))
+
+    async def decided(self, place: Place, timeout_s: float) -> Facts | None:
+        """The facts at a place; None when it was not decided in time. Raises DecisionGoneError, CatchingUpError,
+        StateUnavailableError."""
+        return await self.decisions.decision(place.partition, place.offset, timeout_s)
+
+    async def send(self, partition: int, command: Command, timeout_s: float) -> Answer:
+        """Write a command and wait for its decision. Raises what `offer` and `decided` raise, and UndecidedError."""
+        place = await self.offer(partition, command)
+        try:
+            facts = await self.decided(place, timeout_s)
+        except DecisionGoneError:
+            facts = None
+        if facts is None:
+            raise UndecidedError(partition=place.partition, offset=place.offset, timeout_s=timeout_s)
+        return Answer(place, facts)
+
+    async def refresh_catalogue(self) -> None:
+        """Keep the catalogue fresh for ever; a failed refresh keeps what is known and tries again."""
+        while True:
+            await self.refresh_once()
+            await asyncio.sleep(REFRESH_S)
+
+    async def refresh_once(self) -> bool:
+        """Whether the catalogue could be read."""
+        try:
+            await self.catalogue.refresh()
+        except MasklineError:
+            return False
+        return True
+
+
+@asynccontextmanager
+async def open_door(
+    settings: ProcessSettings,
+    tasks: TaskSet,
+    *,
+    key_check: str,
+    commit_settings: GroupCommitSettings | None = None,
+) -> AsyncIterator[Door]:
+    """A door that is connected, knows its log and its campaigns, and keeps them fresh until it is closed.
+
+    Raises KafkaUnreachable, TopicMissing, GenesisMissing, and AnotherKey where the log was made with other secrets.
+    """
+    genesis = await _read_genesis(settings, key_check)
+    redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
+    producer = await LogProducer.start(settings)
+    commit = GroupCommit(producer, COMMANDS, genesis, commit_settings)
+    door = Door(commit, StateReader(redis), genesis)
+    tasks.start(commit.run(), "group-commit")
+    await door.refresh_once()
+    tasks.start(door.refresh_catalogue(), "catalogue")
+    try:
+        yield door
+    finally:
+        await commit.stop()
+        await producer.stop()
+        await redis.aclose()
+
+
+async def _read_genesis(settings: ProcessSettings, key_check: str) -> dict[PartitionId, Genesis]:
+    admin = await start_admin(settings)
+    try:
+        partitions = await partition_count(admin)
+    finally:
+        await admin.close()
+    reader = PartitionReader(settings, COMMANDS)
+    try:
+        genesis = {PartitionId(p): await read_genesis(reader, PartitionId(p)) for p in range(partitions)}
+    finally:
+        await reader.stop()
+    for partition, record in genesis.items():
+        if record.key_check != key_check:
+            raise AnotherKey(partition=partition)
+    return genesis

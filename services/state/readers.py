@@ -1,0 +1,109 @@
+"""Reading the fold's state: whatever many people ask in one tick goes to Redis as one MGET.
+
+Every read takes the partition's head with the rows, in the same MGET, which Redis answers atomically: a reading says
+exactly how far the log was applied when it was true. A reading behind what this process has seen before (a fail-over, a
+rebuild) is refused as `CatchingUpError`: nobody is told a step back.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from services.domain.rows import HEAD, Head, row_type
+from services.state.errors import CatchingUpError, StateUnavailableError
+from services.state.keys import tag
+from services.state.redis_client import Redis, RedisError
+
+MAX_KEYS_PER_READ = 512
+MAX_WAITING_READS = 20_000
+
+_decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
+
+
+def decode_row(logical_key: str, value: bytes | None) -> Any:
+    """The row in a Redis value; None where there is none. Decisions (`d:…`) come as plain lists."""
+    if value is None:
+        return None
+    kind: Any = list if logical_key.startswith("d:") else row_type(logical_key)
+    decoder = _decoders.get(kind if isinstance(kind, type) else repr(kind))
+    if decoder is None:
+        decoder = _decoders[kind if isinstance(kind, type) else repr(kind)] = msgspec.msgpack.Decoder(kind)
+    return decoder.decode(value)
+
+
+class Reading(NamedTuple):
+    """Rows as they were when everything before `head.position` was applied."""
+
+    head: Head
+    rows: list[Any]
+
+
+class _Wanted(NamedTuple):
+    keys: Sequence[str]
+    answer: asyncio.Future[Reading]
+
+
+class StateReader:
+    """Reads rows of any partition. One read is in flight per partition; what is asked meanwhile goes with the next."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._wanted: dict[int, list[_Wanted]] = {}
+        self._busy: dict[int, asyncio.Task[None]] = {}
+        self._seen: dict[int, int] = {}
+
+    def seen(self, partition: int) -> int:
+        """The furthest position that this process has read."""
+        return self._seen.get(partition, 0)
+
+    async def read(self, partition: int, keys: Sequence[str]) -> Reading:
+        """The rows under logical keys (None where there is none), and the head they belong to.
+
+        Raises CatchingUpError, or StateUnavailableError when Redis does not answer or too many are waiting already.
+        """
+        wanted = self._wanted.setdefault(partition, [])
+        if len(wanted) >= MAX_WAITING_READS:
+            raise StateUnavailableError(what=f"{MAX_WAITING_READS} reads are waiting already")
+        answer: asyncio.Future[Reading] = asyncio.get_running_loop().create_future()
+        wanted.append(_Wanted(keys, answer))
+        if partition not in self._busy:
+            self._busy[partition] = asyncio.create_task(self._serve(partition), name=f"state-reader-{partition}")
+        return await answer
+
+    async def _serve(self, partition: int) -> None:
+        try:
+            await asyncio.sleep(0)  # all who ask in this tick go together
+            while wanted := self._wanted.get(partition):
+                batch: list[_Wanted] = []
+                count = 0
+                while wanted and (not batch or count + len(wanted[0].keys) <= MAX_KEYS_PER_READ):
+                    batch.append(wanted.pop(0))
+                    count += len(batch[-1].keys)
+                await self._answer(partition, batch)
+        finally:
+            del self._busy[partition]
+
+    async def _answer(self, partition: int, batch: list[_Wanted]) -> None:
+        prefix = tag(partition)
+        names = dict.fromkeys(key for wanted in batch for key in wanted.keys)
+        try:
+            values: list[Any] = await self._redis.mget([prefix + HEAD, *(prefix + name for name in names)])
+            head = decode_row(HEAD, values[0]) or Head()
+            self._check_not_behind(partition, head.position)
+            rows = dict(zip(names, map(decode_row, names, values[1:]), strict=True))
+        except (RedisError, OSError, CatchingUpError) as error:
+            reason = error if isinstance(error, CatchingUpError) else StateUnavailableError(what=type(error).__name__)
+            for wanted in batch:
+                if not wanted.answer.done():
+                    wanted.answer.set_exception(reason)
+            return
+        for wanted in batch:
+            if not wanted.answer.done():
+                wanted.answer.set_result(Reading(head, [rows[key] for key in wanted.keys]))
+
+    def _check_not_behind(self, partition: int, position: int) -> None:
+        if position < self.seen(partition):
+            raise CatchingUpError(partition=partition, position=position, seen=self.seen(partition))
+        self._seen[partition] = position
