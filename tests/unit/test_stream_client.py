@@ -1,0 +1,63 @@
+"""Addresses, waiting for a Kafka that is not there, and a log that does not fill with the same line."""
+
+import logging
+import time
+
+import pytest
+from msgspec import Struct
+
+from infra.launcher.ports import free_ports
+from services.stream.client import bootstrap_servers, quieten_repeated_errors, start_admin, start_consumer
+from services.stream.errors import KafkaAddressInvalid, KafkaUnreachable
+from services.stream.log_producer import LogProducer
+from services.stream.topics import COMMANDS, EVENTS, topic_settings
+
+
+class Kafka(Struct, frozen=True):
+    """Settings of a client."""
+
+    kafka: str
+    kafka_request_timeout_s: float = 1.0
+    start_timeout_s: float = 0.3
+
+
+def test_several_addresses_are_separated_by_commas() -> None:
+    assert bootstrap_servers("one:9092, two:9093 ,[::1]:9094,") == ["one:9092", "two:9093", "[::1]:9094"]
+
+
+@pytest.mark.parametrize(
+    "address", ["", ",", "host", "host:", ":9092", "host:0", "host:65536", "host:port", "host:９０"]
+)
+def test_an_address_that_is_none_is_told_with_an_example(address: str) -> None:
+    with pytest.raises(KafkaAddressInvalid, match=r"write host:port.*127\.0\.0\.1:9092"):
+        bootstrap_servers(address)
+
+
+async def test_a_kafka_that_is_not_there_is_told_in_words_within_the_start_time() -> None:
+    nowhere = Kafka(f"127.0.0.1:{free_ports(1)[0]}")
+    for start in (start_admin, LogProducer.start):
+        started_s = time.monotonic()
+        with pytest.raises(KafkaUnreachable, match=r"did not answer within 0\.3 s .* --kafka HOST:PORT"):
+            await start(nowhere)
+        assert time.monotonic() - started_s < 2.0
+    with pytest.raises(KafkaUnreachable):
+        await start_consumer(nowhere, group="g", fetch_max_wait_ms=20, max_poll_records=10)
+
+
+def test_the_same_error_of_the_library_is_logged_once_in_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("aiokafka.test_repeats")
+    quieten_repeated_errors()
+    for port in range(10):
+        logger.error("Unable connect to port %s", port)
+    logger.error("something else")
+    assert [record.getMessage() for record in caplog.records] == ["Unable connect to port 0", "something else"]
+
+
+def test_the_topics_keep_everything() -> None:
+    for topic in (COMMANDS, EVENTS):
+        settings = topic_settings(topic, replicas=3)
+        assert settings["retention.ms"] == settings["retention.bytes"] == "-1"
+        assert settings["cleanup.policy"] == "delete"
+        assert settings["min.insync.replicas"] == "2"
+    assert topic_settings(COMMANDS, 1)["message.timestamp.type"] == "LogAppendTime"
+    assert "min.insync.replicas" not in topic_settings(COMMANDS, 1)
