@@ -1,0 +1,137 @@
+"""Appending to the log in whole batches: the thin layer over aiokafka that knows what was surely not sent."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
+
+from services.stream.client import MAX_BATCH_BYTES, KafkaSettings, start_producer
+from services.stream.errors import LogUnavailable, RecordTooLarge, UnknownOutcome
+from services.stream.place import Offset, PartitionId, Place
+
+STOP_TIMEOUT_S: Final = 5.0
+
+
+class Acknowledged(Protocol):
+    """What Kafka answers once all replicas have a batch."""
+
+    @property
+    def offset(self) -> Offset:
+        """Of the batch's first record."""
+
+
+class BatchProducer(Protocol):
+    """What `GroupCommit`, genesis and the publisher of events stand on; `LogProducer` and the fake have it."""
+
+    async def submit(
+        self, topic: str, partition: PartitionId, values: Sequence[bytes], timestamp_ms: int
+    ) -> "tuple[int, asyncio.Future[Acknowledged]]":
+        """Hand over one batch: how many of `values` fitted, and a future of its acknowledgement.
+
+        Raises LogUnavailable where surely nothing was sent. Whatever the future raises leaves the outcome unknown.
+        """
+
+    async def probe(self, topic: str, partition: PartitionId) -> bool:
+        """Whether the leader of the partition answers a question now."""
+
+
+class LogProducer:
+    """One connected producer. Batches of one partition are written in the order of `submit`."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+
+    @classmethod
+    async def start(cls, settings: KafkaSettings) -> "LogProducer":
+        """Connect. Raises KafkaUnreachable."""
+        return cls(await start_producer(settings))
+
+    async def stop(self) -> None:
+        """Wait (bounded) for what is in flight, then disconnect."""
+        try:
+            await asyncio.wait_for(self._producer.stop(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            await self._producer.client.close()
+
+    async def submit(
+        self, topic: str, partition: PartitionId, values: Sequence[bytes], timestamp_ms: int
+    ) -> "tuple[int, asyncio.Future[Acknowledged]]":
+        client = self._producer.client
+        where = TopicPartition(topic, partition)
+        leader = client.cluster.leader_for_partition(where)
+        if leader is None:  # this producer's first batch for the topic
+            await client.add_topic(topic)
+            leader = client.cluster.leader_for_partition(where)
+        if leader in (None, -1):
+            client.force_metadata_update()
+            raise LogUnavailable(why=f"partition {partition} of '{topic}' has no leader")
+        if not await client.ready(leader):
+            raise LogUnavailable(why=f"the leader of partition {partition} of '{topic}' cannot be connected to")
+        batch = self._producer.create_batch()
+        taken = 0
+        for value in values:
+            if batch.append(timestamp=timestamp_ms, key=None, value=value) is None:
+                break
+            taken += 1
+        batch.close()
+        try:
+            return taken, await self._producer.send_batch(batch, topic, partition=partition)
+        except KafkaError as error:  # it was never queued
+            raise LogUnavailable(why=reason_of(error)) from error
+
+    async def probe(self, topic: str, partition: PartitionId) -> bool:
+        client = self._producer.client
+        try:
+            await client.force_metadata_update()
+            leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+            if leader in (None, -1):
+                return False
+            # Names no topic: a question about one that is gone would create it (Tansu always, Kafka by default).
+            await client.send(leader, MetadataRequest([]))
+        except (KafkaError, OSError):
+            return False
+        return True
+
+
+async def append(
+    producer: BatchProducer,
+    topic: str,
+    partition: PartitionId,
+    values: Sequence[bytes],
+    *,
+    timestamp_ms: int,
+    ack_timeout_s: float,
+) -> Place:
+    """Append `values` in order, in as few batches as they need, one in flight; the place of the first.
+
+    Raises RecordTooLarge and LogUnavailable (nothing was written), UnknownOutcome (some or all may be written).
+    """
+    for value in values:
+        if len(value) > MAX_BATCH_BYTES:
+            raise RecordTooLarge(size_bytes=len(value), limit_bytes=MAX_BATCH_BYTES)
+    first: Offset | None = None
+    done = 0
+    while done < len(values):
+        try:
+            async with asyncio.timeout(ack_timeout_s):
+                taken, acknowledgement = await producer.submit(topic, partition, values[done:], timestamp_ms)
+                offset = (await acknowledgement).offset
+        except (KafkaError, TimeoutError) as error:
+            raise UnknownOutcome(why=reason_of(error) or f"{ack_timeout_s:g} s are over") from error
+        except LogUnavailable as error:
+            if first is None:
+                raise
+            raise UnknownOutcome(why=str(error)) from error
+        first = offset if first is None else first
+        done += taken
+    if first is None:
+        raise ValueError("nothing to append")
+    return Place(partition, first)
+
+
+def reason_of(error: BaseException) -> str:
+    """An exception in a few words; some of aiokafka's have no text of their own."""
+    return str(error) or type(error).__name__
