@@ -1,0 +1,84 @@
+"""The log's identity: a record at offset 0 of each partition of `commands`, which whoever comes first writes.
+
+It holds a random id (another log with the same offsets is recognised) and a check value of the pepper and the id key
+(with another key everybody would be a new person). Its time is the first tick.
+"""
+
+import secrets
+from collections.abc import Iterable
+from typing import Final
+
+from services.domain import commands
+from services.stream.errors import LogUnavailable, StreamError, UnknownOutcome
+from services.stream.log_producer import BatchProducer, append
+from services.stream.partition_reader import LogReader
+from services.stream.place import Offset, PartitionId
+from services.stream.topics import COMMANDS
+
+RULES: Final = 1
+ACK_TIMEOUT_S: Final = 4.0
+READ_TIMEOUT_MS: Final = 4_000
+TRIES: Final = 3
+
+
+class GenesisMissing(StreamError):
+    """Partition {partition} of 'commands' does not begin with a genesis record: {why}.
+
+    This is no log of Maskline, or its beginning was deleted. Name another Kafka, or start a new log.
+    """
+
+
+class AnotherKey(StreamError):
+    """Partition {partition} of 'commands' was made with another pepper or id key: with ours everybody would be new.
+
+    Put back the secrets that this log was made with, or start a new log.
+    """
+
+
+async def ensure_genesis(
+    producer: BatchProducer, reader: LogReader, partitions: Iterable[PartitionId], key_check: str, now_ms: int
+) -> dict[PartitionId, commands.Genesis]:
+    """The genesis record of each partition, written where the partition is empty.
+
+    Where two processes write at once, the one at offset 0 counts and the other is a record without effect. Raises
+    AnotherKey, GenesisMissing, LogUnavailable.
+    """
+    ours = commands.Genesis(log=secrets.token_urlsafe(12), key_check=key_check, rules=RULES)
+    found = {}
+    for partition in partitions:
+        await _write_if_empty(producer, reader, partition, commands.encode(ours), now_ms)
+        found[partition] = await read_genesis(reader, partition)
+        if found[partition].key_check != key_check:
+            raise AnotherKey(partition=partition)
+    return found
+
+
+async def read_genesis(reader: LogReader, partition: PartitionId) -> commands.Genesis:
+    """The genesis record of one partition. Reassigns `reader` to that partition. Raises GenesisMissing."""
+    start, end = await reader.log_start(partition), await reader.log_end(partition)
+    if start > 0:
+        raise GenesisMissing(partition=partition, why=f"its first record has offset {start}")
+    if end == 0:
+        raise GenesisMissing(partition=partition, why="it is empty")
+    await reader.assign([partition])
+    reader.seek(partition, Offset(0))
+    records = await reader.fetch(partition, max_records=1, timeout_ms=READ_TIMEOUT_MS)
+    if not records:
+        raise LogUnavailable(why=f"offset 0 of partition {partition} was not read within {READ_TIMEOUT_MS} ms")
+    command = commands.decode(records[0].value)
+    if not isinstance(command, commands.Genesis):
+        raise GenesisMissing(partition=partition, why="offset 0 holds something else")
+    return command
+
+
+async def _write_if_empty(
+    producer: BatchProducer, reader: LogReader, partition: PartitionId, value: bytes, now_ms: int
+) -> None:
+    for left in reversed(range(TRIES)):
+        if await reader.log_end(partition) > 0:
+            return
+        try:
+            await append(producer, COMMANDS, partition, [value], timestamp_ms=now_ms, ack_timeout_s=ACK_TIMEOUT_S)
+        except UnknownOutcome:  # it may be there: look, and write again if not
+            if not left:
+                raise
