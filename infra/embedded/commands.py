@@ -1,0 +1,65 @@
+"""How the broker and the store are started, and when they are ready."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from infra.embedded.binaries import find_broker, find_store
+
+LOOPBACK: Final = "127.0.0.1"
+ANSWER_TIMEOUT_S: Final = 0.5
+
+
+def broker_command(port: int) -> list[str]:
+    """Tansu on loopback, its log in memory. Raises BrokerMissing."""
+    address = f"tcp://{LOOPBACK}:{port}"  # its default is every interface
+    return [
+        str(find_broker()),
+        "broker",
+        "--cluster-id=maskline",
+        f"--listener-url={address}",
+        f"--advertised-listener-url={address}",
+        "--storage-engine=memory://maskline/",
+    ]
+
+
+def store_command(port: int, folder: Path) -> list[str]:
+    """Valkey on loopback with its files in `folder`. Raises StoreMissing."""
+    options = {
+        "port": str(port),
+        "bind": LOOPBACK,
+        "protected-mode": "yes",
+        "dir": str(folder),
+        "appendonly": "yes",
+        # A lost second is replayed from the log: the fold's position goes with its state.
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+    }
+    return [str(find_store()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+
+async def broker_answers(port: int) -> bool:
+    """Whether something accepts connections at the broker's port."""
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(LOOPBACK, port)
+            writer.close()
+            await writer.wait_closed()
+        return True
+    return False
+
+
+async def store_answers(port: int) -> bool:
+    """Whether the store answers PING; while it loads its file it does not yet."""
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(LOOPBACK, port)
+            writer.write(b"PING\r\n")
+            answer = await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+        return answer == b"+PONG\r\n"
+    return False

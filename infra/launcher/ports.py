@@ -1,0 +1,48 @@
+"""Ports on loopback: free ones, and a word about those that are taken."""
+
+import errno
+import socket
+from contextlib import ExitStack
+
+from services.platform.errors import MasklineError
+
+
+class PortInUse(MasklineError):
+    """Port {port} on {host}, meant for the {what}, is taken by another program.
+
+    Stop that program, or choose other ports with --ports-from N.
+    """
+
+
+class PortNotAllowed(MasklineError):
+    """Port {port} on {host}, meant for the {what}, cannot be listened on: {why}.
+
+    Choose other ports with --ports-from N.
+    """
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """`count` different ports that nobody listens on now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket(_family(host))) for _ in range(count)]
+        for each in sockets:
+            each.bind((host, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def check_free(host: str, port: int, what: str) -> None:
+    """Raises PortInUse or PortNotAllowed before a process is started that would only fail on it."""
+    with socket.socket(_family(host)) as probe:
+        # As servers do: a port whose last connections are still closing is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUse(port=port, host=host, what=what) from error
+            raise PortNotAllowed(port=port, host=host, what=what, why=error.strerror) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
