@@ -17,7 +17,7 @@ from services.platform.secrets import Secrets
 
 @pytest.fixture(scope="module")
 def identities(tmp_path_factory: pytest.TempPathFactory) -> Identities:
-    folder: Path = tmp_path_factory.mktemp("installation")
+    folder = tmp_path_factory.mktemp("installation")
     folder.chmod(0o700)
     return Identities(Secrets.create(folder / "secrets"))
 
