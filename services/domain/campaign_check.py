@@ -234,7 +234,5 @@ def _slots_end_after_the_opening(
     too_early = [slot.id for slot in slots if slot.ends_ms <= windows[0].opens_ms]
     if too_early:
         table = source.tables.get("slots")
-        what = (
-            f"{len(too_early)} slots (first: {too_early[0]}) end before the first window opens; nobody could book them"
-        )
+        what = f"{len(too_early)} of the slots, {too_early[0]} first, end before a window opens; nobody could book them"
         report.row(table.file if table else source.file, 0, "ends_at", f"{what}. Mend the dates there or in `windows`")

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 from services.domain.errors import MasklineError
 
-FIRST_YEAR, LAST_YEAR = 2020, 2099
+# 2 January 2020 to 30 December 2099: a day inside of what commands carry, so that in every zone the whole day is.
+FIRST_MS, LAST_MS = 1_577_923_200_000, 4_102_272_000_000
 MINUTE_MS = 60_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -51,9 +52,10 @@ def instant_ms(text: str) -> int:
         ) from error
     if moment.tzinfo is None:
         raise TimeUnreadable(what="has no offset; add the one that holds there and then, such as +08:00")
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise TimeUnreadable(what=f"is in no year from {FIRST_YEAR} to {LAST_YEAR}; look for a typo")
-    return (moment - _EPOCH) // _MILLISECOND
+    at_ms = (moment - _EPOCH) // _MILLISECOND
+    if not FIRST_MS <= at_ms < LAST_MS:
+        raise TimeUnreadable(what="is in no year from 2020 to 2099; look for a typo")
+    return at_ms
 
 
 def rfc3339(at_ms: int, where: ZoneInfo) -> str:

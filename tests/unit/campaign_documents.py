@@ -1,0 +1,134 @@
+"""Campaigns for tests: one small document that is right, to be made wrong in one place, and any campaign at all."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from services.domain.campaign import AppealContact, Campaign, Controller, Rules, Window, deletion_day
+from services.domain.campaign_check import Source, check
+from services.domain.campaign_problems import CampaignInvalid
+from services.domain.commands import Pharmacy, Slot
+from services.domain.days import FIRST_MS, MINUTE_MS, day_of, zone
+from services.domain.documents import DocumentType
+
+RIGHT: Mapping[str, Any] = {
+    "campaign": "gz-2020-02",
+    "region": "guangzhou",
+    "timezone": "Asia/Shanghai",
+    "title": {"zh-Hans": "广州口罩预约", "en": "Guangzhou masks"},
+    "controller": {"name": "Health Commission", "contact": "privacy@masks.example"},
+    "appeal_contact": {"phone": "12345"},
+    "mode": "first_come",
+    "windows": [{"opens_at": "2020-02-01T20:00:00+08:00", "closes_at": "2020-02-02T00:00:00+08:00"}],
+    "rules": {"units_max": 5, "document_types": ["cn_resident_id", "passport"]},
+    "delete_after_days": 14,
+    "pharmacies": [
+        {"id": "p-1", "name": "First", "address": "1 Road", "lon": 113.2644, "lat": "23.1291", "phone": "020-1"},
+        {"id": "p-2", "name": "Second"},
+    ],
+    "slots": [
+        {"id": "s-1", "pharmacy": "p-1", "starts_at": "2020-02-03T09:00:00+08:00",
+         "ends_at": "2020-02-03T12:00:00+08:00", "units": 100},
+        {"id": "s-2", "pharmacy": "p-2", "starts_at": "2020-02-03T18:00:00+08:00",
+         "ends_at": "2020-02-04T00:00:00+08:00", "units": "50"},
+    ],
+}  # fmt: skip
+ABSENT = object()
+
+
+def changed(*path: str | int, to: Any) -> dict[str, Any]:
+    """The right document with one value changed, or taken away if `to` is ABSENT."""
+    document = copy.deepcopy(dict(RIGHT))
+    part: Any = document
+    for step in path[:-1]:
+        part = part[step]
+    if to is ABSENT:
+        del part[path[-1]]
+    else:
+        part[path[-1]] = to
+    return document
+
+
+def checked(document: Any) -> Campaign:
+    return check(Source(file="campaign.json", document=document))
+
+
+def problems_of(document: Any) -> list[str]:
+    """What the check says of a document, a line each; empty if it is right."""
+    try:
+        checked(document)
+    except CampaignInvalid as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+# ------------------------------------------------------------------------------------------------------- any campaign
+
+DAY_MS = 86_400_000
+YEAR_2020_MS, YEAR_2090_MS = FIRST_MS + DAY_MS, 3_786_912_000_000
+ZONES = ("Asia/Shanghai", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe", "UTC")
+_texts = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=40
+).filter(lambda text: text == text.strip())
+_names = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,47}", fullmatch=True)
+
+
+@st.composite
+def _slot_times(draw: st.DrawFn, zone_name: str) -> dict[str, int]:
+    starts_ms = draw(st.integers(YEAR_2020_MS // MINUTE_MS, YEAR_2090_MS // MINUTE_MS)) * MINUTE_MS
+    day = day_of(starts_ms, zone(zone_name))
+    ends_ms = starts_ms + draw(st.integers(1, (day.to_ms - starts_ms) // MINUTE_MS)) * MINUTE_MS
+    times = {"starts_ms": starts_ms, "ends_ms": ends_ms}
+    return times | {"day": day.number, "day_from_ms": day.from_ms, "day_to_ms": day.to_ms}
+
+
+@st.composite
+def _windows(draw: st.DrawFn) -> tuple[Window, ...]:
+    edges = draw(st.lists(st.integers(FIRST_MS, YEAR_2020_MS), min_size=2, max_size=8, unique=True))
+    edges.sort()
+    return tuple(Window(opens_ms=a, closes_ms=b) for a, b in zip(edges[::2], edges[1::2], strict=False))
+
+
+@st.composite
+def campaigns(draw: st.DrawFn) -> Campaign:
+    """Any campaign that a file can hold."""
+    zone_name = draw(st.sampled_from(ZONES))
+    pharmacies = tuple(
+        Pharmacy(
+            id=pharmacy_id,
+            name=draw(_texts),
+            address=draw(st.just("") | _texts),
+            lon_e6=draw(st.integers(-180_000_000, 180_000_000)),
+            lat_e6=draw(st.integers(-90_000_000, 90_000_000)),
+            phone=draw(st.just("") | _texts),
+        )
+        for pharmacy_id in draw(st.lists(_names, min_size=1, max_size=4, unique=True))
+    )
+    slots = tuple(
+        Slot(
+            id=slot_id,
+            pharmacy=pharmacies[index % len(pharmacies)].id,
+            units=draw(st.integers(1, 1_000_000)),
+            **draw(_slot_times(zone_name)),
+        )
+        for index, slot_id in enumerate(draw(st.lists(_names, min_size=1, max_size=6, unique=True)))
+    )
+    slots = tuple({(slot.pharmacy, slot.starts_ms, slot.ends_ms): slot for slot in slots}.values())
+    delete_after_days = draw(st.integers(1, 3_650))
+    kinds = draw(st.lists(st.sampled_from(DocumentType), min_size=1, unique=True))
+    return Campaign(
+        campaign=draw(_names),
+        region=draw(_names),
+        timezone=zone_name,
+        title=draw(st.dictionaries(st.sampled_from(["zh-Hans", "zh-Hant", "en"]), _texts, min_size=1)),
+        controller=Controller(name=draw(_texts), contact=draw(_texts)),
+        appeal_contact=AppealContact(phone=draw(_texts), place=draw(st.just("") | _texts)),
+        windows=draw(_windows()),
+        rules=Rules(units_max=draw(st.integers(1, 1_000_000)), document_types=tuple(kinds)),
+        delete_after_days=delete_after_days,
+        deletion_day=deletion_day(slots, delete_after_days),
+        pharmacies=pharmacies,
+        slots=slots,
+    )

@@ -1,0 +1,139 @@
+"""A campaign as commands: whole, in order, the same for the same file, and readable for whoever reads the log."""
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.domain.campaign import (
+    MAX_CHUNK_BYTES,
+    Campaign,
+    Definition,
+    commands_of,
+    definition_json,
+    read_definition,
+    revision,
+)
+from services.domain.campaign_check import Source, check
+from services.domain.campaign_document import document
+from services.domain.commands import (
+    MAX_CHUNK,
+    MAX_RECORD_BYTES,
+    AddPharmacies,
+    AddSlots,
+    DefineCampaign,
+    Pharmacy,
+    SealDefinition,
+    decode,
+    encode,
+)
+from services.domain.days import day_of, instant_ms, rfc3339, zone
+from tests.unit.campaign_documents import RIGHT, YEAR_2020_MS, YEAR_2090_MS, ZONES, campaigns, checked
+
+
+@given(campaign=campaigns())
+@settings(max_examples=50)
+def test_a_campaign_becomes_a_document_that_is_the_same_campaign(campaign: Campaign) -> None:
+    sent = msgspec.json.decode(msgspec.json.encode(document(campaign)))
+    assert check(Source(file="sent.json", document=sent)) == campaign
+
+
+@given(campaign=campaigns())
+@settings(max_examples=50)
+def test_its_commands_stand_in_the_log_as_they_were_made(campaign: Campaign) -> None:
+    commands = commands_of(campaign, revision(campaign), actor="ops:li", why="first round")
+    assert [decode(encode(command)) for command in commands] == commands
+    define, *chunks, seal = commands
+    assert isinstance(define, DefineCampaign)
+    assert isinstance(seal, SealDefinition)
+    pharmacies = [one for chunk in chunks if isinstance(chunk, AddPharmacies) for one in chunk.pharmacies]
+    slots = [one for chunk in chunks if isinstance(chunk, AddSlots) for one in chunk.slots]
+    assert (define.pharmacies, define.slots) == (len(pharmacies), len(slots))
+    assert (tuple(pharmacies), tuple(slots)) == (campaign.pharmacies, campaign.slots)
+    assert len({command.id for command in commands}) == len(commands)
+
+
+def big_campaign(pharmacies: int, slots: int, name: str = "Pharmacy") -> Campaign:
+    campaign = checked(RIGHT)
+    return msgspec.structs.replace(
+        campaign,
+        pharmacies=tuple(Pharmacy(id=f"p-{number}", name=name) for number in range(pharmacies)),
+        slots=tuple(
+            msgspec.structs.replace(campaign.slots[0], id=f"s-{number}", pharmacy=f"p-{number % pharmacies}")
+            for number in range(slots)
+        ),
+    )
+
+
+def test_a_definition_goes_into_the_log_in_chunks_that_say_how_many_came_before() -> None:
+    commands = commands_of(big_campaign(pharmacies=401, slots=1_000), "0" * 16)
+    pharmacies = [(one.first, len(one.pharmacies)) for one in commands if isinstance(one, AddPharmacies)]
+    slots = [(one.first, len(one.slots)) for one in commands if isinstance(one, AddSlots)]
+    assert pharmacies == [(0, 200), (200, 200), (400, 1)]
+    assert slots == [(first, MAX_CHUNK) for first in range(0, 1_000, MAX_CHUNK)]
+
+
+def test_long_names_make_smaller_chunks_and_never_a_record_that_is_too_large() -> None:
+    campaign = big_campaign(pharmacies=400, slots=1, name="𠮷" * 200)
+    chunks = [one for one in commands_of(campaign, "0" * 16) if isinstance(one, AddPharmacies)]
+    assert [chunk.first for chunk in chunks] == [
+        sum(len(one.pharmacies) for one in chunks[:n]) for n in range(len(chunks))
+    ]
+    assert sum(len(chunk.pharmacies) for chunk in chunks) == 400
+    assert all(len(encode(chunk)) <= MAX_CHUNK_BYTES + 1_000 < MAX_RECORD_BYTES for chunk in chunks)
+
+
+def test_the_same_content_is_the_same_revision_and_sends_the_same_commands() -> None:
+    one, other = checked(RIGHT), checked({**RIGHT, "title": dict(reversed(RIGHT["title"].items()))})
+    assert revision(one) == revision(other)
+    assert commands_of(one, revision(one)) == commands_of(other, revision(other))
+
+
+@pytest.mark.parametrize("change", [{"delete_after_days": 15}, {"region": "foshan"}, {"slots": RIGHT["slots"][:1]}])
+def test_other_content_is_another_revision_with_other_command_ids(change: dict[str, object]) -> None:
+    one, other = checked(RIGHT), checked({**RIGHT, **change})
+    assert revision(one) != revision(other)
+    ids = [{command.id for command in commands_of(campaign, revision(campaign))} for campaign in (one, other)]
+    assert not ids[0] & ids[1]
+
+
+@given(campaign=campaigns())
+@settings(max_examples=25)
+def test_a_definition_is_read_back_from_the_log_without_its_tables(campaign: Campaign) -> None:
+    definition = read_definition(definition_json(campaign))
+    assert type(definition) is Definition
+    for field in Definition.__struct_fields__:
+        assert getattr(definition, field) == getattr(campaign, field)
+
+
+# ------------------------------------------------------------------------------------------------------------- days
+
+
+@given(at_ms=st.integers(YEAR_2020_MS, YEAR_2090_MS), name=st.sampled_from(ZONES))
+def test_an_instant_lies_in_its_day_and_days_follow_each_other_without_gap(at_ms: int, name: str) -> None:
+    where = zone(name)
+    day = day_of(at_ms, where)
+    assert day.from_ms <= at_ms < day.to_ms
+    assert day_of(day.from_ms, where) == day == day_of(day.to_ms - 1, where)
+    assert day_of(day.to_ms, where).from_ms == day.to_ms
+    assert rfc3339(day.from_ms, where).startswith(f"{day.number // 10_000}-")
+
+
+@pytest.mark.parametrize(
+    ("name", "noon", "hours"),
+    [
+        ("Asia/Shanghai", "2020-03-29T12:00:00+08:00", 24),
+        ("Europe/Berlin", "2020-03-29T12:00:00+02:00", 23),
+        ("Europe/Berlin", "2020-10-25T12:00:00+01:00", 25),
+        ("Asia/Beirut", "2020-03-29T12:00:00+03:00", 23),  # the clock jumps at midnight
+        ("America/Havana", "2020-11-01T12:00:00-05:00", 25),
+    ],
+)
+def test_the_day_on_which_a_clock_is_changed_is_shorter_or_longer(name: str, noon: str, hours: int) -> None:
+    day = day_of(instant_ms(noon), zone(name))
+    assert day.to_ms - day.from_ms == hours * 3_600_000
+
+
+@given(at_ms=st.integers(YEAR_2020_MS, YEAR_2090_MS), name=st.sampled_from(ZONES))
+def test_an_instant_is_read_back_as_it_was_written(at_ms: int, name: str) -> None:
+    assert instant_ms(rfc3339(at_ms, zone(name))) == at_ms

@@ -1,0 +1,201 @@
+"""Checking a campaign: everything that is wrong is told at once, with its place, and nothing is passed over."""
+
+import time
+from typing import Any
+
+import pytest
+
+from services.domain.campaign_check import RULES_TO_COME
+from services.domain.campaign_problems import CampaignInvalid, Problem, Problems
+from services.domain.documents import DocumentType
+from tests.unit.campaign_documents import ABSENT, RIGHT, changed, checked, problems_of
+
+NOT_ENFORCED = "is not enforced by this version"
+
+
+def test_a_right_document_is_a_campaign() -> None:
+    campaign = checked(RIGHT)
+    assert (campaign.campaign, campaign.region, campaign.units) == ("gz-2020-02", "guangzhou", 150)
+    assert campaign.rules.units_max == 5
+    assert campaign.deletion_day == "2020-02-17"
+    assert campaign.pharmacies[0].lon_e6 == 113_264_400
+    assert campaign.slots[0].day == 20200203
+    assert campaign.slots[0].day_to_ms - campaign.slots[0].day_from_ms == 86_400_000
+    assert campaign.slots[1].ends_ms == campaign.slots[1].day_to_ms
+
+
+@pytest.mark.parametrize("key", ["mode", "delete_after_days"])
+def test_what_has_a_usual_value_may_be_left_out(key: str) -> None:
+    assert problems_of(changed(key, to=ABSENT)) == []
+
+
+def test_without_a_list_every_kind_of_document_is_accepted() -> None:
+    assert checked(changed("rules", "document_types", to=ABSENT)).rules.document_types == tuple(DocumentType)
+
+
+@pytest.mark.parametrize("rule", RULES_TO_COME)
+def test_a_rule_that_this_version_does_not_enforce_is_refused(rule: str) -> None:
+    (problem,) = problems_of(changed("rules", rule, to={"per_mille": 100}))
+    assert f"rules.{rule}: {NOT_ENFORCED}" in problem
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("mode", "lottery"),
+        ("mode", "register_all"),
+        ("rehearsal", True),
+        ("waiting_room", {"mode": "automatic", "opens_before_min": 30}),
+        ("waiting_room", {"mode": "on"}),
+        ("waiting_room", {}),
+    ],
+)
+def test_a_mode_that_this_version_does_not_enforce_is_refused(key: str, value: Any) -> None:
+    (problem,) = problems_of(changed(key, to=value))
+    assert f"{key}: " in problem
+    assert NOT_ENFORCED in problem
+
+
+@pytest.mark.parametrize(("key", "value"), [("waiting_room", {"mode": "off"}), ("rehearsal", False)])
+def test_what_asks_for_nothing_is_accepted(key: str, value: Any) -> None:
+    assert problems_of(changed(key, to=value)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (("rules", "unit_max"), 5, "rules.unit_max: is unknown here; did you mean `units_max`?"),
+        (("colour",), "blue", "colour: is unknown here; known are campaign, region"),
+        (("campaign",), ABSENT, "campaign: is missing"),
+        (("campaign",), "gz 2020", "is no name"),
+        (("campaign",), "x" * 49, "is no name"),
+        (("campaign",), ["gz"], "campaign: is a line of text"),
+        (("region",), "a:b", "is no name"),
+        (("region",), "gz\n", None),
+        (("timezone",), "China/Guangzhou", "timezone: There is no time zone 'China/Guangzhou'"),
+        (("timezone",), "../../../etc/passwd", "timezone: There is no time zone"),
+        (("timezone",), "Asia", "timezone: There is no time zone"),
+        (("title",), {}, "title: is missing"),
+        (("title",), "Masks", "title: is a group of keys"),
+        (("title", "fr"), "Masques", "title.fr: is unknown here"),
+        (("title", "en"), "x" * 201, "title.en: is a line of text"),
+        (("title", "en"), "a\x1bb", "title.en: is a line of text"),
+        (("controller", "contact"), ABSENT, "controller.contact: is missing"),
+        (("controller", "name"), "", "controller.name: is missing"),
+        (("appeal_contact",), ABSENT, "appeal_contact: is missing"),
+        (("appeal_contact", "fax"), "1", "appeal_contact.fax: is unknown here"),
+        (("mode",), "best_friends", "mode: is no mode"),
+        (("rehearsal",), "no", "rehearsal: is true or false"),
+        (("rules", "units_max"), ABSENT, "rules.units_max: is a whole number"),
+        (("rules", "units_max"), 0, "rules.units_max: is a whole number"),
+        (("rules", "units_max"), True, "rules.units_max: is a whole number"),
+        (("rules", "units_max"), 2.5, "rules.units_max: is a whole number"),
+        (("rules", "document_types"), [], "rules.document_types: is a list"),
+        (("rules", "document_types"), "passport", "rules.document_types: is a list"),
+        (("rules", "document_types"), ["library_card"], "rules.document_types[1]: 'library_card' is no kind"),
+        (("rules", "document_types"), ["passport", "passport"], "rules.document_types[2]: passport stands here twice"),
+        (("delete_after_days",), 0, "delete_after_days: is a whole number from 1"),
+        (("windows",), [], "windows: is a list of 1 to 100"),
+        (("windows",), ABSENT, "windows: is a list"),
+        (("windows", 0, "opens_at"), "2020-02-01T20:00:00", "windows[1].opens_at: '2020-02-01T20:00:00' has no offset"),
+        (("windows", 0, "opens_at"), "2020-02-03T20:00:00+08:00", "windows[1].closes_at: is not after opens_at"),
+        (("windows", 0, "opens_at"), "yesterday", "is no time"),
+        (("windows", 0, "open_at"), "2020-02-01T20:00:00+08:00", "did you mean `opens_at`?"),
+        (("pharmacies",), ABSENT, "pharmacies: is missing"),
+        (("pharmacies", 1, "id"), "p-1", "id: 'p-1' is the pharmacy of line 1 already"),
+        (("pharmacies", 0, "name"), "", "name: is empty"),
+        (("pharmacies", 0, "name"), "x" * 201, "name: has 201 characters"),
+        (("pharmacies", 0, "address"), "a\nb", "address: has a line break"),
+        (("pharmacies", 0, "lon"), "181", "lon: '181' is no number of degrees"),
+        (("pharmacies", 0, "lat"), "NaN", "lat: 'NaN' is no number of degrees"),
+        (("pharmacies", 0, "lat"), "north", "lat: 'north' is no number of degrees"),
+        (("pharmacies", 0, "owner"), "me", "pharmacies[1].owner: is unknown here"),
+        (("slots",), [], "has no rows"),
+        (("slots", 0, "pharmacy"), "p-9", "pharmacy: 'p-9' is no pharmacy"),
+        (("slots", 0, "id"), "", "id: is empty"),
+        (("slots", 0, "id"), "s:1", "id: 's:1' is no id"),
+        (("slots", 1, "id"), "s-1", "id: 's-1' is the slot of line 1 already"),
+        (("slots", 1, "id"), "S-1", "id: 'S-1' differs only in capitals from 's-1'"),
+        (("slots", 0, "units"), 0, "units: '0' is no whole number from 1"),
+        (("slots", 0, "units"), "５０", "is no whole number from 1"),
+        (("slots", 0, "units"), 1_000_001, "is no whole number from 1"),
+        (("slots", 0, "ends_at"), "2020-02-03T09:00:00+08:00", "ends_at: is not after starts_at"),
+        (("slots", 0, "ends_at"), "2020-02-04T00:01:00+08:00", "ends_at: is on another day in Asia/Shanghai"),
+        (("slots", 0, "starts_at"), "2020-02-03T09:00:30+08:00", "is not on a whole minute"),
+        (("slots", 0, "starts_at"), "2020-02-03 09:00", "has no offset"),
+        (("slots", 0, "starts_at"), "1020-02-03T09:00:00+08:00", "is in no year from 2020 to 2099"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_its_place(path: tuple[str | int, ...], value: Any, told: str | None) -> None:
+    problems = problems_of(changed(*path, to=value))
+    if told is None:  # blanks around a value are nobody's mistake
+        assert problems == []
+    else:
+        assert [problem for problem in problems if told in problem], problems
+
+
+@pytest.mark.parametrize("document", [None, [], "campaign", 5, True])
+def test_what_is_no_document_at_all_is_told_so(document: Any) -> None:
+    (problem,) = problems_of(document)
+    assert "is no campaign" in problem
+
+
+def test_windows_that_overlap_are_refused_and_windows_that_touch_are_not() -> None:
+    def window(opens: str, closes: str) -> dict[str, str]:
+        return {"opens_at": f"2020-02-01T{opens}:00+08:00", "closes_at": f"2020-02-01T{closes}:00+08:00"}
+
+    overlapping = [window("14:00", "15:00"), window("09:30", "14:01")]
+    assert (
+        "windows[1]: opens before the window before it has closed" in problems_of(changed("windows", to=overlapping))[0]
+    )
+    touching = checked(changed("windows", to=[window("14:00", "15:00"), window("09:30", "14:00")]))
+    assert [one.opens_ms < two.opens_ms for one, two in zip(touching.windows, touching.windows[1:], strict=False)]
+
+
+def test_slots_that_are_over_before_anybody_can_book_are_refused() -> None:
+    late = [{"opens_at": "2020-02-03T12:00:00+08:00", "closes_at": "2020-02-03T13:00:00+08:00"}]
+    (problem,) = problems_of(changed("windows", to=late))
+    assert "1 of the slots, s-1 first, end before a window opens" in problem
+
+
+def test_two_slots_at_one_place_and_time_are_one_slot() -> None:
+    twin = {**RIGHT["slots"][0], "id": "s-3"}
+    (problem,) = problems_of(changed("slots", to=[*RIGHT["slots"], twin]))
+    assert "'s-1' is at the same place and time" in problem
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    document = changed("rules", to={"unit_max": 5, "household_max": 3})
+    document |= {"timezone": "Mars/Base", "mode": "lottery", "slots": [{"id": "s"}], "colour": 1}
+    problems = problems_of(document)
+    for told in ("timezone", "lottery", "rules.unit_max", "rules.units_max", "household_max", "colour"):
+        assert any(told in problem for problem in problems), told
+    for column in ("pharmacy", "starts_at", "ends_at", "units"):
+        assert any(f"campaign.json, slots:1: {column}: " in problem for problem in problems), column
+
+
+def test_a_long_list_of_mistakes_is_cut_in_the_message_and_whole_in_the_error() -> None:
+    problems = Problems(Problem("a.csv", line, "units", "is wrong") for line in range(1, 502))
+    error = CampaignInvalid(problems=problems)
+    assert len(error.problems) == 501
+    assert "a.csv:100: units" in str(error)
+    assert "a.csv:101:" not in str(error)
+    assert "and 401 more" in str(error)
+
+
+def test_twenty_thousand_slots_are_checked_in_two_seconds() -> None:
+    pharmacies = [{"id": f"p-{number}", "name": f"Pharmacy {number}"} for number in range(2_000)]
+    slots = [
+        {
+            "id": f"s-{number}",
+            "pharmacy": f"p-{number % 2_000}",
+            "starts_at": f"2020-02-{3 + number // 2_000 % 5:02d}T{9 + number // 10_000 * 3:02d}:00:00+08:00",
+            "ends_at": f"2020-02-{3 + number // 2_000 % 5:02d}T{12 + number // 10_000 * 3:02d}:00:00+08:00",
+            "units": 50,
+        }
+        for number in range(20_000)
+    ]
+    began = time.process_time()
+    campaign = checked({**RIGHT, "pharmacies": pharmacies, "slots": slots})
+    assert len(campaign.slots) == 20_000
+    assert time.process_time() - began < 2
