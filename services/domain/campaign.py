@@ -99,7 +99,10 @@ def read_definition(text: str | bytes) -> Definition:
 
 
 def revision(campaign: Campaign) -> str:
-    """16 hex characters over the content: the same file is the same revision, wherever and whenever it is read."""
+    """16 hex characters over the content: the same file is the same revision, wherever and whenever it is read.
+
+    Days are content too: where a new time-zone table moves one of them, the file has become another revision.
+    """
     content = msgspec.json.encode(campaign, order="deterministic")
     return hashlib.sha256(content).hexdigest()[:REVISION_CHARS]
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from services.domain.errors import MasklineError
 
 MAX_PROBLEMS_SHOWN = 100
+MAX_KEY_SHOWN_CHARS = 60
 
 Path = tuple[str | int, ...]  # the way to a value in a document: keys and list places
 
@@ -20,7 +21,9 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{where}: {self.field}: {self.what}" if self.field else f"{where}: {self.what}"
+        text = f"{where}: {self.field}: {self.what}" if self.field else f"{where}: {self.what}"
+        # What stood in a file reaches a terminal here: control characters and half characters are spelled out.
+        return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 class Problems(tuple[Problem, ...]):
@@ -57,7 +60,7 @@ class Report:
 
     def document(self, path: Path, what: str) -> None:
         """A mistake at a place of the document."""
-        field = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in path)
+        field = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step[:MAX_KEY_SHOWN_CHARS]}" for step in path)
         self.problems.append(Problem(self.file, self.line_of(path), field.removeprefix("."), what))
 
     def row(self, file: str, line: int, column: str, what: str) -> None:

@@ -184,8 +184,8 @@ _SCALARS: Mapping[str, Callable[[str], Any]] = {
 
 def _table(key: str, name: str, columns: Mapping[str, bool], read: ReadFile, report: Report) -> Table | None:
     """The rows of a CSV file under the columns that are known; None with problems reported where it has no such."""
-    if not name or name != Path(name).name or "\\" in name or name.startswith("."):
-        report.document((key,), f"{name!r} is no plain file name; put the table beside the campaign file")
+    if name != Path(name).name or "\\" in name or name.startswith(".") or not (name and name.isprintable()):
+        report.document((key,), f"{name[:60]!r} is no plain file name; put the table beside the campaign file")
         return None
     text = _text(name, read, MAX_CSV_BYTES, report)
     if any(problem.file == name for problem in report.problems):

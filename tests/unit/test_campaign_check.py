@@ -4,6 +4,8 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from services.domain.campaign_check import RULES_TO_COME
 from services.domain.campaign_problems import CampaignInvalid, Problem, Problems
@@ -138,6 +140,20 @@ def test_a_mistake_is_told_with_its_place(path: tuple[str | int, ...], value: An
 def test_what_is_no_document_at_all_is_told_so(document: Any) -> None:
     (problem,) = problems_of(document)
     assert "is no campaign" in problem
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*RIGHT, "id", "mode"]), inner),
+    max_leaves=10,
+)
+
+
+@given(key=st.sampled_from([*RIGHT, "waiting_room", "rehearsal"]), value=json_values)
+@example(key="slots", value=[None, 5, [], {"id": {}, "units": 1e400}])
+def test_a_value_of_any_shape_is_right_or_answered_in_words(key: str, value: Any) -> None:
+    problems = problems_of(changed(key, to=value))
+    assert all(problem.isprintable() for problem in problems)
 
 
 def test_windows_that_overlap_are_refused_and_windows_that_touch_are_not() -> None:

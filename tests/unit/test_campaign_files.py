@@ -1,12 +1,14 @@
 """Campaign files: YAML and CSV as people and spreadsheets write them, every mistake with its file and line."""
 
 import codecs
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from infra.campaigns import SUIKANG_V1
 from services.domain.campaign import Campaign, revision
@@ -211,6 +213,37 @@ def test_what_is_no_text_of_a_table_is_told_so(content: bytes, told: str) -> Non
 )
 def test_a_yaml_file_of_any_shape_is_answered_in_words(text: str) -> None:
     assert len(problems_of(text)) == 1
+
+
+pieces = st.lists(
+    st.sampled_from(
+        [*YAML.splitlines(), "- ", "  ", "{", "}", "[", "]", ": ", '"', "\\ud800", '"\\ud800": "\\0"', "\n", "a", "\t"]
+    )
+)
+
+
+@given(mixed=pieces, data=st.data())
+@settings(max_examples=100)
+def test_a_file_of_any_content_is_a_campaign_or_answered_in_words(mixed: list[str], data: st.DataObject) -> None:
+    yaml_text = data.draw(st.sampled_from([YAML, "\n".join(mixed), "".join(mixed), YAML + "\n".join(mixed)]))
+    table = st.binary(max_size=200) | st.text(max_size=100).map(lambda text: (SLOTS + text).encode(errors="replace"))
+    texts = {"gz.yaml": yaml_text.encode(), "pharmacies.csv": data.draw(table), "slots.csv": data.draw(table)}
+    with contextlib.suppress(CampaignInvalid):
+        campaign = parse("gz.yaml", texts.__getitem__)
+        assert campaign.units
+    with pytest.raises(CampaignInvalid) as caught:
+        parse("gz.yaml", (texts | {"gz.yaml": yaml_text.replace("region", "\u202e").encode()}).__getitem__)
+    assert str(caught.value).encode()
+
+
+def test_what_a_file_holds_cannot_steer_a_terminal() -> None:
+    (problem,) = problems_of(YAML + '"\\e[2Jcolour\\ud800": 1\n')
+    assert problem.startswith("gz.yaml:15: \\x1b[2Jcolour\\ud800: is unknown here")
+
+
+@pytest.mark.parametrize("name", ['"s\\0.csv"', ".", "..", '""', '"\\e[2J.csv"', "a\\b.csv"])
+def test_a_table_with_a_strange_name_is_not_looked_for(name: str) -> None:
+    assert any("is no plain file name" in problem for problem in problems_of(YAML.replace("slots.csv", name)))
 
 
 def test_a_file_that_is_not_there_is_told_by_its_name(tmp_path: Path) -> None:
