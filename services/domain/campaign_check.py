@@ -117,7 +117,7 @@ def _refuse_what_is_not_enforced(reader: DocumentReader) -> None:
     if rehearsal is True:
         reader.problem(("rehearsal",), NOT_ENFORCED)
     elif rehearsal is not False:
-        reader.problem(("rehearsal",), "is true or false")
+        reader.problem(("rehearsal",), "has to be true or false")
     if reader.value(("waiting_room",), None) is not None:
         reader.known_keys(("waiting_room",), ("mode", "opens_before_min", "admission_factor"))
         if reader.value(("waiting_room", "mode"), None) != "off":
@@ -163,7 +163,7 @@ def _rules(reader: DocumentReader) -> Rules:
     path: Path = ("rules", "document_types")
     types = reader.value(path, [kind.value for kind in DocumentType])
     if not isinstance(types, Sequence) or isinstance(types, str) or not types:
-        reader.problem(path, f"is a list of kinds of documents: {', '.join(DocumentType)}")
+        reader.problem(path, f"has to be a list of kinds of documents: {', '.join(DocumentType)}")
         types = ()
     found: list[DocumentType] = []
     for place, kind in enumerate(types):
@@ -179,7 +179,9 @@ def _rules(reader: DocumentReader) -> Rules:
 def _windows(reader: DocumentReader) -> tuple[Window, ...]:
     windows = reader.value(("windows",), None)
     if not isinstance(windows, Sequence) or isinstance(windows, str) or not 1 <= len(windows) <= MAX_WINDOWS:
-        reader.problem(("windows",), f"is a list of 1 to {MAX_WINDOWS} times to book: {{opens_at: …, closes_at: …}}")
+        reader.problem(
+            ("windows",), f"has to be a list of 1 to {MAX_WINDOWS} times to book: {{opens_at: …, closes_at: …}}"
+        )
         return ()
     found: list[tuple[Window, Path]] = []
     for place in range(len(windows)):

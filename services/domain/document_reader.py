@@ -38,7 +38,7 @@ class DocumentReader:
         """Reports what is no mapping, and every key that nobody reads: a typo must not switch a rule off."""
         part = self.value(path, {})
         if not isinstance(part, Mapping):
-            self.problem(path, f"is a group of keys: {', '.join(known)}")
+            self.problem(path, f"has to be a group of keys: {', '.join(known)}")
             return
         for key in part:
             if key not in known:
@@ -57,7 +57,7 @@ class DocumentReader:
         value = self.value(path, default)
         text = as_text(value)
         if isinstance(value, (Mapping, list, bool, float)) or len(text) > MAX_TEXT_CHARS or not is_printable(text):
-            self.problem(path, f"is a line of text of at most {MAX_TEXT_CHARS} characters")
+            self.problem(path, f"has to be a line of text of at most {MAX_TEXT_CHARS} characters")
             return ""
         if not text and default is None:
             self.problem(path, "is missing; write it")
@@ -67,7 +67,7 @@ class DocumentReader:
         value = self.value(path, default)
         if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
             return value
-        self.problem(path, f"is a whole number from {least} to {most}")
+        self.problem(path, f"has to be a whole number from {least} to {most}")
         return least
 
     def instant(self, path: Path) -> int | None:
