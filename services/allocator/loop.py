@@ -6,7 +6,6 @@ each offset once and in order; so every error ends in the same way: look where t
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -17,6 +16,7 @@ from services.allocator.errors import OtherKeyError, OtherLogError, PartitionSto
 from services.allocator.publisher import Decided, Publisher
 from services.allocator.records import batch_of, rest_of
 from services.allocator.recovery import Start
+from services.domain.rows import Facts
 from services.platform.errors import MasklineError
 from services.state.fold_call import Batch, FoldCall, Folded
 from services.state.redis_client import RedisError, ResponseError
@@ -51,22 +51,44 @@ class LoopParts(Protocol):
     def publisher(self, partition: PartitionId, start: Start) -> Publisher:
         """The publisher of this partition's events."""
 
+    def report(self) -> "LoopReport":
+        """Who is told of folded batches, gaps and stops."""
+
+
+class LoopReport(Protocol):
+    """Metrics of loops; plain calls that never wait."""
+
+    def folded(self, partition: PartitionId, position: int, decisions: list[Facts | bool]) -> None:
+        """A batch is decided."""
+
+    def published(self, partition: PartitionId, offset: int) -> None:
+        """All events below are acknowledged."""
+
+    def gap(self, partition: PartitionId) -> None:
+        """Redis was behind the log."""
+
+    def stopped(self, partition: PartitionId, because: str | None) -> None:
+        """It stands still on purpose, or (None) goes on."""
+
 
 class PartitionLoop:
     """Folds one partition. `feed` gives it records, `run` works until it is cancelled."""
 
-    def __init__(
-        self, partition: PartitionId, parts: LoopParts, on_folded: Callable[[PartitionId, int, int], None]
-    ) -> None:
+    def __init__(self, partition: PartitionId, parts: LoopParts) -> None:
         self.partition = partition
         self.position = 0
-        self.published = 0
         self.stopped_because: str | None = "starting"
         self._parts = parts
-        self._on_folded = on_folded
+        self._report = parts.report()
         self._records: deque[ConsumerRecord] = deque()
         self._fed = asyncio.Event()
         self._expected = 0
+        self._publisher: Publisher | None = None
+
+    @property
+    def published(self) -> int:
+        """The offset below which all events are acknowledged."""
+        return 0 if self._publisher is None else self._publisher.published
 
     @property
     def has_room(self) -> bool:
@@ -91,6 +113,7 @@ class PartitionLoop:
                 continue
             except PartitionStoppedError as error:
                 self._note_stopped(error)
+                self._report.stopped(self.partition, str(error))
                 log.error(str(error), action="partition_stopped", partition=self.partition)
                 pause_s = STOPPED_PAUSE_S
             except (MasklineError, RedisError, OSError) as error:
@@ -105,11 +128,12 @@ class PartitionLoop:
     async def _start_and_fold(self) -> None:
         start = await self._parts.find_start(self.partition)
         fold_call = self._parts.fold_call(self.partition, start)
-        publisher = self._parts.publisher(self.partition, start)
+        self._publisher = publisher = self._parts.publisher(self.partition, start)
         self._records.clear()
         self._expected = start.offset
         self._parts.seek(self.partition, Offset(start.offset))
-        self.position, self.published, self.stopped_because = start.offset, start.published, None
+        self.position, self.stopped_because = start.offset, None
+        self._report.stopped(self.partition, None)
         log.info(
             "Folding", action="partition_started", partition=self.partition, position=start.offset,
             published=start.published,
@@ -134,7 +158,6 @@ class PartitionLoop:
                 batch = waiting.popleft() if waiting else self._next_batch()
                 await call.send(batch, publisher.published)
                 in_flight.append(batch)
-            self.published = publisher.published
             if not in_flight:
                 self._fed.clear()
                 await self._fed.wait()
@@ -163,6 +186,7 @@ class PartitionLoop:
     def _check(self, folded: Folded) -> None:
         match folded.status:
             case "gap":
+                self._report.gap(self.partition)
                 log.warning("Redis is behind", action="gap", partition=self.partition, position=folded.position)
                 raise SeekBackError
             case "rules_too_new":
@@ -175,7 +199,8 @@ class PartitionLoop:
     async def _done(self, batch: Batch, folded: Folded, publisher: Publisher) -> None:
         count = min(folded.position, batch.end) - batch.start
         self.position = max(self.position, folded.position)
-        self._on_folded(self.partition, folded.position, count)
+        self._report.folded(self.partition, folded.position, folded.decisions[:count])
+        self._report.published(self.partition, publisher.published)
         if batch.start + count > publisher.published:
             await publisher.publish(
                 Decided(

@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 from aiokafka import ConsumerRecord
@@ -15,6 +15,7 @@ from services.allocator.errors import PartitionStoppedError
 from services.allocator.loop import PartitionLoop
 from services.allocator.publisher import Publisher
 from services.allocator.recovery import GROUP, Start, find_start
+from services.allocator.report import MetricsReport
 from services.domain.rows import HEAD, Head
 from services.platform.admin import AdminServer
 from services.platform.health import Health
@@ -87,7 +88,7 @@ class Allocator:
 
     async def _assigned(self, partitions: frozenset[PartitionId]) -> None:
         for partition in partitions:
-            loop = PartitionLoop(partition, self, self._folded)
+            loop = PartitionLoop(partition, self)
             self.loops[partition] = loop
             self._running[partition] = asyncio.create_task(loop.run(), name=f"fold-{partition}")
 
@@ -122,8 +123,12 @@ class Allocator:
             now_ms=lambda: int(time.time() * 1000),
         )
 
+    def report(self) -> MetricsReport:
+        return MetricsReport()
+
     async def _read_head(self, partition: int) -> Head | None:
-        value: bytes | None = await self._redis.execute_command("GET", head_key(partition))
+        value: Any
+        (value,) = await self._redis.mget([head_key(partition)])
         head: Head | None = decode_row(HEAD, value)
         return head
 
@@ -178,9 +183,6 @@ class Allocator:
         with suppress(StreamError):
             await self._reader.stop()
             await self._looker.stop()
-
-    def _folded(self, partition: PartitionId, position: int, count: int) -> None:
-        """Metrics of a folded batch."""
 
     def wrong(self) -> str | None:
         """What keeps this allocator from being ready, in words."""

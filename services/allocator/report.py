@@ -1,0 +1,37 @@
+"""What the allocator tells Prometheus."""
+
+from collections import Counter
+
+from services.domain.reasons import Reason
+from services.domain.rows import Facts
+from services.domain.rules.answers import Fact
+from services.platform import metrics
+
+_WORDS = {int(fact): fact.name.lower() for fact in Fact}
+_MALFORMED = [int(Fact.REFUSED), int(Reason.MALFORMED)]
+
+
+class MetricsReport:
+    """A `LoopReport` that counts."""
+
+    def folded(self, partition: int, position: int, decisions: list[Facts | bool]) -> None:
+        """Count decisions by their first fact."""
+        metrics.POSITION.labels(partition).set(position)
+        metrics.BATCH_RECORDS.observe(len(decisions))
+        firsts = [facts[0] for facts in decisions if isinstance(facts, list)]
+        for fact, count in Counter(first[0] for first in firsts).items():
+            metrics.DECISIONS.add_many(count, partition, _WORDS[fact])
+        if malformed := firsts.count(_MALFORMED):
+            metrics.MALFORMED_RECORDS.add_many(malformed, partition)
+
+    def published(self, partition: int, offset: int) -> None:
+        """How far the events are acknowledged."""
+        metrics.PUBLISHED.labels(partition).set(offset)
+
+    def gap(self, partition: int) -> None:
+        """Redis was behind the log."""
+        metrics.FOLD_GAPS.add(partition)
+
+    def stopped(self, partition: int, because: str | None) -> None:
+        """Whether a partition stands still on purpose."""
+        metrics.STOPPED_PARTITIONS.labels(partition).set(0 if because is None else 1)
