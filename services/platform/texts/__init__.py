@@ -1,0 +1,44 @@
+"""What people read, one file a language: each reason has a title, a detail that says what to do next, and often `more`.
+
+`more` is a sentence with {names}; it is added where the answer has those members (`left`, `when`, …).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import msgspec
+import yaml
+
+from services.platform.languages import Language
+
+
+class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The words for one reason."""
+
+    title: str
+    detail: str
+    more: str = ""
+
+
+def text_of(word: str, language: Language, members: Mapping[str, Any]) -> Text:
+    """The text of a reason. Raises KeyError for a word that has none (a test finds those)."""
+    text = texts(language)[word]
+    if not text.more:
+        return text
+    try:
+        more = text.more.format_map(members)
+    except KeyError:
+        return text
+    between = "" if text.detail.endswith("。") else " "
+    return Text(text.title, f"{text.detail}{between}{more}")
+
+
+@functools.cache
+def texts(language: Language) -> dict[str, Text]:
+    """Every reason of one language."""
+    source = resources.files(__name__).joinpath(f"{language}.yaml").read_bytes()
+    return msgspec.convert(yaml.load(source, Loader=yaml.CSafeLoader), dict[str, Text])
