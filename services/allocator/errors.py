@@ -42,3 +42,7 @@ class RulesTooNewError(PartitionStoppedError):
 
     Start a newer version of Maskline; this one decides nothing from here on.
     """
+
+
+class UnreadableLogError(PartitionStoppedError):
+    """Partition {partition} is stopped: {why}"""

@@ -84,6 +84,7 @@ class PartitionLoop:
         self._fed = asyncio.Event()
         self._expected = 0
         self._publisher: Publisher | None = None
+        self._interruption: MasklineError | None = None
 
     @property
     def published(self) -> int:
@@ -101,6 +102,12 @@ class PartitionLoop:
             self._records.extend(records)
             self._expected = records[-1].offset + 1
             self._fed.set()
+
+    def interrupt(self, error: MasklineError) -> None:
+        """The log cannot be read where this loop wants to: it starts again, or stops, with this error."""
+        self._interruption = error
+        self.stopped_because = str(error)
+        self._fed.set()
 
     async def run(self) -> None:
         """Start, fold, and after any error start again; a partition that must not go on is looked at every 10 s."""
@@ -130,6 +137,7 @@ class PartitionLoop:
         fold_call = self._parts.fold_call(self.partition, start)
         self._publisher = publisher = self._parts.publisher(self.partition, start)
         self._records.clear()
+        self._interruption = None
         self._expected = start.offset
         self._parts.seek(self.partition, Offset(start.offset))
         self.position, self.stopped_because = start.offset, None
@@ -154,6 +162,8 @@ class PartitionLoop:
         while True:
             if publishing.done():
                 publishing.result()
+            if self._interruption is not None:
+                raise self._interruption
             while len(in_flight) < MAX_IN_FLIGHT and (waiting or self._records):
                 batch = waiting.popleft() if waiting else self._next_batch()
                 await call.send(batch, publisher.published)

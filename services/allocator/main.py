@@ -11,7 +11,7 @@ import structlog
 from aiokafka import ConsumerRecord
 from msgspec import Meta
 
-from services.allocator.errors import PartitionStoppedError
+from services.allocator.errors import PartitionStoppedError, UnreadableLogError
 from services.allocator.loop import PartitionLoop
 from services.allocator.publisher import Publisher
 from services.allocator.recovery import GROUP, Start, find_start
@@ -30,7 +30,7 @@ from services.state.library import Library, build
 from services.state.readers import decode_row
 from services.state.redis_client import Redis, connect, dedicated
 from services.stream.client import start_admin
-from services.stream.errors import CommitRefused, StreamError
+from services.stream.errors import CommitRefused, HoleInLog, PositionOutsideLog, StreamError
 from services.stream.log_producer import LogProducer
 from services.stream.partition_reader import PartitionReader, ReaderSettings
 from services.stream.place import Offset, PartitionId
@@ -60,10 +60,17 @@ class Allocator:
     """The loops of one process, and what they need of it (`LoopParts`)."""
 
     def __init__(
-        self, settings: AllocatorSettings, producer: LogProducer, redis: Redis, library: Library, key_check: str
+        self,
+        settings: AllocatorSettings,
+        tasks: TaskSet,
+        producer: LogProducer,
+        redis: Redis,
+        library: Library,
+        key_check: str,
     ) -> None:
         self.loops: dict[PartitionId, PartitionLoop] = {}
         self._settings = settings
+        self._tasks = tasks
         self._producer = producer
         self._redis = redis
         self._library = library
@@ -90,7 +97,7 @@ class Allocator:
         for partition in partitions:
             loop = PartitionLoop(partition, self)
             self.loops[partition] = loop
-            self._running[partition] = asyncio.create_task(loop.run(), name=f"fold-{partition}")
+            self._running[partition] = self._tasks.start(loop.run(), f"fold-{partition}")
 
     async def _revoked(self, partitions: frozenset[PartitionId]) -> None:
         ending = [self._running.pop(partition) for partition in partitions if partition in self._running]
@@ -143,6 +150,11 @@ class Allocator:
                 continue
             try:
                 records = await self._reader.fetch(wanted, timeout_ms=FETCH_TIMEOUT_MS)
+            except (HoleInLog, PositionOutsideLog) as error:
+                partition = error.values["partition"]
+                if partition in self.loops:
+                    self.loops[partition].interrupt(UnreadableLogError(partition=partition, why=str(error)))
+                continue
             except StreamError as error:
                 log.warning("Reading fails", action="read_failed", why=str(error))
                 await asyncio.sleep(READ_PAUSE_S)
@@ -222,13 +234,13 @@ async def main(settings: AllocatorSettings, stop: Stop) -> None:
         stack.push_async_callback(redis.aclose)
         producer = await LogProducer.start(settings)
         stack.push_async_callback(producer.stop)
-        allocator = Allocator(settings, producer, redis, build(), secrets.key_check())
+        tasks = await stack.enter_async_context(TaskSet(stop))
+        allocator = Allocator(settings, tasks, producer, redis, build(), secrets.key_check())
         stack.push_async_callback(allocator.stop)
         if settings.partitions == "group":
             await allocator.join()
         else:
             await allocator.take(chosen_partitions(settings.partitions, count))
-        tasks = await stack.enter_async_context(TaskSet(stop))
         tasks.start(allocator.read(), "read")
         tasks.start(allocator.commit(), "commit")
         health.add("partitions", allocator.wrong)

@@ -58,9 +58,8 @@ def _copied_fields(kind: type[c.Command]) -> tuple[str, ...]:
     return tuple(field for field in kind.__struct_fields__ if field in _COPIED)
 
 
-_FIELDS: dict[type[c.Command], tuple[str, ...]] = {
-    kind: _copied_fields(kind) for kind in (*c.COMMAND_TYPES, c.Malformed)
-}
+_KINDS: tuple[type[c.Command], ...] = (*c.COMMAND_TYPES, c.MALFORMED.__class__)
+_FIELDS = {kind: _copied_fields(kind) for kind in _KINDS}
 _WORDS = {kind: str(kind.__struct_config__.tag) for kind in _FIELDS}
 
 
