@@ -1,0 +1,63 @@
+"""The clock's process."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+import structlog
+from msgspec import Meta
+
+from services.clock.schedule import Schedule
+from services.platform.admin import AdminServer
+from services.platform.health import Health
+from services.platform.identities import Identities
+from services.platform.lifecycle import Stop, TaskSet, settle_memory
+from services.platform.lifecycle import run as run_process
+from services.platform.secrets import Secrets
+from services.platform.settings import ProcessSettings
+from services.platform.telemetry import configure_logging
+from services.state.door import open_door
+
+log = structlog.get_logger(__name__)
+
+
+class ClockSettings(ProcessSettings, frozen=True, kw_only=True):
+    """How the clock ticks."""
+
+    tick_s: Annotated[float, Meta(description="Seconds between two ticks.", gt=0, le=60)] = 1.0
+    resend_after_s: Annotated[
+        float, Meta(description="Seconds for the fold to decide an opening or closing before it is sent again.", gt=0)
+    ] = 15.0
+
+
+async def tick(schedule: Schedule, tick_s: float) -> None:
+    """Beat for ever, `tick_s` apart; a beat that took longer is followed by the next one, not by those it missed."""
+    loop = asyncio.get_running_loop()
+    next_s = loop.time()
+    while True:
+        await schedule.beat()
+        next_s = max(next_s + tick_s, loop.time())
+        await asyncio.sleep(next_s - loop.time())
+
+
+async def main(settings: ClockSettings, stop: Stop) -> None:
+    """One clock, until it is asked to stop. Two of them do no harm."""
+    configure_logging("clock", settings.log_level)
+    log.info("Starting", action="starting", settings=settings.lines())
+    secrets = Secrets.load(settings.data / "secrets")
+    health = Health()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(AdminServer(settings.host, settings.admin_port, health))
+        tasks = await stack.enter_async_context(TaskSet(stop))
+        door = await stack.enter_async_context(open_door(settings, tasks, key_check=secrets.key_check()))
+        schedule = Schedule(door, Identities(secrets), resend_after_s=settings.resend_after_s)
+        tasks.start(tick(schedule, settings.tick_s), "tick")
+        health.add("clock", lambda: schedule.wrong)
+        health.started()
+        settle_memory()
+        await stop.wait()
+
+
+def run(settings: ClockSettings) -> None:
+    """The command `maskline clock`."""
+    run_process(lambda stop: main(settings, stop))
