@@ -1,0 +1,1 @@
+"""Looking from outside whether the system told the truth: `verify` replays the log with the model and compares."""

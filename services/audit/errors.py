@@ -1,0 +1,11 @@
+"""Why verify could not look; what it found is no error but a report."""
+
+from services.platform.errors import MasklineError
+
+
+class CouldNotLookError(MasklineError):
+    """Nothing can be said about partition {partition}: {why}."""
+
+
+class MovedBackError(MasklineError):
+    """Partition {partition} in Redis went back from position {before} to {now}: it fails over or is being rebuilt."""
