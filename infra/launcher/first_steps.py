@@ -1,0 +1,54 @@
+"""What has to be there before the first service starts: topics, secrets, the log's identity, the console's token."""
+
+import secrets
+import time
+from pathlib import Path
+from typing import Final
+
+from infra.launcher.data_folder import SECRETS
+from services.platform.private_files import create_private
+from services.platform.secrets import Secrets
+from services.stream.client import KafkaSettings, start_admin
+from services.stream.genesis import ensure_genesis
+from services.stream.log_producer import LogProducer
+from services.stream.partition_reader import PartitionReader
+from services.stream.place import PartitionId
+from services.stream.topics import COMMANDS, TopicMissing, ensure_topics, partition_count
+
+ADMIN_TOKEN: Final = "admin-token"
+DEFAULT_PARTITIONS: Final = 4
+
+
+async def prepare_log(kafka: KafkaSettings, data: Path, *, partitions: int | None, replicas: int) -> int:
+    """Topics, secrets and genesis records; how many partitions there are. A second time it changes nothing.
+
+    `partitions` None takes what the log has, or DEFAULT_PARTITIONS for a new one. Secrets are made only while the log
+    is empty: with others everybody in it would be a new person. Raises what the pieces raise, in words.
+    """
+    admin = await start_admin(kafka)
+    try:
+        if partitions is None:
+            try:
+                partitions = await partition_count(admin)
+            except TopicMissing:
+                partitions = DEFAULT_PARTITIONS
+        await ensure_topics(admin, partitions, replicas)
+    finally:
+        await admin.close()
+    numbers = [PartitionId(number) for number in range(partitions)]
+    reader = PartitionReader(kafka, COMMANDS)
+    producer = await LogProducer.start(kafka)
+    try:
+        is_new = not any([await reader.log_end(number) for number in numbers])
+        keys = Secrets.create(data / SECRETS) if is_new else Secrets.load(data / SECRETS)
+        await ensure_genesis(producer, reader, numbers, keys.key_check(), int(time.time() * 1000))
+    finally:
+        await producer.stop()
+        await reader.stop()
+    return partitions
+
+
+def ensure_admin_token(data: Path) -> None:
+    """A bearer token for the console, made on the first start and kept. Raises OthersCanRead."""
+    if not (data / ADMIN_TOKEN).exists():
+        create_private(data / ADMIN_TOKEN, secrets.token_urlsafe(32).encode() + b"\n")
