@@ -6,7 +6,8 @@ from aiohttp import web
 
 from services.platform.health import Health
 from services.platform.http_answers import TEXT, Answer, json_answer
-from services.platform.http_server import HttpServer, HttpSettings
+from services.platform.http_connections import HttpSettings
+from services.platform.http_server import HttpServer
 from services.platform.metrics import scrape
 from services.platform.router import Router
 

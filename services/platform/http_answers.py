@@ -39,9 +39,6 @@ class Answer:
 
     __slots__ = ("body", "close", "content_type", "headers", "status")
 
-    keep_alive = True
-    """What aiohttp asks after the answer is written; `prepare` closes where the connection must not live on."""
-
     def __init__(
         self,
         status: int,
@@ -57,23 +54,25 @@ class Answer:
         self.headers = headers
         self.close = close
 
+    @property
+    def keep_alive(self) -> bool:
+        """Asked by aiohttp after the answer is written."""
+        return not self.close
+
     async def prepare(self, request: web.BaseRequest) -> None:
         """Writes everything. Raises ConnectionResetError where nobody is left to read it."""
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
-        keeps = request.keep_alive and not self.close
-        transport.write(self._bytes(request, keeps))
-        if not keeps:
-            request.protocol.close()
+        transport.write(self._bytes(request))
         if request.protocol.writing_paused:
             await request.writer.drain()
 
     async def write_eof(self) -> None: ...
 
-    def _bytes(self, request: web.BaseRequest, keeps: bool) -> bytes:
+    def _bytes(self, request: web.BaseRequest) -> bytes:
         connection = b""
-        if not keeps:
+        if self.close or not request.keep_alive:
             connection = b"Connection: close\r\n"
         elif request.version != HttpVersion11:
             connection = b"Connection: keep-alive\r\n"
