@@ -1,0 +1,165 @@
+"""The campaigns on offer, each as this door needs it: found by one look-up, made once, for definitions never change."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+import structlog
+
+from services.domain.campaign import Definition
+from services.domain.days import rfc3339, zone
+from services.domain.documents import DocumentType
+from services.domain.reasons import DoorReason, Reason
+from services.domain.rows import PharmacyRow, Phase, SlotRow
+from services.platform.contact import ContactKey, ContactKeys
+from services.platform.errors import MasklineError
+from services.platform.problems import Problem
+from services.state.catalogue import CampaignView, Catalogue
+from services.state.errors import CatchingUpError, StateUnavailableError
+
+LEAST_REFRESH_PAUSE_S: Final = 0.2
+"""Between two looks for campaigns that are not known: invented names must not cost a read each."""
+CONTACT_KEY_PAUSE_S: Final = 1.0
+"""Between two looks for a contact key that was not there."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A sealed campaign. Its phase and counts are not here: they change, and the catalogue knows them."""
+
+    name: str
+    no: int
+    partition: int
+    definition: Definition
+    where: ZoneInfo
+    document_types: frozenset[DocumentType]
+    how_to_appeal: dict[str, str]
+    pharmacies: dict[str, PharmacyRow]
+    slots: dict[str, SlotRow]
+
+    @classmethod
+    def of(cls, view: CampaignView) -> "Offered":
+        """From what the catalogue has read."""
+        definition = msgspec.convert(view.definition, Definition)
+        appeal = msgspec.structs.asdict(definition.appeal_contact)
+        return cls(
+            name=view.name,
+            no=view.row.no,
+            partition=view.partition,
+            definition=definition,
+            where=zone(definition.timezone),
+            document_types=frozenset(definition.rules.document_types),
+            how_to_appeal={name: text for name, text in appeal.items() if text},
+            pharmacies=view.pharmacies,
+            slots=view.slots,
+        )
+
+    def time(self, at_ms: int) -> str:
+        """An instant as people of the campaign's zone write it."""
+        return rfc3339(at_ms, self.where)
+
+    def next_opening(self, now_ms: int) -> str | None:
+        """When booking opens next, where that is known."""
+        for window in self.definition.windows:
+            if window.opens_ms > now_ms:
+                return self.time(window.opens_ms)
+        return None
+
+
+class Campaigns:
+    """Finds campaigns by name or number, and the keys of their residents' phones."""
+
+    def __init__(self, catalogue: Catalogue, contact_keys: ContactKeys) -> None:
+        self._catalogue = catalogue
+        self._contact_keys = contact_keys
+        self._offered: dict[str, Offered] = {}
+        self._keys: dict[str, ContactKey] = {}
+        self._no_key_until_s: dict[str, float] = {}
+        self._next_refresh_s = 0.0
+        self._refreshing: asyncio.Task[None] | None = None
+
+    def __iter__(self) -> Iterator[Offered]:
+        """All of them, those that may be booked first, the newest first among equals."""
+        order = {Phase.OPEN: 0, Phase.PAUSED: 1, Phase.SCHEDULED: 2, Phase.CLOSED: 3}
+        views = sorted(self._catalogue, key=lambda view: (order[view.phase], -view.row.no, view.name))
+        return iter([offered for view in views if (offered := self.get(view.name)) is not None])
+
+    def get(self, name: str) -> Offered | None:
+        """The campaign, if this process knows it."""
+        view = self._catalogue.get(name)
+        if view is None:
+            return None
+        offered = self._offered.get(name)
+        if offered is None or offered.no != view.row.no:
+            offered = self._offered[name] = Offered.of(view)
+        return offered
+
+    async def find(self, name: str) -> Offered:
+        """The campaign, looked for once more where it is not known. Raises Problem `unknown_campaign`."""
+        offered = self.get(name)
+        if offered is None:
+            await self._refresh()
+            offered = self.get(name)
+        if offered is None:
+            raise Problem(Reason.UNKNOWN_CAMPAIGN)
+        return offered
+
+    async def numbered(self, partition: int, no: int) -> Offered | None:
+        """The campaign that rows call by this number."""
+        view = self._catalogue.by_no(partition, no)
+        if view is None:
+            await self._refresh()
+            view = self._catalogue.by_no(partition, no)
+        return None if view is None else self.get(view.name)
+
+    def phase(self, offered: Offered) -> Phase:
+        """Where a campaign stands, as of the last refresh."""
+        view = self._catalogue.get(offered.name)
+        return Phase.CLOSED if view is None else view.phase
+
+    def contact_key(self, offered: Offered) -> ContactKey:
+        """The key that a phone is encrypted with. Raises Problem 503 where this process does not have it."""
+        key = self._keys.get(offered.name)
+        if key is not None:
+            return key
+        now_s = time.monotonic()
+        if now_s < self._no_key_until_s.get(offered.name, 0.0):
+            raise Problem(DoorReason.CATCHING_UP)
+        try:
+            key = self._contact_keys.load(offered.name, date.fromisoformat(offered.definition.deletion_day))
+        except (MasklineError, ValueError) as error:
+            self._no_key_until_s[offered.name] = now_s + CONTACT_KEY_PAUSE_S
+            log.error("No contact key", action="contact_key_missing", campaign=offered.name, why=str(error))
+            raise Problem(DoorReason.CATCHING_UP) from error
+        self._keys[offered.name] = key
+        return key
+
+    async def _refresh(self) -> None:
+        """One look for all who miss something now, begun after they asked. Raises Problem 503 where Redis is away."""
+        before = self._refreshing
+        if before is not None:  # it may have looked before the campaign was there
+            await asyncio.wait({before})
+        if self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._refresh_once(), name="look for a campaign")
+        task = self._refreshing
+        await asyncio.wait({task})
+        error = task.exception()
+        if isinstance(error, CatchingUpError | StateUnavailableError):
+            raise Problem(DoorReason.CATCHING_UP) from error
+        if error is not None:
+            raise error
+
+    async def _refresh_once(self) -> None:
+        try:
+            await asyncio.sleep(max(0.0, self._next_refresh_s - time.monotonic()))
+            self._next_refresh_s = time.monotonic() + LEAST_REFRESH_PAUSE_S
+            await self._catalogue.refresh()
+        finally:
+            self._refreshing = None

@@ -1,0 +1,61 @@
+"""The place in line: how many requests stand before one, from positions that are at most some milliseconds old.
+
+While people are told their place, one task per partition reads the position a hundred times a second, so that an answer
+costs a subtraction; when nobody has asked for a while it ends.
+"""
+
+import asyncio
+from typing import Final
+
+from services.state.errors import CatchingUpError, StateUnavailableError
+from services.state.readers import StateReader
+from services.stream.place import Place
+
+READ_EVERY_S: Final = 0.01
+FRESH_S: Final = 0.03
+"""How old a position may be; an older one is read anew before an answer."""
+ANSWER_WITHIN_S: Final = 0.1
+"""How long an answer is held for a position: the log has the command, which is what matters."""
+WATCH_FOR_S: Final = 0.2
+"""How long the positions are still read after the last answer."""
+
+
+class Line:
+    """Tells places in line."""
+
+    def __init__(self, reader: StateReader) -> None:
+        self._reader = reader
+        self._loop = asyncio.get_running_loop()
+        self._read_at_s: dict[int, float] = {}
+        self._asked_at_s: dict[int, float] = {}
+        self._watchers: dict[int, asyncio.Task[None]] = {}
+
+    async def ahead(self, place: Place) -> int | None:
+        """Requests before this one; 0 where it is decided; None where Redis does not tell now."""
+        partition, offset = place
+        now_s = self._loop.time()
+        self._asked_at_s[partition] = now_s
+        if partition not in self._watchers:
+            self._watchers[partition] = asyncio.create_task(self._watch(partition), name=f"line-{partition}")
+        if now_s - self._read_at_s.get(partition, -FRESH_S) >= FRESH_S:
+            try:
+                async with asyncio.timeout(ANSWER_WITHIN_S):
+                    await self._read(partition)
+            except (CatchingUpError, StateUnavailableError, TimeoutError):
+                return None
+        return max(0, offset - self._reader.seen(partition))
+
+    async def _read(self, partition: int) -> None:
+        await self._reader.read(partition, ())
+        self._read_at_s[partition] = self._loop.time()
+
+    async def _watch(self, partition: int) -> None:
+        try:
+            while self._loop.time() - self._asked_at_s[partition] < WATCH_FOR_S:
+                await asyncio.sleep(READ_EVERY_S)
+                try:
+                    await self._read(partition)
+                except (CatchingUpError, StateUnavailableError):
+                    continue  # who asks meanwhile hears "not known"
+        finally:
+            del self._watchers[partition]

@@ -1,0 +1,115 @@
+"""The front door's process: how its parts are put together."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Annotated, Final
+
+import structlog
+from msgspec import Meta
+
+from services.front_door.calls import calls, openapi
+from services.front_door.campaigns import Campaigns
+from services.front_door.handlers import Handlers
+from services.front_door.line import Line
+from services.front_door.log_end import LogEnds
+from services.front_door.offers import Offers
+from services.front_door.passes import Passes
+from services.front_door.reservations import Reservations, SheddingSettings
+from services.front_door.standing import Standings
+from services.front_door.stock import StockView
+from services.platform.admin import AdminServer, add_health_routes
+from services.platform.contact import ContactKeys
+from services.platform.health import Health
+from services.platform.http_server import HttpServer, HttpSettings
+from services.platform.identities import Identities
+from services.platform.lifecycle import Stop, TaskSet, settle_memory
+from services.platform.lifecycle import run as run_process
+from services.platform.metrics import IN_FLIGHT
+from services.platform.openapi import add_document_route, mount
+from services.platform.router import Router
+from services.platform.secrets import Secrets
+from services.platform.settings import ProcessSettings
+from services.platform.telemetry import configure_logging
+from services.state.door import Door, open_door
+from services.stream.group_commit import GroupCommitSettings
+from services.stream.partition_reader import PartitionReader
+from services.stream.place import PartitionId
+from services.stream.topics import COMMANDS
+
+FIRST_READING_PAUSE_S: Final = 0.1
+
+log = structlog.get_logger(__name__)
+
+
+class FrontDoorSettings(ProcessSettings, frozen=True, kw_only=True):
+    """How a front door serves."""
+
+    port: Annotated[int, Meta(description="Port for residents; 0 takes a free one.", ge=0, le=65535)] = 8080
+    http: HttpSettings = HttpSettings()
+    commit: GroupCommitSettings = GroupCommitSettings()
+    shedding: SheddingSettings = SheddingSettings()
+
+
+def router_of(door: Door, secrets: Secrets, log_ends: LogEnds, health: Health, settings: SheddingSettings) -> Router:
+    """All routes of a front door, on an open door."""
+    identities = Identities(secrets)
+    campaigns = Campaigns(door.catalogue, ContactKeys(secrets.contact_folder))
+    passes = Passes(identities, secrets.pass_signer())
+    handlers = Handlers(
+        campaigns=campaigns,
+        offers=Offers(campaigns),
+        stock=StockView(door.catalogue),
+        reservations=Reservations(door, campaigns, identities, settings),
+        standings=Standings(door, campaigns, identities, passes, log_ends),
+        passes=passes,
+        line=Line(door.reader),
+        identities=identities,
+    )
+    router = Router()
+    mount(router, calls(handlers))
+    add_document_route(router, openapi(handlers))
+    add_health_routes(router, health)
+    return router
+
+
+async def _first_reading(door: Door, seen: asyncio.Event) -> None:
+    while not await door.refresh_once():
+        await asyncio.sleep(FIRST_READING_PAUSE_S)
+    seen.set()
+
+
+async def main(settings: FrontDoorSettings, stop: Stop) -> None:
+    """One front door, until it is asked to stop."""
+    configure_logging("front-door", settings.log_level)
+    log.info("Starting", action="starting", settings=settings.lines())
+    secrets = Secrets.load(settings.data / "secrets")
+    health = Health()
+    async with AsyncExitStack() as stack:
+        admin = AdminServer(settings.host, settings.admin_port, health)
+        await admin.start()
+        stack.push_async_callback(admin.stop)
+        tasks = await stack.enter_async_context(TaskSet(stop))
+        door = await stack.enter_async_context(
+            open_door(settings, tasks, key_check=secrets.key_check(), commit_settings=settings.commit)
+        )
+        looker = PartitionReader(settings, COMMANDS)
+        stack.push_async_callback(looker.stop)
+        for partition in range(door.partitions):
+            IN_FLIGHT.labels(partition).set_function(partial(door.commit.pending, PartitionId(partition)))
+        router = router_of(door, secrets, LogEnds(looker), health, settings.shedding)
+        server = HttpServer(router, settings.host, settings.port, settings.http)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        seen = asyncio.Event()
+        health.add("state", lambda: None if seen.is_set() else "Redis has not answered yet")
+        tasks.start(_first_reading(door, seen), "first reading")
+        health.started()
+        settle_memory()
+        log.info("Serving", action="serving", host=settings.host, port=server.port, admin_port=admin.port)
+        await stop.wait()
+
+
+def run(settings: FrontDoorSettings) -> None:
+    """The command `maskline front-door`."""
+    run_process(lambda stop: main(settings, stop))

@@ -1,0 +1,164 @@
+"""What goes in and out over HTTP, one struct each: the wire and `/openapi.json` are made of the same classes.
+
+Times are RFC 3339 in the campaign's own time zone. What is not known (yet) is null.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from services.domain.documents import DocumentType
+from services.domain.stock import Band
+
+MAX_UNITS_ASKED = 1_000_000
+Time = Annotated[str, Meta(description="RFC 3339, with the offset of the campaign's zone.")]
+ReservationId = Annotated[str, Meta(description="The credential of its owner: keep it to yourself.")]
+Ahead = Annotated[int, Meta(description="Requests before this one in the log; null without a signed place.", ge=0)]
+StateWord = Literal["pending", "confirmed", "rejected", "cancelled", "picked_up"]
+
+
+class In(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Comes from a client; a field that nobody knows is refused."""
+
+
+class Out(msgspec.Struct, frozen=True, kw_only=True):
+    """Goes to a client."""
+
+
+class Resident(In, frozen=True, kw_only=True):
+    """Who books, by an identity document. The number leaves this process only as a keyed pseudonym."""
+
+    document_type: DocumentType
+    document_number: Annotated[str, Meta(min_length=1, max_length=64, examples=["11010519491231002X"])]
+    birth_year: Annotated[int, Meta(ge=1880, le=2099)] | None = None  # where a rule needs it; the fold does not yet
+
+
+class ReservationRequest(In, frozen=True, kw_only=True):
+    """A wish for units in a slot."""
+
+    campaign: Annotated[str, Meta(min_length=1, max_length=48)]
+    slot: Annotated[str, Meta(min_length=1, max_length=48)]
+    units: Annotated[int, Meta(ge=1, le=MAX_UNITS_ASKED)]
+    resident: Resident
+    phone: Annotated[str, Meta(min_length=1, max_length=40, examples=["+8613800000000"])]
+
+
+class Pending(Out, frozen=True, kw_only=True):
+    """The log has it; nothing can lose it now."""
+
+    id: ReservationId
+    state: Literal["pending"]
+    ahead: Ahead | None
+    status_url: str
+
+
+class HistoryEntry(Out, frozen=True, kw_only=True):
+    """Something that happened to a reservation."""
+
+    at: Time
+    event: Literal["confirmed", "rejected", "cancelled", "picked_up", "pick_up_undone", "refused"]
+    by: Literal["owner", "pharmacy", "rules"]
+    reason: str | None
+
+
+class Reservation(Out, frozen=True, kw_only=True):
+    """A reservation as its owner sees it."""
+
+    id: ReservationId
+    state: StateWord
+    reason: Annotated[str | None, Meta(description="Why it was refused.")] = None
+    left: Annotated[int | None, Meta(description="Units the slot had left, where that was the reason.")] = None
+    ahead: Ahead | None = None
+    campaign: str | None = None
+    slot: str | None = None
+    pharmacy: str | None = None
+    starts_at: Time | None = None
+    ends_at: Time | None = None
+    units: int | None = None
+    pass_text: Annotated[str | None, Meta(description="The signed pass, while it is worth something.")] = msgspec.field(
+        default=None, name="pass"
+    )
+    short_code: str | None = None
+    how_to_appeal: dict[str, str] | None = None
+    history: list[HistoryEntry] = []
+
+
+class Window(Out, frozen=True, kw_only=True):
+    """A time in which residents may book."""
+
+    opens_at: Time
+    closes_at: Time
+
+
+class CampaignSummary(Out, frozen=True, kw_only=True):
+    """One line of the list."""
+
+    campaign: str
+    region: str
+    title: Annotated[dict[str, str], Meta(description="Language: text.")]
+    phase: Literal["scheduled", "open", "paused", "closed"]
+    windows: list[Window]
+
+
+class CampaignList(Out, frozen=True, kw_only=True):
+    """What is on offer."""
+
+    campaigns: list[CampaignSummary]
+
+
+class RulesOut(Out, frozen=True, kw_only=True):
+    """The rules that are enforced."""
+
+    units_max: int
+    document_types: list[DocumentType]
+
+
+class PharmacyOut(Out, frozen=True, kw_only=True):
+    """Where masks are handed out."""
+
+    id: str
+    name: str
+    address: str
+    lon: float | None
+    lat: float | None
+    phone: str
+
+
+class SlotOut(Out, frozen=True, kw_only=True):
+    """A pick-up window at a pharmacy."""
+
+    id: str
+    pharmacy: str
+    starts_at: Time
+    ends_at: Time
+
+
+class CampaignOut(CampaignSummary, frozen=True, kw_only=True):
+    """A whole campaign; what is left of it stands in its stock."""
+
+    timezone: str
+    mode: Literal["first_come"]
+    controller: Annotated[dict[str, str], Meta(description="Who answers for the data.")]
+    appeal_contact: Annotated[dict[str, str], Meta(description="Where a person who was refused can ask a person.")]
+    rules: RulesOut
+    delete_after_days: int
+    deletion_day: Annotated[str, Meta(description="YYYY-MM-DD: phones can be read by nobody from then on.")]
+    pharmacies: list[PharmacyOut]
+    slots: list[SlotOut]
+
+
+class SlotStock(Out, frozen=True, kw_only=True):
+    """How much is left of a slot, in bands."""
+
+    slot: str
+    pharmacy: str
+    starts_at: Time
+    band: Band
+
+
+class Stock(Out, frozen=True, kw_only=True):
+    """What was left at a moment."""
+
+    as_of: Time
+    slots: list[SlotStock]

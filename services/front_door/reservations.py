@@ -1,0 +1,140 @@
+"""From a wish to a command: what comes in over HTTP becomes what the fold decides, and nothing else goes further.
+
+A document number and a phone are brought to their canonical form here and go no further: the log gets a pseudonym, the
+salted hash of four characters, and an encrypted phone.
+"""
+
+from typing import Annotated, Final, NamedTuple
+
+from msgspec import Meta
+
+from services.domain import documents
+from services.domain.commands import Cancel, Command, Reserve
+from services.domain.documents import DocumentInvalid
+from services.domain.phones import PhoneInvalid, canonical_phone
+from services.domain.reasons import DoorReason, Reason
+from services.front_door.campaigns import Campaigns, Offered
+from services.front_door.messages import ReservationRequest
+from services.platform.identities import Identities
+from services.platform.metrics import COMMANDS_OFFERED
+from services.platform.problems import Problem
+from services.platform.settings import Settings
+from services.state.door import Door
+from services.stream.errors import LogUnavailable, Overloaded, UnknownOutcome
+from services.stream.place import Place
+
+TYPE_WORDS: Final[dict[type[Command], str]] = {Reserve: "reserve", Cancel: "cancel"}
+CANCEL_WITHOUT_KEY: Final = "cancel"
+"""A reservation is cancelled once: a client that names no key of its own means this one."""
+
+
+class SheddingSettings(Settings, frozen=True, kw_only=True):
+    """How much a front door takes in at once; what is more hears 503 before its body is read."""
+
+    max_in_flight_bookings: Annotated[
+        int, Meta(description="Bookings that may wait for the log's acknowledgement at once.", ge=1)
+    ] = 800
+    max_in_flight_cancels: Annotated[
+        int, Meta(description="Cancellations that may wait for it: a reserve of their own.", ge=1)
+    ] = 200
+
+
+class Booking(NamedTuple):
+    """A wish that is ready for the log. `id` is its owner's credential, and stands in no command."""
+
+    id: str
+    campaign: Offered
+    command: Reserve
+
+
+class InFlight:
+    """Counts what waits for the log. Checked before a body is read, counted after: a slow body holds no place."""
+
+    __slots__ = ("count", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.count = 0
+        self.limit = limit
+
+    @property
+    def full(self) -> bool:
+        """Whether one more has to be refused."""
+        return self.count >= self.limit
+
+
+class Reservations:
+    """Makes commands and writes them to the log."""
+
+    def __init__(self, door: Door, campaigns: Campaigns, identities: Identities, settings: SheddingSettings) -> None:
+        self._door = door
+        self._campaigns = campaigns
+        self._identities = identities
+        self.bookings = InFlight(settings.max_in_flight_bookings)
+        self.cancels = InFlight(settings.max_in_flight_cancels)
+
+    def booking(self, wish: ReservationRequest, campaign: Offered, key: str) -> Booking:
+        """The command for a wish. Raises Problem: unknown slot, or a document or phone that cannot be one."""
+        if wish.slot not in campaign.slots:
+            raise Problem(Reason.UNKNOWN_SLOT)
+        kind = wish.resident.document_type
+        if kind not in campaign.document_types:
+            accepted = ", ".join(campaign.definition.rules.document_types)
+            raise Problem(DoorReason.DOCUMENT_TYPE_NOT_ACCEPTED, accepted=accepted)
+        try:
+            number = documents.canonical(kind, wish.resident.document_number)
+            phone = canonical_phone(wish.phone)
+        except DocumentInvalid as error:
+            raise Problem(
+                DoorReason.DOCUMENT_INVALID,
+                how_to_appeal=campaign.how_to_appeal,
+                field="resident.document_number",
+                expected=str(error.values["what"]),
+                problem=str(error.problem),
+            ) from error
+        except PhoneInvalid as error:
+            raise Problem(DoorReason.PHONE_INVALID, field="phone", expected=str(error.values["what"])) from error
+        return self._booking(wish, campaign, key, number, phone)
+
+    def _booking(self, wish: ReservationRequest, campaign: Offered, key: str, number: str, phone: str) -> Booking:
+        identities = self._identities
+        contact_key = self._campaigns.contact_key(campaign)
+        resident = identities.resident(wish.resident.document_type, number)
+        reservation_id = identities.reservation_id(campaign.partition, campaign.name, resident, key)
+        pass_no = identities.pass_no(reservation_id)
+        # What the id does not cover already, in canonical form: another spelling of the same wish is the same wish.
+        body = f"{wish.slot}\x1f{wish.units}\x1f{phone}\x1f{wish.resident.birth_year or ''}"
+        command = Reserve(
+            campaign=campaign.name,
+            slot=wish.slot,
+            units=wish.units,
+            resident=resident,
+            pass_no=pass_no,
+            digest=identities.body_digest(f"{pass_no}\x1f{body}".encode()),
+            last4_hash=identities.last4_hash(pass_no, documents.last4(number)),
+            phone_pseudonym=contact_key.pseudonym(phone),
+            contact=contact_key.encrypt(phone),
+        )
+        return Booking(reservation_id, campaign, command)
+
+    def cancel(self, reservation_id: str, key: str | None) -> Cancel:
+        """The command by which an owner gives a reservation back."""
+        pass_no = self._identities.pass_no(reservation_id)
+        return Cancel(id=self._identities.command_id("owner", pass_no, key or CANCEL_WITHOUT_KEY), pass_no=pass_no)
+
+    async def write(self, partition: int, command: Command, in_flight: InFlight) -> Place:
+        """Into the log; its place there. Raises Problem 503 (surely not written) or 504 (unknown)."""
+        if in_flight.full:
+            raise Problem(DoorReason.OVERLOADED)
+        in_flight.count += 1
+        try:
+            place = await self._door.offer(partition, command)
+        except Overloaded as error:
+            raise Problem(DoorReason.OVERLOADED) from error
+        except LogUnavailable as error:
+            raise Problem(DoorReason.LOG_UNAVAILABLE) from error
+        except UnknownOutcome as error:
+            raise Problem(DoorReason.UNKNOWN_OUTCOME) from error
+        finally:
+            in_flight.count -= 1
+        COMMANDS_OFFERED.add(TYPE_WORDS[type(command)], partition)
+        return place

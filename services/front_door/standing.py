@@ -1,0 +1,212 @@
+"""What became of a wish: from rows and recorded decisions to what its owner is told.
+
+Three sources, in this order: the decision at the wish's own place (while it is readable), the reservation's row, and
+the end of the log, which tells an id that nobody has booked under from one that is not folded yet.
+"""
+
+import asyncio
+from typing import Final, NamedTuple
+
+from services.domain.reasons import DoorReason, Reason
+from services.domain.rows import Action, Facts, ReservationRow, ReservationState
+from services.domain.rules.answers import Fact
+from services.front_door.campaigns import Campaigns, Offered
+from services.front_door.log_end import LogEnds
+from services.front_door.messages import HistoryEntry, Reservation
+from services.front_door.passes import Passes
+from services.front_door.reservations import Booking
+from services.platform.identities import Identities, partition_of
+from services.platform.problems import Problem
+from services.state.decisions import DecisionGoneError
+from services.state.door import Door
+from services.state.errors import CatchingUpError, StateUnavailableError
+from services.state.keys import decisions_chunk, place_in_chunk
+from services.state.readers import Reading
+from services.stream.errors import StreamError
+from services.stream.place import Offset, PartitionId, Place
+
+FOLDED_WITHIN_S: Final = 1.0
+"""How long a bare id that has no row yet is waited for, while the fold has not reached the log's end."""
+LOOK_AGAIN_S: Final = 0.02
+
+_EVENTS: Final = {
+    Fact.CANCELLED: "cancelled",
+    Fact.PICKED_UP: "picked_up",
+    Fact.PICK_UP_UNDONE: "pick_up_undone",
+    Fact.REFUSED: "refused",
+}
+
+
+class Owner(NamedTuple):
+    """Who asks: a reservation's id, the partition it names, and the pass number that the state knows it by."""
+
+    id: str
+    partition: int
+    pass_no: str
+
+
+class Standings:
+    """Tells where reservations stand."""
+
+    def __init__(
+        self, door: Door, campaigns: Campaigns, identities: Identities, passes: Passes, log_ends: LogEnds
+    ) -> None:
+        self._door = door
+        self._campaigns = campaigns
+        self._identities = identities
+        self._passes = passes
+        self._log_ends = log_ends
+
+    def owner(self, reservation_id: str) -> Owner:
+        """Raises Problem 404 for what cannot be an id of this system."""
+        partition = partition_of(reservation_id)
+        if partition is None or partition >= self._door.partitions or not reservation_id.isascii():
+            raise Problem(Reason.UNKNOWN_RESERVATION)
+        return Owner(reservation_id, partition, self._identities.pass_no(reservation_id))
+
+    async def at_place(self, owner: Owner, offset: int, wait_s: int) -> Reservation:
+        """Where a reservation stands, with the decision at `offset` waited for, at most `wait_s`.
+
+        Raises Problem: what was decided there against the request itself, 503, or 504 where nothing tells any more.
+        """
+        keys = (f"r:{owner.pass_no}", decisions_chunk(offset))
+        reading = await self._read(owner, keys)
+        if wait_s and reading.head.position <= offset:
+            await self.decided(Place(PartitionId(owner.partition), Offset(offset)), wait_s)
+            reading = await self._read(owner, keys)
+        if reading.head.position <= offset:
+            return Reservation(id=owner.id, state="pending", ahead=offset - reading.head.position)
+        row, chunk = reading.rows
+        facts = _facts_in(chunk, offset)
+        if facts is not None and facts[0][0] == Fact.REFUSED:
+            reason = Reason(facts[0][1])
+            if row is None:  # nothing is kept of it: bots must not fill the state
+                return Reservation(id=owner.id, state="rejected", reason=reason.word)
+            if reason == Reason.IDEMPOTENCY_KEY_REUSED:
+                raise Problem(reason)
+        if row is None:
+            raise Problem(DoorReason.UNKNOWN_OUTCOME if facts is None else Reason.UNKNOWN_RESERVATION)
+        return await self._of_row(owner, row)
+
+    async def now(self, owner: Owner) -> Reservation:
+        """Where a reservation stands, asked with a bare id. Raises Problem 404, 503."""
+        return await self._of_row(owner, await self.row(owner))
+
+    async def row(self, owner: Owner) -> ReservationRow:
+        """The row of a reservation. Raises Problem 404 only where the fold has passed all that was written before."""
+        position, row = await self._row(owner)
+        if row is not None:
+            return row
+        try:
+            async with asyncio.timeout(FOLDED_WITHIN_S):
+                end = await self._log_ends.end(owner.partition)
+                while row is None and position < end:
+                    await asyncio.sleep(LOOK_AGAIN_S)
+                    position, row = await self._row(owner)
+        except (TimeoutError, StreamError) as error:
+            raise Problem(DoorReason.CATCHING_UP) from error
+        if row is None:
+            raise Problem(Reason.UNKNOWN_RESERVATION)
+        return row
+
+    async def decided(self, place: Place, wait_s: float) -> Facts | None:
+        """The facts at a place; None where they are not there in time, or Redis does not tell: the log has the wish."""
+        try:
+            return await self._door.decided(place, wait_s)
+        except (DecisionGoneError, CatchingUpError, StateUnavailableError):
+            return None
+
+    async def of_booking(self, booking: Booking, facts: Facts) -> Reservation:
+        """What the decision on a booking says. Raises Problem where it was not decided but refused."""
+        command = booking.command
+        campaign = booking.campaign
+        match facts[0]:
+            case [Fact.CONFIRMED, ordinal]:
+                slot = campaign.slots[command.slot]
+                return Reservation(
+                    id=booking.id,
+                    state="confirmed",
+                    campaign=campaign.name,
+                    slot=command.slot,
+                    pharmacy=slot.pharmacy,
+                    starts_at=campaign.time(slot.starts_ms),
+                    ends_at=campaign.time(slot.ends_ms),
+                    units=command.units,
+                    pass_text=self._passes.text(command.pass_no, slot, command.units, command.last4_hash),
+                    short_code=self._passes.short_code(slot, ordinal),
+                )
+            case [Fact.REJECTED, reason, left]:
+                return Reservation(
+                    id=booking.id,
+                    state="rejected",
+                    reason=Reason(reason).word,
+                    left=left if reason == Reason.SLOT_FULL else None,
+                    campaign=campaign.name,
+                    slot=command.slot,
+                    pharmacy=campaign.slots[command.slot].pharmacy,
+                    units=command.units,
+                    how_to_appeal=campaign.how_to_appeal,
+                )
+            case [Fact.REFUSED, reason, *_]:
+                raise Problem(Reason(reason), how_to_appeal=campaign.how_to_appeal)
+        return await self.now(self.owner(booking.id))  # repeated: its state of now
+
+    async def _of_row(self, owner: Owner, row: ReservationRow) -> Reservation:
+        campaign = await self._campaigns.numbered(owner.partition, row.no)
+        if campaign is None:
+            raise Problem(DoorReason.CATCHING_UP)
+        slot = campaign.slots[row.slot]
+        refused = row.state == ReservationState.REJECTED
+        valid = row.state == ReservationState.CONFIRMED
+        return Reservation(
+            id=owner.id,
+            state=ReservationState(row.state).word,  # type: ignore[arg-type]
+            reason=Reason(row.reason).word if refused else None,
+            left=row.left if refused and row.reason == Reason.SLOT_FULL else None,
+            campaign=campaign.name,
+            slot=row.slot,
+            pharmacy=slot.pharmacy,
+            starts_at=campaign.time(slot.starts_ms),
+            ends_at=campaign.time(slot.ends_ms),
+            units=row.units,
+            pass_text=self._passes.text(owner.pass_no, slot, row.units, row.last4_hash) if valid else None,
+            short_code=self._passes.short_code(slot, row.ordinal) if valid else None,
+            how_to_appeal=campaign.how_to_appeal if refused else None,
+            history=_history(campaign, row),
+        )
+
+    async def _row(self, owner: Owner) -> tuple[int, ReservationRow | None]:
+        """The position, and the row as it was there."""
+        reading = await self._read(owner, (f"r:{owner.pass_no}",))
+        return reading.head.position, reading.rows[0]
+
+    async def _read(self, owner: Owner, keys: tuple[str, ...]) -> Reading:
+        try:
+            return await self._door.reader.read(owner.partition, keys)
+        except (CatchingUpError, StateUnavailableError) as error:
+            raise Problem(DoorReason.CATCHING_UP) from error
+
+
+def _facts_in(chunk: list[Facts] | None, offset: int) -> Facts | None:
+    place = place_in_chunk(offset)
+    return chunk[place] if chunk is not None and place < len(chunk) else None
+
+
+def _history(campaign: Offered, row: ReservationRow) -> list[HistoryEntry]:
+    refused = row.state == ReservationState.REJECTED
+    first = HistoryEntry(
+        at=campaign.time(row.at_ms),
+        event="rejected" if refused else "confirmed",
+        by="rules",
+        reason=Reason(row.reason).word if refused else None,
+    )
+    return [first, *(_entry(campaign, action) for action in row.history)]
+
+
+def _entry(campaign: Offered, action: Action) -> HistoryEntry:
+    return HistoryEntry(
+        at=campaign.time(action.at_ms),
+        event=_EVENTS[Fact(action.fact)],  # type: ignore[arg-type]
+        by="pharmacy" if action.actor else "owner",
+        reason=Reason(action.reason).word if action.reason else None,
+    )
