@@ -1,0 +1,1 @@
+"""Load on a running system: generators, arrival shapes, and the demonstration."""
