@@ -21,7 +21,7 @@ from services.platform.private_files import create_private, delete_private, read
 
 NONCE_BYTES = 12
 PSEUDONYM_CHARACTERS = 16
-_CAMPAIGN = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_CAMPAIGN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")  # as `services.domain.commands.Name`
 _FILE = re.compile(r"(?P<campaign>.+)-(?P<day>\d{4}-\d{2}-\d{2})\.key")
 
 
