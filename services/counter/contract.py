@@ -1,0 +1,195 @@
+"""What comes in and goes out as JSON: the types that read requests, write answers, and stand in `/openapi.json`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from services.domain.documents import MAX_TYPED_CHARS, DocumentType
+from services.platform.pairing_codes import MAX_TYPED_CHARACTERS
+from services.platform.passes import MAX_PASS_CHARACTERS
+
+PassNo = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16}$")]
+Date = Annotated[str, Meta(description="YYYY-MM-DD where the pharmacy is.", extra_json_schema={"format": "date"})]
+Time = Annotated[str, Meta(description="RFC 3339 with offset.")]
+Why = Annotated[str, Meta(min_length=1, max_length=500, description="For the audit trail.")]
+PassText = Annotated[str, Meta(min_length=1, max_length=MAX_PASS_CHARACTERS + 20)]  # scanners add spaces
+ShortCode = Annotated[str, Meta(pattern=r"^[0-9]{8}$")]
+Last4 = Annotated[str, Meta(min_length=4, max_length=4, description="The document's last four characters.")]
+DocumentNumber = Annotated[str, Meta(min_length=1, max_length=MAX_TYPED_CHARS)]
+Change = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
+State = Literal["confirmed", "rejected", "cancelled", "picked_up"]
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request's body: a field that we do not know is an error, never passed over."""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An answer's body."""
+
+
+# ------------------------------------------------------------------------------------------------------- requests
+
+
+class Pairing(Body, frozen=True, kw_only=True):
+    """The code that the ops team gave out for this terminal."""
+
+    pairing_code: Annotated[str, Meta(min_length=1, max_length=MAX_TYPED_CHARACTERS)]
+
+
+class PassShown(Body, frozen=True, kw_only=True):
+    """The pass, as its QR code says it."""
+
+    pass_: PassText = msgspec.field(name="pass")
+
+
+class ShortCodeShown(Body, frozen=True, kw_only=True):
+    """The eight digits, and the last four characters of the document."""
+
+    short_code: ShortCode
+    document_last4: Last4
+
+
+class DocumentShown(Body, frozen=True, kw_only=True):
+    """The document itself."""
+
+    document_type: DocumentType
+    document_number: DocumentNumber
+
+
+class AnythingShown(Body, frozen=True, kw_only=True):
+    """Any of the three, as it comes in; `shown` tells which one it is, and that it is only one."""
+
+    pass_: PassText | UnsetType = msgspec.field(name="pass", default=UNSET)
+    short_code: ShortCode | UnsetType = UNSET
+    document_last4: Last4 | UnsetType = UNSET
+    document_type: DocumentType | UnsetType = UNSET
+    document_number: DocumentNumber | UnsetType = UNSET
+
+    def shown(self) -> Shown | None:
+        """What was shown; None where it is not exactly one thing, whole."""
+        given = {name: getattr(self, name) for name in self.__struct_fields__ if getattr(self, name) is not UNSET}
+        kind = _KINDS.get(frozenset(given))
+        return None if kind is None else kind(**given)
+
+
+Shown = PassShown | ShortCodeShown | DocumentShown
+_KINDS: dict[frozenset[str], type[Shown]] = {
+    frozenset(kind.__struct_fields__): kind for kind in (PassShown, ShortCodeShown, DocumentShown)
+}
+
+
+class Reasoned(Body, frozen=True, kw_only=True):
+    """Why it is done."""
+
+    why: Why
+
+
+class QuotaChange(Body, frozen=True, kw_only=True):
+    """More or less stock; `campaign` only where two campaigns call a slot here by the same name."""
+
+    change: Change
+    why: Why
+    share: Literal["public"] = "public"
+    campaign: Annotated[str, Meta(min_length=1, max_length=48)] | UnsetType = UNSET
+
+
+# -------------------------------------------------------------------------------------------------------- answers
+
+
+class Paired(Result, frozen=True, kw_only=True):
+    """The terminal's token: shown now and never again; the same one when the same request is sent again."""
+
+    token: str
+    terminal: str
+    pharmacy: str
+
+
+class Reservation(Result, frozen=True, kw_only=True):
+    """One reservation, as somebody at a counter needs it. Times and names are absent where they are not known."""
+
+    pass_no: PassNo
+    state: State
+    campaign: str
+    slot: str
+    pharmacy: str
+    units: int
+    pharmacy_name: str = ""
+    pharmacy_address: str = ""
+    starts_at: Time = ""
+    ends_at: Time = ""
+    picked_up_at: Time = ""
+    undo_until: Time = ""
+
+
+class Found(Result, frozen=True, kw_only=True):
+    """What somebody has, over all campaigns here: confirmed or picked up."""
+
+    reservations: list[Reservation]
+
+
+class OwnSlot(Result, frozen=True, kw_only=True):
+    """A slot in units; quota = confirmed + picked_up + expired + left."""
+
+    campaign: str
+    slot: str
+    starts_at: Time
+    ends_at: Time
+    quota: int
+    confirmed: int
+    picked_up: int
+    expired: int
+    left: int
+
+
+class OwnSlots(Result, frozen=True, kw_only=True):
+    """The slots of the terminal's pharmacy on a day."""
+
+    date: Date
+    pharmacy: str
+    as_of: Time
+    slots: list[OwnSlot]
+
+
+class QuotaChanged(Result, frozen=True, kw_only=True):
+    """The slot's quota after the change (that of the first time, where the request was sent again)."""
+
+    campaign: str
+    slot: str
+    quota: int
+    left: int
+
+
+class TodayEntry(Result, frozen=True, kw_only=True):
+    """A pass of today."""
+
+    pass_no: PassNo
+    state: State
+    slot: str
+    units: int
+
+
+class Today(Result, frozen=True, kw_only=True):
+    """Everybody who was expected today, so that cancelled passes are refused without a network too."""
+
+    date: Date
+    pharmacy: str
+    as_of: Time
+    reservations: list[TodayEntry]
+
+
+class Key(Result, frozen=True, kw_only=True):
+    """A key that passes are signed with."""
+
+    key_id: str
+    algorithm: Literal["Ed25519"]
+    public_key: Annotated[str, Meta(description="32 bytes, base64url without padding.")]
+
+
+class Keys(Result, frozen=True, kw_only=True):
+    """All keys whose passes are accepted."""
+
+    keys: list[Key]

@@ -1,0 +1,95 @@
+"""What a pharmacy has: its slots on each day, over all campaigns of its partition, and which day it is there now."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import date
+from typing import NamedTuple
+
+from services.domain.days import day_of, zone
+from services.domain.rows import SlotRow
+from services.platform.http_requests import malformed
+from services.state.catalogue import CampaignView, Catalogue
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+ByDay = dict[int, list[str]]
+
+
+class PharmacySlot(NamedTuple):
+    """A slot of a pharmacy; quota and taken are not of now."""
+
+    campaign: CampaignView
+    id: str
+    row: SlotRow
+
+
+class PharmacyDays:
+    """The catalogue, looked at from a pharmacy. Definitions never change, so each campaign is sorted out once."""
+
+    def __init__(self, catalogue: Catalogue, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+        self._catalogue = catalogue
+        self._now_ms = now_ms
+        self._sorted: dict[tuple[int, int], dict[str, ByDay]] = {}
+
+    def campaigns(self, partition: int) -> list[CampaignView]:
+        """All campaigns of a partition, the newest first."""
+        mine = [campaign for campaign in self._catalogue if campaign.partition == partition]
+        return sorted(mine, key=lambda campaign: -campaign.row.no)
+
+    def today(self, partition: int, pharmacy: str) -> int:
+        """The day there, as YYYYMMDD, by the newest campaign that knows the pharmacy; else in UTC."""
+        for campaign in self.campaigns(partition):
+            if pharmacy in campaign.pharmacies:
+                return day_of(self._now_ms(), zone(campaign.definition["timezone"])).number
+        return day_of(self._now_ms(), zone("UTC")).number
+
+    def slots(self, partition: int, pharmacy: str, day: int) -> list[PharmacySlot]:
+        """The slots of a pharmacy on a day, by time."""
+        found = [
+            PharmacySlot(campaign, slot, campaign.slots[slot])
+            for campaign in self.campaigns(partition)
+            for slot in self._by_day(campaign, pharmacy).get(day, ())
+        ]
+        return sorted(found, key=lambda slot: (slot.row.starts_ms, slot.campaign.name, slot.id))
+
+    def days(self, partition: int, pharmacy: str) -> list[int]:
+        """The days on which a pharmacy has slots, in order."""
+        days: set[int] = set()
+        for campaign in self.campaigns(partition):
+            days.update(self._by_day(campaign, pharmacy))
+        return sorted(days)
+
+    def _by_day(self, campaign: CampaignView, pharmacy: str) -> ByDay:
+        key = (campaign.partition, campaign.row.no)
+        if key not in self._sorted:
+            by_pharmacy: dict[str, ByDay] = defaultdict(lambda: defaultdict(list))
+            for slot, row in campaign.slots.items():
+                by_pharmacy[row.pharmacy][row.day].append(slot)
+            self._sorted[key] = {name: dict(by_day) for name, by_day in by_pharmacy.items()}
+        return self._sorted[key].get(pharmacy, {})
+
+
+def days_apart(day: int, other: int) -> int:
+    """How many days lie between two days YYYYMMDD."""
+    return abs(date.fromisoformat(iso_day(day)).toordinal() - date.fromisoformat(iso_day(other)).toordinal())
+
+
+def iso_day(day: int) -> str:
+    """YYYYMMDD as YYYY-MM-DD."""
+    return f"{day // 10_000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"
+
+
+def read_day(text: str) -> int:
+    """YYYY-MM-DD as YYYYMMDD. Raises Problem `malformed`."""
+    if _DATE.fullmatch(text):
+        try:
+            date.fromisoformat(text)
+        except ValueError:
+            pass
+        else:
+            return int(text.replace("-", ""))
+    raise malformed("date", "a day, written YYYY-MM-DD")

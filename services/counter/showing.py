@@ -1,0 +1,165 @@
+"""Whose reservation is meant by what somebody shows: the pass, its short code, or the document.
+
+- A **pass** is signed and names its reservation; nothing is looked up.
+- A **short code** is the reservation's number within pharmacy and day, scrambled; behind it stand the list of that day
+  and the hash of the document's last four characters. The day is today or, so that somebody who comes on the wrong day
+  hears which one is theirs, any other day that the pharmacy has.
+- A **document** is the resident, who may have one live reservation in each campaign.
+"""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections.abc import Callable
+from typing import NamedTuple
+
+from services.counter.contract import DocumentShown, PassShown, ShortCodeShown
+from services.counter.days import PharmacyDays, days_apart, iso_day
+from services.counter.lockout import Lockout
+from services.counter.log_desk import LogDesk
+from services.counter.records import Record, Records
+from services.counter.terminals import Terminal
+from services.domain.documents import DocumentInvalid, DocumentType, canonical
+from services.domain.limits import MEMBERS_PER_CHUNK
+from services.domain.reasons import DoorReason
+from services.domain.rows import MembersRow, PersonRow, ReservationState
+from services.platform.crypto import equal
+from services.platform.identities import ID_CHARACTERS, Identities
+from services.platform.passes import PassInvalid, PassVerifier
+from services.platform.problems import Problem
+from services.state.readers import MAX_KEYS_PER_READ
+
+MAX_DAYS_TRIED = 31
+"""Days that a short code is tried on, those nearest to today: with more, a wrong code would fit somebody too often."""
+
+
+class Shown(NamedTuple):
+    """What was shown, and the reservation that it stands for."""
+
+    pass_no: str
+    how: str
+    pharmacy: str = ""
+    """Where it is known from the pass itself."""
+
+
+class Showing:
+    """Finds reservations."""
+
+    def __init__(
+        self,
+        desk: LogDesk,
+        records: Records,
+        days: PharmacyDays,
+        identities: Identities,
+        verifier: PassVerifier,
+        lockout: Lockout,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._desk = desk
+        self._records = records
+        self._days = days
+        self._identities = identities
+        self._verifier = verifier
+        self._lockout = lockout
+        self._now_ms = now_ms
+
+    async def find(self, terminal: Terminal, shown: PassShown | ShortCodeShown | DocumentShown, key: str) -> Shown:
+        """The reservation to hand out. Raises Problem: `unknown_pass`, `document_invalid`, `terminal_locked`, 503.
+
+        `key` is the request's: sent again it means the reservation that it meant the first time.
+        """
+        match shown:
+            case PassShown():
+                return self._by_pass(shown.pass_)
+            case ShortCodeShown():
+                return await self._by_short_code(terminal, shown.short_code, shown.document_last4)
+            case DocumentShown():
+                return await self._by_document(terminal, shown, key)
+
+    def _by_pass(self, text: str) -> Shown:
+        try:
+            content = self._verifier.verify(text)
+        except PassInvalid as error:
+            raise Problem(DoorReason.UNKNOWN_PASS) from error
+        return Shown(content.pass_no, "pass", content.pharmacy)
+
+    # ---------------------------------------------------------------------------------------------- short codes
+
+    async def _by_short_code(self, terminal: Terminal, code: str, last4: str) -> Shown:
+        who = (terminal.partition, terminal.name)
+        self._lockout.check(who)
+        today = self._days.today(terminal.partition, terminal.pharmacy)
+        known = [day for day in self._days.days(terminal.partition, terminal.pharmacy) if day != today]
+        nearest = sorted(known, key=lambda day: days_apart(day, today))[: MAX_DAYS_TRIED - 1]
+        for pass_no in await self._at_ordinals(terminal, code, [today, *nearest]):
+            record = await self._records.one(terminal.partition, pass_no)
+            if record is not None and self._fits(record, last4):
+                return Shown(pass_no, "short_code")
+        self._lockout.wrong(who)
+        raise Problem(DoorReason.UNKNOWN_PASS)
+
+    async def _at_ordinals(self, terminal: Terminal, code: str, days: list[int]) -> list[str]:
+        """The pass numbers that this code can stand for, one a day at most, in the order of `days`."""
+        lists: dict[str, int] = {}
+        for day in days:
+            ordinal = self._identities.ordinal_of(code, terminal.pharmacy, iso_day(day))
+            if ordinal is None:
+                return []  # its check digit is wrong, whatever the day
+            lists[f"m:{terminal.pharmacy}:{day}"] = ordinal
+        rows: list[MembersRow | None] = (await self._desk.read(terminal.partition, list(lists))).rows
+        found: list[str] = []
+        for (key, ordinal), row in zip(lists.items(), rows, strict=True):
+            if row is None or ordinal >= row.count:
+                continue
+            chunk, place = divmod(ordinal, MEMBERS_PER_CHUNK)
+            if chunk == row.count // MEMBERS_PER_CHUNK:
+                members = row.tail
+            else:
+                members = (await self._desk.read(terminal.partition, [f"{key}:{chunk}"])).rows[0] or ""
+            found += [members[place * ID_CHARACTERS : (place + 1) * ID_CHARACTERS]]
+        return found
+
+    def _fits(self, record: Record, last4: str) -> bool:
+        typed = unicodedata.normalize("NFKC", last4).upper()
+        return equal(self._identities.last4_hash(record.pass_no, typed), record.row.last4_hash)
+
+    # ------------------------------------------------------------------------------------------------ documents
+
+    async def _by_document(self, terminal: Terminal, shown: DocumentShown, key: str) -> Shown:
+        records = await self.reservations_of(terminal, shown.document_type, shown.document_number)
+        if not records:
+            raise Problem(DoorReason.UNKNOWN_PASS)
+        now_ms = self._now_ms()
+
+        def order(record: Record) -> tuple[bool, ...] | tuple[bool | int, ...]:
+            slot = record.slot
+            sent_before = pick_up_id(self._identities, terminal, record.pass_no, key)
+            return (
+                all(action.id != sent_before for action in record.row.history),
+                record.state != ReservationState.CONFIRMED,
+                slot is None or slot.pharmacy != terminal.pharmacy,
+                slot is None or not slot.day_from_ms <= now_ms < max(slot.day_to_ms, slot.ends_ms),
+                abs(slot.starts_ms - now_ms) if slot else 0,
+            )
+
+        return Shown(min(records, key=order).pass_no, "document")
+
+    async def reservations_of(self, terminal: Terminal, document_type: DocumentType, number: str) -> list[Record]:
+        """What the document's holder has, confirmed or picked up, the latest first. Raises Problem."""
+        try:
+            resident = self._identities.resident(document_type, canonical(document_type, number))
+        except DocumentInvalid as error:
+            raise Problem(DoorReason.DOCUMENT_INVALID, field="document_number", expected=error.values["what"]) from None
+        numbers = [campaign.row.no for campaign in self._days.campaigns(terminal.partition)]
+        people: list[PersonRow | None] = []
+        for first in range(0, len(numbers), MAX_KEYS_PER_READ):
+            keys = [f"p:{no}:{resident}" for no in numbers[first : first + MAX_KEYS_PER_READ]]
+            people += (await self._desk.read(terminal.partition, keys)).rows
+        live = [person.live for person in people if person is not None and person.live]
+        return await self._records.many(terminal.partition, live)
+
+
+def pick_up_id(identities: Identities, terminal: Terminal, pass_no: str, key: str) -> str:
+    """The id of a pick-up: the same terminal, reservation and `Idempotency-Key` mean the same one."""
+    return identities.command_id(terminal.name, f"pick_up|{pass_no}", key)

@@ -1,0 +1,197 @@
+"""A pharmacy's day: its slots with what is confirmed and picked up, everybody who is expected, and changes of quota."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+from msgspec import UNSET
+
+from services.counter.contract import OwnSlot, OwnSlots, QuotaChange, QuotaChanged, Today, TodayEntry
+from services.counter.days import PharmacyDays, PharmacySlot, iso_day
+from services.counter.log_desk import LogDesk
+from services.counter.records import Record, Records, campaign_time
+from services.counter.terminals import Terminal
+from services.domain.commands import ChangeQuota
+from services.domain.limits import MEMBERS_PER_CHUNK
+from services.domain.reasons import DoorReason, Reason
+from services.domain.rows import MembersRow, ReservationState, SlotRow
+from services.domain.rules.answers import Fact
+from services.platform.http_requests import malformed
+from services.platform.identities import ID_CHARACTERS, Identities
+from services.platform.problems import Problem
+from services.state.readers import MAX_KEYS_PER_READ
+
+FRESH_FOR_S = 2.0
+"""How long a walk over a day's reservations serves everybody who asks; many terminals look at the same numbers."""
+MAX_RESERVATIONS_WALKED = 50_000
+MAX_DAYS_KEPT = 64
+
+
+class _Walk(NamedTuple):
+    """Everybody who booked at a pharmacy for a day, as of then."""
+
+    at_s: float
+    at_ms: int
+    records: list[Record]
+
+
+class Stock:
+    """Reads and changes what a pharmacy has."""
+
+    def __init__(
+        self,
+        desk: LogDesk,
+        records: Records,
+        days: PharmacyDays,
+        identities: Identities,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._desk = desk
+        self._records = records
+        self._days = days
+        self._identities = identities
+        self._now_ms = now_ms
+        self._walks: dict[tuple[int, str, int], asyncio.Task[_Walk]] = {}
+
+    async def slots(self, terminal: Terminal, day: int | None) -> OwnSlots:
+        """The own slots of a day (None: today), in units. Raises Problem."""
+        day = day or self._days.today(terminal.partition, terminal.pharmacy)
+        walk = await self._walk(terminal, day)
+        slots = self._days.slots(terminal.partition, terminal.pharmacy, day)
+        rows = await self._now(terminal.partition, slots)
+        picked_up: Counter[tuple[int, str]] = Counter()
+        for record in walk.records:
+            if record.state == ReservationState.PICKED_UP:
+                picked_up[record.row.no, record.row.slot] += record.row.units
+        return OwnSlots(
+            date=iso_day(day),
+            pharmacy=terminal.pharmacy,
+            as_of=self._time(slots, walk.at_ms),
+            slots=[
+                _own_slot(slot, row, picked_up[slot.campaign.row.no, slot.id])
+                for slot, row in zip(slots, rows, strict=True)
+            ],
+        )
+
+    async def today(self, terminal: Terminal) -> Today:
+        """Everybody who is expected today, and who cancelled. Raises Problem."""
+        day = self._days.today(terminal.partition, terminal.pharmacy)
+        walk = await self._walk(terminal, day)
+        slots = self._days.slots(terminal.partition, terminal.pharmacy, day)
+        return Today(
+            date=iso_day(day),
+            pharmacy=terminal.pharmacy,
+            as_of=self._time(slots, walk.at_ms),
+            reservations=[
+                TodayEntry(
+                    pass_no=record.pass_no,
+                    state=record.state.word,  # type: ignore[arg-type]  # the words of the four states
+                    slot=record.row.slot,
+                    units=record.row.units,
+                )
+                for record in walk.records
+            ],
+        )
+
+    async def change_quota(self, terminal: Terminal, slot_id: str, wish: QuotaChange, key: str) -> QuotaChanged:
+        """More or less stock in a slot. Raises Problem: `unknown_slot`, `other_pharmacy`, `below_confirmed`.
+
+        The change is part of the command's id: the same key with another change is another wish, so that nobody is
+        told that theirs was done when an earlier one was.
+        """
+        campaign = self._campaign_of(terminal, slot_id, wish)
+        command = ChangeQuota(
+            id=self._identities.command_id(
+                terminal.name, f"quota|{campaign}|{slot_id}|{wish.share}|{wish.change:+d}", key
+            ),
+            campaign=campaign,
+            slot=slot_id,
+            change=wish.change,
+            share=wish.share,
+            terminal=terminal.name,
+            why=wish.why,
+        )
+        match await self._desk.decide(terminal.partition, command):
+            case [Fact.QUOTA_CHANGED, int(quota), int(left)]:
+                return QuotaChanged(campaign=campaign, slot=slot_id, quota=quota, left=left)
+            case [_, Reason.BELOW_CONFIRMED, int(taken)]:
+                raise Problem(Reason.BELOW_CONFIRMED, confirmed=taken)
+            case [_, Reason.OTHER_PHARMACY, str(pharmacy)]:
+                raise Problem(Reason.OTHER_PHARMACY, pharmacy=pharmacy)
+            case [_, int(reason), *_]:
+                raise Problem(Reason(reason))
+            case _:
+                raise AssertionError("change_quota is changed or refused")
+
+    def _campaign_of(self, terminal: Terminal, slot_id: str, wish: QuotaChange) -> str:
+        """Which campaign a slot belongs to: the one that is named, or the only one here that has it."""
+        having = [each for each in self._days.campaigns(terminal.partition) if slot_id in each.slots]
+        if wish.campaign is not UNSET:
+            having = [each for each in having if each.name == wish.campaign]
+        own = [each for each in having if each.slots[slot_id].pharmacy == terminal.pharmacy]
+        if len(own) > 1:
+            raise malformed("campaign", "one of " + ", ".join(sorted(each.name for each in own)))
+        if own:
+            return own[0].name
+        if having:
+            raise Problem(Reason.OTHER_PHARMACY, pharmacy=having[0].slots[slot_id].pharmacy)
+        raise Problem(Reason.UNKNOWN_SLOT)
+
+    async def _now(self, partition: int, slots: list[PharmacySlot]) -> list[SlotRow]:
+        rows: list[SlotRow] = []
+        for first in range(0, len(slots), MAX_KEYS_PER_READ):
+            keys = [f"s:{slot.campaign.row.no}:{slot.id}" for slot in slots[first : first + MAX_KEYS_PER_READ]]
+            rows += (await self._desk.read(partition, keys)).rows
+        return rows
+
+    def _time(self, slots: list[PharmacySlot], at_ms: int) -> str:
+        return campaign_time(slots[0].campaign if slots else None, at_ms // 1000 * 1000)
+
+    async def _walk(self, terminal: Terminal, day: int) -> _Walk:
+        """One walk for all who ask within FRESH_FOR_S, or while it goes on. Raises Problem."""
+        key = (terminal.partition, terminal.pharmacy, day)
+        task = self._walks.get(key)
+        if task is None or (task.done() and not self._is_fresh(task)):
+            if len(self._walks) >= MAX_DAYS_KEPT:
+                self._walks = {key: task for key, task in self._walks.items() if not task.done()}
+            task = self._walks[key] = asyncio.create_task(self._walked(*key), name="walk a day")
+        return await asyncio.shield(task)
+
+    @staticmethod
+    def _is_fresh(task: asyncio.Task[_Walk]) -> bool:
+        failed = task.cancelled() or task.exception() is not None
+        return not failed and time.monotonic() - task.result().at_s < FRESH_FOR_S
+
+    async def _walked(self, partition: int, pharmacy: str, day: int) -> _Walk:
+        at_s, at_ms = time.monotonic(), self._now_ms()
+        name = f"m:{pharmacy}:{day}"
+        row: MembersRow = (await self._desk.read(partition, [name])).rows[0] or MembersRow()
+        if row.count > MAX_RESERVATIONS_WALKED:
+            raise Problem(DoorReason.OVERLOADED)
+        chunks = [f"{name}:{chunk}" for chunk in range(row.count // MEMBERS_PER_CHUNK)]
+        members: list[str] = []
+        for first in range(0, len(chunks), MAX_KEYS_PER_READ):
+            members += (await self._desk.read(partition, chunks[first : first + MAX_KEYS_PER_READ])).rows
+        text = "".join([*members, row.tail])
+        pass_nos = [text[at : at + ID_CHARACTERS] for at in range(0, len(text), ID_CHARACTERS)]
+        return _Walk(at_s, at_ms, await self._records.many(partition, pass_nos))
+
+
+def _own_slot(slot: PharmacySlot, row: SlotRow, picked_up: int) -> OwnSlot:
+    """`taken` is read after the reservations were walked: it may count some who came in between as confirmed."""
+    picked_up = min(picked_up, row.taken)
+    return OwnSlot(
+        campaign=slot.campaign.name,
+        slot=slot.id,
+        starts_at=campaign_time(slot.campaign, row.starts_ms),
+        ends_at=campaign_time(slot.campaign, row.ends_ms),
+        quota=row.quota,
+        confirmed=row.taken - picked_up,
+        picked_up=picked_up,
+        expired=0,
+        left=row.quota - row.taken,
+    )
