@@ -1,0 +1,262 @@
+"""Commands in words. What a test does not say has a value that is valid and harmless.
+
+booking = reserve("anna", slot="morning", units=2)
+cancel(booking)
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+
+from services.domain import commands as c
+from services.domain.reasons import Reason
+from services.domain.rows import Facts
+from services.domain.rules.answers import Fact
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+NOON_MS = 1_580_529_600_000  # 1 February 2020, 12:00 in Guangzhou
+MIDNIGHT_MS = NOON_MS - 12 * HOUR_MS
+TODAY = 20200201
+YEAR_2100_MS = 4_102_444_800_000
+
+LOG, KEY_CHECK = "log-of-this-test", "key-of-this-test"
+CAMPAIGN, REGION, PHARMACY, SLOT, TERMINAL = "gz-2020-02", "guangzhou", "pharmacy-1", "noon", "terminal-1"
+
+
+def digest(*words: object, length: int = 16) -> str:
+    """Stands in for a keyed digest: other words, other characters."""
+    text = "\x1f".join(map(str, words))
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())[:length].decode()
+
+
+def revision(words: str) -> str:
+    """The revision of a definition, by any name."""
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+
+# -- the log -----------------------------------------------------------------------------------------------------------
+
+
+def genesis(rules: int = 1) -> c.Genesis:
+    return c.Genesis(log=LOG, key_check=KEY_CHECK, rules=rules)
+
+
+def tick(at_ms: int) -> c.Tick:
+    return c.Tick(at_ms=at_ms)
+
+
+def adopt_rules(version: int, key: str = "1") -> c.AdoptRules:
+    return c.AdoptRules(id=digest("rules", version, key), version=version)
+
+
+def assign_region(region: str, campaign: str, *, partitions: int = 4, key: str = "1") -> c.AssignRegion:
+    return c.AssignRegion(
+        id=digest("region", region, campaign, key), region=region, campaign=campaign, partitions=partitions
+    )
+
+
+# -- a campaign --------------------------------------------------------------------------------------------------------
+
+
+def slot(
+    name: str = SLOT,
+    units: int = 10,
+    *,
+    pharmacy: str = PHARMACY,
+    day: int = TODAY,
+    day_from_ms: int = MIDNIGHT_MS,
+    hour: int = 12,
+) -> c.Slot:
+    """An hour at a pharmacy, on the day that begins at `day_from_ms`."""
+    starts_ms = day_from_ms + hour * HOUR_MS
+    return c.Slot(
+        id=name,
+        pharmacy=pharmacy,
+        day=day,
+        starts_ms=starts_ms,
+        ends_ms=starts_ms + HOUR_MS,
+        day_from_ms=day_from_ms,
+        day_to_ms=day_from_ms + DAY_MS,
+        units=units,
+    )
+
+
+def slots_of(units: Mapping[str, int]) -> list[c.Slot]:
+    """Slots of one pharmacy by name and units."""
+    return [slot(name, quota) for name, quota in units.items()]
+
+
+def pharmacy(name: str = PHARMACY) -> c.Pharmacy:
+    return c.Pharmacy(id=name, name=f"Pharmacy {name}", lon_e6=113_264_385, lat_e6=23_129_112)
+
+
+def define(
+    slots: int,
+    *,
+    campaign: str = CAMPAIGN,
+    pharmacies: int = 1,
+    units_max: int = 5,
+    region: str = REGION,
+    text: str = "a",
+    key: str = "1",
+) -> c.DefineCampaign:
+    """Begins a definition; `text` makes its revision."""
+    return c.DefineCampaign(
+        id=digest("define", campaign, text, key),
+        campaign=campaign,
+        region=region,
+        revision=revision(text),
+        units_max=units_max,
+        pharmacies=pharmacies,
+        slots=slots,
+        definition=f'{{"campaign":"{campaign}","text":"{text}"}}',
+    )
+
+
+def add_pharmacies(
+    pharmacies: Iterable[c.Pharmacy], first: int = 0, *, campaign: str = CAMPAIGN, text: str = "a", key: str = "1"
+) -> c.AddPharmacies:
+    return c.AddPharmacies(
+        id=digest("pharmacies", campaign, text, first, key),
+        campaign=campaign,
+        revision=revision(text),
+        first=first,
+        pharmacies=list(pharmacies),
+    )
+
+
+def add_slots(
+    slots: Iterable[c.Slot], first: int = 0, *, campaign: str = CAMPAIGN, text: str = "a", key: str = "1"
+) -> c.AddSlots:
+    return c.AddSlots(
+        id=digest("slots", campaign, text, first, key),
+        campaign=campaign,
+        revision=revision(text),
+        first=first,
+        slots=list(slots),
+    )
+
+
+def seal(*, campaign: str = CAMPAIGN, text: str = "a", key: str = "1") -> c.SealDefinition:
+    return c.SealDefinition(id=digest("seal", campaign, text, key), campaign=campaign, revision=revision(text))
+
+
+def definition(
+    slots: Iterable[c.Slot], *, campaign: str = CAMPAIGN, region: str = REGION, units_max: int = 5
+) -> list[c.Command]:
+    """The commands that define and seal a campaign, in chunks as large as they may be."""
+    slots = list(slots)
+    names = list(dict.fromkeys(slot.pharmacy for slot in slots))
+    commands: list[c.Command] = [
+        define(len(slots), campaign=campaign, pharmacies=len(names), units_max=units_max, region=region)
+    ]
+    for first in range(0, len(names), c.MAX_CHUNK):
+        chunk = [pharmacy(name) for name in names[first : first + c.MAX_CHUNK]]
+        commands.append(add_pharmacies(chunk, first, campaign=campaign))
+    chunks = [
+        add_slots(slots[first : first + c.MAX_CHUNK], first, campaign=campaign)
+        for first in range(0, len(slots), c.MAX_CHUNK)
+    ]
+    return [*commands, *chunks, seal(campaign=campaign)]
+
+
+def open_(*, campaign: str = CAMPAIGN, by_clock: bool = False, key: str = "1") -> c.Open:
+    return c.Open(id=digest("open", campaign, by_clock, key), campaign=campaign, by_clock=by_clock)
+
+
+def pause(*, campaign: str = CAMPAIGN, key: str = "1") -> c.Pause:
+    return c.Pause(id=digest("pause", campaign, key), campaign=campaign)
+
+
+def resume(*, campaign: str = CAMPAIGN, key: str = "1") -> c.Resume:
+    return c.Resume(id=digest("resume", campaign, key), campaign=campaign)
+
+
+def close(*, campaign: str = CAMPAIGN, by_clock: bool = False, key: str = "1") -> c.Close:
+    return c.Close(id=digest("close", campaign, by_clock, key), campaign=campaign, by_clock=by_clock)
+
+
+# -- residents ---------------------------------------------------------------------------------------------------------
+
+
+def reserve(who: str, slot: str = SLOT, units: int = 1, *, campaign: str = CAMPAIGN, key: str = "1") -> c.Reserve:
+    """One wish of one resident; another `key` makes it another wish."""
+    return c.Reserve(
+        campaign=campaign,
+        slot=slot,
+        units=units,
+        resident=digest("resident", who),
+        pass_no=digest("pass", campaign, who, key),
+        digest=digest("body", campaign, slot, units, who, length=8),
+        last4_hash=digest("last4", who, length=8),
+        phone_pseudonym=digest("phone", who),
+        contact=digest("contact", who, length=32) * 2,
+    )
+
+
+def cancel(booking: c.Reserve, *, terminal: str = "", key: str = "1") -> c.Cancel:
+    return c.Cancel(id=digest("cancel", booking.pass_no, terminal, key), pass_no=booking.pass_no, terminal=terminal)
+
+
+# -- pharmacies --------------------------------------------------------------------------------------------------------
+
+
+def pick_up(booking: c.Reserve, *, terminal: str = TERMINAL, key: str = "1") -> c.PickUp:
+    return c.PickUp(id=digest("pick-up", booking.pass_no, terminal, key), pass_no=booking.pass_no, terminal=terminal)
+
+
+def undo(booking: c.Reserve, *, terminal: str = TERMINAL, key: str = "1") -> c.UndoPickUp:
+    return c.UndoPickUp(id=digest("undo", booking.pass_no, terminal, key), pass_no=booking.pass_no, terminal=terminal)
+
+
+def change_quota(
+    change: int, slot: str = SLOT, *, terminal: str = "", campaign: str = CAMPAIGN, key: str = "1"
+) -> c.ChangeQuota:
+    return c.ChangeQuota(
+        id=digest("quota", campaign, slot, terminal, key),
+        campaign=campaign,
+        slot=slot,
+        change=change,
+        terminal=terminal,
+    )
+
+
+def invite(
+    terminal: str = TERMINAL,
+    *,
+    pharmacy: str = PHARMACY,
+    code: str = "",
+    expires_ms: int = NOON_MS + DAY_MS,
+    key: str = "1",
+) -> c.InviteTerminal:
+    """Expects a terminal; its pairing code is named like it unless the test says otherwise."""
+    return c.InviteTerminal(
+        id=digest("invite", terminal, key),
+        terminal=terminal,
+        pharmacy=pharmacy,
+        code_digest=digest("code", code or terminal),
+        expires_ms=expires_ms,
+    )
+
+
+def pair(code: str = TERMINAL, *, key: str = "1") -> c.PairTerminal:
+    return c.PairTerminal(
+        id=digest("pair", code, key), code_digest=digest("code", code), token_digest=digest("token", code, key)
+    )
+
+
+def revoke(terminal: str = TERMINAL, *, key: str = "1") -> c.RevokeTerminal:
+    return c.RevokeTerminal(id=digest("revoke", terminal, key), terminal=terminal)
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+def confirmed(ordinal: int = 0) -> Facts:
+    return [[Fact.CONFIRMED, ordinal]]
+
+
+def rejected(reason: Reason, left: int = 0) -> Facts:
+    return [[Fact.REJECTED, reason, left]]

@@ -1,0 +1,34 @@
+"""One Valkey for all contract tests of the fold, emptied before each."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from infra.embedded.stores import running_stores
+from tests.contract.worlds import LuaWorld, ModelWorld, World, begin, lua_world
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_stores(tmp_path_factory.mktemp("stores")) as stores:
+        yield stores.redis
+
+
+@pytest.fixture
+async def lua(redis_url: str) -> AsyncIterator[LuaWorld]:
+    """The function library in an empty Valkey, before the first record."""
+    async with lua_world(redis_url) as world:
+        yield world
+
+
+@pytest.fixture(params=["model", pytest.param("lua", marks=pytest.mark.embedded)])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """A partition that has its genesis record, folded by the model or by the library."""
+    if request.param == "model":
+        model = ModelWorld()
+        await begin(model)
+        yield model
+        return
+    async with lua_world(request.getfixturevalue("redis_url")) as lua:  # asked for here: the model needs no Valkey
+        await begin(lua)
+        yield lua

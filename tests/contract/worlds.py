@@ -1,0 +1,177 @@
+"""Two worlds under one contract: the reference model in Python, and the function library in a real Valkey."""
+
+import zlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import msgspec
+
+from services.domain.commands import Command, decode, encode
+from services.domain.fold import RulesTooNewError, apply
+from services.domain.rows import HEAD, Facts, Head, State
+from services.state.fold_call import Batch, FoldCall, Folded, LogIdentity
+from services.state.keys import decisions_chunk, key, place_in_chunk, tag
+from services.state.library import Library, build
+from services.state.readers import decode_row
+from services.state.redis_client import Redis, connect, dedicated
+from tests import builders as b
+
+PARTITION = 0
+REDIS_TIMEOUT_S = 10.0
+IDENTITY = LogIdentity(b.LOG, b.KEY_CHECK)
+
+
+def as_written(command: Command | bytes) -> bytes:
+    """The value of a record; bytes stand for themselves."""
+    return command if isinstance(command, bytes) else encode(command)
+
+
+def batch_of(start: int, records: Iterable[tuple[bytes, int]]) -> Batch:
+    """Values and time stamps of consecutive records, as the allocator brings them to the fold."""
+    records = list(records)
+    return Batch(
+        start=start,
+        timestamps_ms=[at_ms for _, at_ms in records],
+        digests=[zlib.crc32(value) for value, _ in records],
+        commands=[decode(value) for value, _ in records],
+    )
+
+
+class World(Protocol):
+    """A partition, one record at a time. `now_ms` is the time stamp of the next record."""
+
+    now_ms: int
+
+    async def fold(self, command: Command | bytes, *, at_ms: int | None = None) -> Facts:
+        """The decision on the next record. Raises RulesTooNewError and leaves everything as it was."""
+
+    async def row(self, logical_key: str) -> Any:
+        """A row, or None."""
+
+    async def rows(self) -> dict[str, Any]:
+        """All rows but recorded decisions."""
+
+
+class ModelWorld:
+    """The reference model."""
+
+    def __init__(self) -> None:
+        self.now_ms = b.NOON_MS
+        self.state = State()
+
+    async def fold(self, command: Command | bytes, *, at_ms: int | None = None) -> Facts:
+        self.now_ms = self.now_ms if at_ms is None else at_ms
+        value = as_written(command)
+        return apply(
+            self.state,
+            offset=self.state.head.position,
+            timestamp_ms=self.now_ms,
+            digest=zlib.crc32(value),
+            command=decode(value),
+        )
+
+    async def row(self, logical_key: str) -> Any:
+        return self.state.get(logical_key)
+
+    async def rows(self) -> dict[str, Any]:
+        # A copy: rows are changed in place, and tests compare before with after.
+        return {name: decode_row(name, msgspec.msgpack.encode(row)) for name, row in self.state.rows.items()}
+
+
+class LuaWorld:
+    """The function library, on a connection of its own to an empty Valkey."""
+
+    def __init__(self, url: str, redis: Redis, library: Library | None = None) -> None:
+        self.now_ms = b.NOON_MS
+        self.position = 0
+        self.redis = redis
+        self.call = FoldCall(dedicated(url, timeout_s=REDIS_TIMEOUT_S), library or build(), PARTITION, IDENTITY)
+
+    async def fold(self, command: Command | bytes, *, at_ms: int | None = None) -> Facts:
+        self.now_ms = self.now_ms if at_ms is None else at_ms
+        folded = await self.fold_batch([(as_written(command), self.now_ms)])
+        if folded.status == "rules_too_new":
+            raise RulesTooNewError
+        assert folded.status == "ok"
+        (facts,) = folded.decisions
+        assert isinstance(facts, list)
+        return facts
+
+    async def fold_batch(
+        self, records: Iterable[tuple[bytes, int]], start: int | None = None, published: int = 0
+    ) -> Folded:
+        """Values and time stamps from `start`, or from where the fold is."""
+        batch = batch_of(self.position if start is None else start, records)
+        folded = await self.call.fold(batch, published)
+        self.position = folded.position
+        return folded
+
+    async def row(self, logical_key: str) -> Any:
+        return decode_row(logical_key, await self._value(logical_key))
+
+    async def rows(self) -> dict[str, Any]:
+        prefix = tag(PARTITION)
+        found: Any = await self.redis.keys(f"{prefix}*")
+        names = [name.decode().removeprefix(prefix) for name in found]
+        return {name: await self.row(name) for name in names if not name.startswith("d:")}
+
+    async def recorded(self, offset: int) -> Facts | None:
+        """The recorded decision of an offset; None where it is gone."""
+        chunk = decode_row("d:", await self._value(decisions_chunk(offset)))
+        return None if chunk is None else chunk[place_in_chunk(offset)]
+
+    async def _value(self, logical_key: str) -> bytes | None:
+        value: Any = await self.redis.get(key(PARTITION, logical_key))
+        return value  # type: ignore[no-any-return]  # redis-py allows for decoded answers
+
+
+@asynccontextmanager
+async def lua_world(url: str, library: Library | None = None) -> AsyncIterator[LuaWorld]:
+    """A Valkey with nothing but the library in it."""
+    redis = connect(url, timeout_s=REDIS_TIMEOUT_S)
+    await redis.flushall()
+    await redis.function_flush()
+    world = LuaWorld(url, redis, library)
+    await world.call.load_library()
+    try:
+        yield world
+    finally:
+        await world.call.drop()
+        await redis.aclose()
+
+
+async def begin(world: World) -> None:
+    """Every partition starts with its genesis record."""
+    await world.fold(b.genesis())
+
+
+async def fold_all(world: World, commands: Iterable[Command]) -> list[Facts]:
+    """The decisions on several commands."""
+    return [await world.fold(command) for command in commands]
+
+
+async def open_campaign(world: World, slots: dict[str, int] | list[Any], **options: Any) -> None:
+    """A campaign that is open: slots by name and units (of one pharmacy), or as `b.slot` makes them."""
+    chosen = b.slots_of(slots) if isinstance(slots, dict) else slots
+    campaign = options.get("campaign", b.CAMPAIGN)
+    for facts in await fold_all(world, [*b.definition(chosen, **options), b.open_(campaign=campaign)]):
+        assert len(facts[0]) >= 1
+
+
+async def pair_terminal(world: World, terminal: str = b.TERMINAL, *, pharmacy: str = b.PHARMACY) -> None:
+    """A terminal that may act."""
+    await fold_all(world, [b.invite(terminal, pharmacy=pharmacy), b.pair(terminal)])
+
+
+async def time_passes(world: World, ms: int) -> None:
+    """The clock service ticks, so that record time follows."""
+    world.now_ms += ms
+    await world.fold(b.tick(world.now_ms))
+
+
+def without_bookkeeping(rows: dict[str, Any]) -> dict[str, Any]:
+    """Rows as a decision sees them: the head without what every record moves."""
+    head: Head = rows[HEAD]
+    kept = Head(log=head.log, key_check=head.key_check, rules=head.rules, campaigns=head.campaigns)
+    return {**rows, HEAD: kept}
