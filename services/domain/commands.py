@@ -13,12 +13,18 @@ from typing import Annotated, get_args
 import msgspec
 from msgspec import Meta
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,47}$")]
-Digest16 = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16}$")]
-Digest8 = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{8}$")]
-Revision = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
-OptionalDigest16 = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]{16})?$")]
-OptionalName = Annotated[str, Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,47})?$")]
+
+def _whole(form: str) -> Meta:
+    """A string of this form from end to end. To Python `$` also stands before a last line break."""
+    return Meta(pattern=rf"^{form}$(?!\n)")
+
+
+Name = Annotated[str, _whole("[A-Za-z0-9][A-Za-z0-9._-]{0,47}")]
+Digest16 = Annotated[str, _whole("[A-Za-z0-9_-]{16}")]
+Digest8 = Annotated[str, _whole("[A-Za-z0-9_-]{8}")]
+Revision = Annotated[str, _whole("[0-9a-f]{16}")]
+OptionalDigest16 = Annotated[str, _whole("([A-Za-z0-9_-]{16})?")]
+OptionalName = Annotated[str, _whole("([A-Za-z0-9][A-Za-z0-9._-]{0,47})?")]
 Text = Annotated[str, Meta(max_length=500)]
 Contact = Annotated[str, Meta(max_length=200)]
 Units = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -196,7 +202,7 @@ class PickUp(Command, tag="pick_up", frozen=True):
     id: Digest16
     pass_no: Digest16
     terminal: Name
-    shown: Annotated[str, Meta(pattern=r"^(pass|short_code|document)$")] = "pass"
+    shown: Annotated[str, _whole("(pass|short_code|document)")] = "pass"
 
 
 class UndoPickUp(Command, tag="undo_pick_up", frozen=True):
@@ -215,7 +221,7 @@ class ChangeQuota(Command, tag="change_quota", frozen=True):
     campaign: Name
     slot: Name
     change: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
-    share: Annotated[str, Meta(pattern=r"^public$")] = "public"
+    share: Annotated[str, _whole("public")] = "public"
     terminal: OptionalName = ""  # empty: the ops team
     actor: Text = ""
     why: Text = ""

@@ -30,8 +30,8 @@ def apply(state: State, *, offset: int, timestamp_ms: int, digest: int, command:
     head = state.head
     if offset != head.position:
         raise ValueError(f"offset {offset} does not follow position {head.position}")
-    if rules_asked_for(command) > RULES_VERSION:
-        raise RulesTooNewError(rules_asked_for(command))
+    if rules_asked_for(offset, command) > RULES_VERSION:
+        raise RulesTooNewError(rules_asked_for(offset, command))
     if offset == 0:
         head.tick_ms = timestamp_ms
     head.now_ms = max(head.now_ms, min(timestamp_ms, head.tick_ms + AHEAD_OF_TICK_MS))
@@ -41,11 +41,14 @@ def apply(state: State, *, offset: int, timestamp_ms: int, digest: int, command:
     return facts
 
 
-def rules_asked_for(command: c.Command) -> int:
-    """The version of the rules that a command brings into force; 0 for all that bring none."""
+def rules_asked_for(offset: int, command: c.Command) -> int:
+    """The version of the rules that a record brings into force; 0 for all that bring none.
+
+    A genesis record elsewhere is a foreign one: it must not be able to stop a partition.
+    """
     if isinstance(command, c.AdoptRules):
         return command.version
-    return command.rules if isinstance(command, c.Genesis) else 0
+    return command.rules if offset == 0 and isinstance(command, c.Genesis) else 0
 
 
 def decide(state: State, command: c.Command) -> Facts:

@@ -20,9 +20,9 @@ local RULES = {
   revoke_terminal = revoke_terminal,
 }
 
-local function rules_asked_for(command)
+local function rules_asked_for(offset, command)
   if command.type == 'adopt_rules' then return command.version end
-  if command.type == 'genesis' then return command.rules end
+  if offset == 0 and command.type == 'genesis' then return command.rules end
   return 0
 end
 
@@ -129,7 +129,7 @@ local function fold(keys, args)
     if #order >= MAX_ROWS_PER_CALL then break end
     local i = offset - from + 1
     local command = commands[i]
-    if rules_asked_for(command) > RULES_VERSION then
+    if rules_asked_for(offset, command) > RULES_VERSION then
       status = 'rules_too_new'
       break
     end
