@@ -130,9 +130,10 @@ class Router:
 def _path_alone(raw_path: str) -> str:
     """Without the query, and without scheme and host where a client sends them (RFC 9112, section 3.2.2)."""
     path, _, _ = raw_path.partition("?")
-    if not path.startswith("/"):
-        path = "/" + path.partition("://")[2].partition("/")[2]
-    return path
+    if path.startswith("/"):
+        return path
+    _, absolute, rest = path.partition("://")
+    return "/" + rest.partition("/")[2] if absolute else path
 
 
 def _segments(path: str) -> list[str]:
