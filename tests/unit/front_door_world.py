@@ -1,0 +1,248 @@
+"""A world for the front door in one process: the log is the fake, and the state is the reference model's.
+
+Nothing is folded before a test says so (`fold`), or lets it go by itself (`folding`): a place in line can be looked at.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import aiohttp
+import msgspec
+
+from services.domain import commands as c
+from services.domain.campaign import Campaign, commands_of, revision
+from services.domain.campaign_check import Source, check
+from services.domain.days import day_of, rfc3339
+from services.domain.fold import apply
+from services.domain.rows import Facts, State
+from services.front_door.log_end import LogEnds
+from services.front_door.main import router_of
+from services.front_door.reservations import SheddingSettings
+from services.platform.contact import ContactKeys
+from services.platform.health import Health
+from services.platform.http_server import HttpServer
+from services.platform.lifecycle import Stop, TaskSet
+from services.platform.secrets import Secrets
+from services.state.door import Door
+from services.state.keys import decisions_chunk, place_in_chunk
+from services.state.readers import StateReader
+from services.state.redis_client import Redis, RedisError
+from services.stream.fake import FakeLog, FakeProducer, FakeReader
+from services.stream.group_commit import GroupCommit
+from services.stream.place import PartitionId
+from services.stream.topics import COMMANDS
+from tests.unit.campaign_documents import RIGHT
+
+PARTITIONS = 2
+CAMPAIGN = "gz-2020-02"
+WHERE = ZoneInfo("Asia/Shanghai")
+APPEAL = {"phone": "12345"}
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def campaign(name: str = CAMPAIGN, *, units: int = 100, **changes: Any) -> Campaign:
+    """A campaign with two pharmacies and a slot at each, today and tomorrow."""
+    today = day_of(now_ms(), WHERE)
+    tomorrow = day_of(today.to_ms, WHERE)
+
+    def slot(number: int, from_ms: int) -> dict[str, Any]:
+        starts, ends = (rfc3339(from_ms + hours * 3_600_000, WHERE) for hours in (9, 12))
+        return {"id": f"s-{number}", "pharmacy": f"p-{number}", "starts_at": starts, "ends_at": ends, "units": units}
+
+    document = {
+        **RIGHT,
+        "campaign": name,
+        "windows": [{"opens_at": rfc3339(today.from_ms, WHERE), "closes_at": rfc3339(tomorrow.to_ms, WHERE)}],
+        "slots": [slot(1, today.from_ms), slot(2, tomorrow.from_ms)],
+        **changes,
+    }
+    return check(Source(file="campaign.json", document=document))
+
+
+@dataclass
+class Model:
+    """Redis as the front door sees it: rows of the reference model, one state a partition."""
+
+    log: FakeLog
+    states: list[State] = field(default_factory=lambda: [State() for _ in range(PARTITIONS)])
+    decided: dict[tuple[int, str], list[Any]] = field(default_factory=dict)
+    is_down: bool = False
+    reads: int = 0
+
+    async def mget(self, keys: list[str]) -> list[bytes | None]:
+        await asyncio.sleep(0)
+        if self.is_down:
+            raise RedisError("the test says so")
+        self.reads += 1
+        return [self._value(int(key[2:4]), key[6:]) for key in keys]
+
+    def _value(self, partition: int, key: str) -> bytes | None:
+        row = self.decided.get((partition, key)) if key.startswith("d:") else self.states[partition].get(key)
+        return None if row is None else msgspec.msgpack.encode(row)
+
+    def fold(self, partition: int = 0, *, at_most: int | None = None) -> list[Facts]:
+        """Apply what is in the log and not applied; the decisions."""
+        state = self.states[partition]
+        records = self.log.records[COMMANDS, PartitionId(partition)][state.head.position :][:at_most]
+        return [self._apply(partition, record) for record in records]
+
+    def _apply(self, partition: int, record: Any) -> Facts:
+        facts = apply(
+            self.states[partition],
+            offset=record.offset,
+            timestamp_ms=record.timestamp,
+            digest=0,
+            command=c.decode(record.value),
+        )
+        chunk = self.decided.setdefault((partition, decisions_chunk(record.offset)), [0])
+        assert place_in_chunk(record.offset) == len(chunk)
+        chunk.append(facts)
+        return facts
+
+    def forget_decisions(self) -> None:
+        """Recorded decisions are readable for a minute only."""
+        self.decided = {key: [0] for key in self.decided}
+
+
+@dataclass
+class World:
+    """A front door that serves, and everything behind it."""
+
+    url: str
+    http: aiohttp.ClientSession
+    log: FakeLog
+    producer: FakeProducer
+    model: Model
+    door: Door
+    secrets: Secrets
+    server: HttpServer
+    keys: Any = field(default_factory=lambda: itertools.count(1))
+
+    def write(self, partition: int, *commands: c.Command) -> None:
+        """Commands of others, straight into the log."""
+        values = [c.encode(command) for command in commands]
+        self.log.write(COMMANDS, PartitionId(partition), values, now_ms())
+
+    async def apply(self, applied: Campaign, partition: int = 0, *, opened: bool = True) -> None:
+        """What the console does: contact key, definition, opening."""
+        ContactKeys(self.secrets.contact_folder).create(applied.campaign, date.fromisoformat(applied.deletion_day))
+        self.write(partition, *commands_of(applied, revision(applied)))
+        if opened:
+            self.transition(c.Open, applied.campaign, partition)
+        self.model.fold(partition)
+        await self.door.refresh_once()
+
+    def transition(self, kind: type[Any], name: str = CAMPAIGN, partition: int = 0) -> None:
+        self.write(partition, kind(id=f"transition-{next(self.keys):05d}", campaign=name))
+
+    def command(self, offset: int = -1, partition: int = 0) -> c.Command:
+        """A command as it stands in the log."""
+        return c.decode(self.log.records[COMMANDS, PartitionId(partition)][offset].value)
+
+    def end(self, partition: int = 0) -> int:
+        return self.log.end(COMMANDS, PartitionId(partition))
+
+    async def book(self, *, key: Any = None, prefer: Any = None, **changes: Any) -> "Heard":
+        """POST /v1/reservations with the right body, changed."""
+        headers = {"Idempotency-Key": key or f"key-{next(self.keys)}"}
+        if prefer is not None:
+            headers["Prefer"] = prefer
+        return await self.ask("POST", "/v1/reservations", json=wish(**changes), headers=headers)
+
+    async def ask(self, method: str, path: str, **options: Any) -> "Heard":
+        async with self.http.request(method, self.url + path, allow_redirects=False, **options) as answer:
+            return Heard(answer.status, answer.headers, await answer.read())
+
+    @asynccontextmanager
+    async def folding(self, partition: int = 0) -> AsyncIterator[None]:
+        """An allocator that is never more than a millisecond behind."""
+
+        async def fold() -> None:
+            while True:
+                self.model.fold(partition)
+                await asyncio.sleep(0.001)
+
+        task = asyncio.create_task(fold())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+@dataclass(frozen=True)
+class Heard:
+    """An answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def reason(self) -> str:
+        assert self.headers["Content-Type"] == "application/problem+json"
+        return str(self.json["reason"])
+
+
+def wish(**changes: Any) -> dict[str, Any]:
+    """The body of a booking. `document` and `document_type` change the resident."""
+    resident = {
+        "document_type": changes.pop("document_type", "cn_resident_id"),
+        "document_number": changes.pop("document", "11010519491231002X"),
+    }
+    right = {"campaign": CAMPAIGN, "slot": "s-1", "units": 5, "resident": resident, "phone": "+8613800000000"}
+    return {name: value for name, value in (right | changes).items() if value is not ...}
+
+
+def documents() -> Any:
+    """Different valid passports, for ever."""
+    return (f"E{number:08d}" for number in itertools.count(1))
+
+
+@asynccontextmanager
+async def front_door(folder: Path, shedding: SheddingSettings | None = None) -> AsyncIterator[World]:
+    """A front door on the fake log and the model, with one open campaign."""
+    secrets = Secrets.create(folder / "secrets")
+    log = FakeLog(PARTITIONS)
+    genesis = {
+        PartitionId(p): c.Genesis(log="log-0123456789ab", key_check=secrets.key_check(), rules=1) for p in (0, 1)
+    }
+    for partition, record in genesis.items():
+        log.write(COMMANDS, partition, [c.encode(record)], now_ms())
+    producer, model, stop = FakeProducer(log), Model(log), Stop()
+    async with TaskSet(stop) as tasks:
+        commit = GroupCommit(producer, COMMANDS, genesis)
+        tasks.start(commit.run(), "group-commit")
+        door = Door(commit, StateReader(cast("Redis", model)), genesis)
+        health = Health()
+        health.started()
+        router = router_of(door, secrets, LogEnds(FakeReader(log, COMMANDS)), health, shedding or SheddingSettings())
+        async with HttpServer(router, "127.0.0.1", 0) as server, aiohttp.ClientSession() as http:
+            url = f"http://127.0.0.1:{server.port}"
+            world = World(url, http, log, producer, model, door, secrets, server)
+            for partition in genesis:
+                model.fold(partition)
+            await world.apply(campaign())
+            yield world
+        await commit.stop()
+    assert stop.failure is None

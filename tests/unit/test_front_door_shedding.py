@@ -1,0 +1,73 @@
+"""More than a front door can take in is refused at once and cheaply, with a time to come back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.domain.reasons import DoorReason
+from services.front_door.handlers import RETRY_AFTER_S, busy
+from services.front_door.reservations import SheddingSettings
+from tests.unit.front_door_world import World, front_door
+
+LIMIT = 5
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    limits = SheddingSettings(max_in_flight_bookings=LIMIT, max_in_flight_cancels=1)
+    async with front_door(tmp_path, limits) as world:
+        yield world
+
+
+async def test_beyond_the_limit_a_booking_is_refused_and_not_written(world: World) -> None:
+    world.producer.delay_s = 0.3
+    end = world.end()
+    answers = await asyncio.gather(
+        *(world.book(document_type="passport", document=f"E00000{n}") for n in range(100, 120))
+    )
+    refused = [heard for heard in answers if heard.status == 503]
+    assert {heard.reason for heard in refused} == {"overloaded"}
+    assert {int(heard.headers["Retry-After"]) for heard in refused} <= set(RETRY_AFTER_S)
+    assert len(answers) - len(refused) == LIMIT
+    assert world.end() == end + LIMIT
+
+
+async def test_a_full_house_refuses_before_it_reads_the_body(world: World) -> None:
+    world.producer.delay_s = 0.5
+    booked = [asyncio.create_task(world.book(document_type="passport", document=f"E00000{n}")) for n in range(100, 105)]
+    await asyncio.sleep(0.2)
+    heard = await world.ask("POST", "/v1/reservations", data=b"no json at all", headers={"Idempotency-Key": "k"})
+    assert (heard.status, heard.reason) == (503, "overloaded")
+    assert {answer.status for answer in await asyncio.gather(*booked)} == {202}
+
+
+async def test_after_the_rush_bookings_are_taken_again(world: World) -> None:
+    world.producer.delay_s = 0.1
+    await asyncio.gather(*(world.book() for _ in range(10)))
+    assert (await world.book()).status == 202
+
+
+async def test_cancelling_has_a_reserve_of_its_own(world: World) -> None:
+    heard = await world.book()
+    world.model.fold()
+    world.producer.delay_s = 0.3
+    rush = [asyncio.create_task(world.book(document_type="passport", document=f"E00000{n}")) for n in range(100, 110)]
+    await asyncio.sleep(0.05)
+    assert (await world.ask("DELETE", f"/v1/reservations/{heard.json['id']}")).status == 202
+    await asyncio.gather(*rush)
+
+
+async def test_who_cannot_be_held_for_a_decision_gets_the_place_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.front_door.handlers.MAX_WAITING", 0)
+    heard = await asyncio.wait_for(world.book(prefer="wait=30"), timeout=2)
+    assert heard.status == 202
+    told = await asyncio.wait_for(world.ask("GET", f"{heard.json['status_url']}&wait=30"), timeout=2)
+    assert told.json["state"] == "pending"
+
+
+def test_a_refusal_is_made_once_and_sent_again() -> None:
+    assert len({id(busy(DoorReason.OVERLOADED, "en")) for _ in range(100)}) == len(RETRY_AFTER_S)
