@@ -1,8 +1,8 @@
 """A lean HTTP/1.1 client for load: keep-alive connections, one request at a time on each, bytes in and bytes out.
 
 A general client costs 60–150 µs a request, several times what the front door spends on it: one would measure oneself.
-This one costs 12 µs (measured with uvloop, 64 connections, against a server that answers at once). It knows what our services
-speak and no more: Content-Length, no chunks, no redirects, no TLS.
+This one costs 12 µs (measured with uvloop, 64 connections, against a server that answers at once). It knows what our
+services speak and no more: Content-Length, no chunks, no redirects, no TLS.
 """
 
 import asyncio
