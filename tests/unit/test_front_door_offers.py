@@ -26,6 +26,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 def stock_ages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every reading of the stock is too old at once."""
     monkeypatch.setattr("services.front_door.stock.LEAST_AGE_S", 0.0)
+    monkeypatch.setattr("services.front_door.stock.SLOTS_PER_S", 10**9)
 
 
 async def test_the_list_names_every_campaign_those_that_are_open_first(world: World) -> None:
