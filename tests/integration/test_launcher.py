@@ -2,44 +2,40 @@
 
 import asyncio
 import os
-import platform
 import signal
 import socket
 import stat
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from shutil import copytree, ignore_patterns
 
 import pytest
 
 from infra.embedded.commands import broker_answers, store_answers
-from infra.launcher.addresses import Addresses
-from infra.launcher.data_folder import DataFolderInUse
-from infra.launcher.endpoints import Endpoints, NotRunning, read_endpoints
-from infra.launcher.launcher import LauncherSettings
-from infra.launcher.ports import PortInUse
+from infra.launcher.endpoints import NotRunning, read_endpoints
 from infra.launcher.process import ProcessDidNotStart
-from infra.launcher.services import service_command, service_names
-from infra.launcher.system import HalfReal, System, UpSettings, running_system
+from infra.launcher.services import service_names
+from infra.launcher.system import UpSettings
 from services.domain import commands
-from services.platform.private_files import OthersCanRead
-from services.platform.secrets import SecretMissing
 from services.stream.client import start_admin
 from services.stream.genesis import read_genesis
 from services.stream.log_producer import LogProducer, append
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS, check_topics
-from tests.integration.launcher_program import stand_ins
+from tests.integration.launcher_worlds import (
+    ROOT,
+    all_pids,
+    children_of,
+    launcher_program,
+    left_after,
+    lives,
+    pid_of,
+    started_program,
+    system_in,
+    until,
+)
 
 pytestmark = pytest.mark.embedded
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = Path(__file__).with_name("launcher_program.py")
-GONE_WITHIN_S = 5.0
 
 
 @pytest.fixture(autouse=True)
@@ -50,53 +46,6 @@ def _house_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
-
-
-@pytest.fixture
-def folder_of_all(tmp_path: Path) -> Path:
-    """One that other users of the machine can look into."""
-    folder = tmp_path / "open"
-    folder.mkdir()
-    folder.chmod(0o755)
-    return folder
-
-
-@asynccontextmanager
-async def system_in(
-    data: Path, behaviour: str = "", ready_timeout_s: float = 20.0, stop_timeout_s: float = 5.0, ports_from: int = 0
-) -> AsyncIterator[tuple[System, list[str]]]:
-    told: list[str] = []
-    settings = UpSettings(
-        data=data,
-        ports_from=ports_from,
-        processes=LauncherSettings(ready_timeout_s=ready_timeout_s, stop_timeout_s=stop_timeout_s),
-    )
-    async with running_system(settings, told.append, specs_of=stand_ins(behaviour)) as system:
-        yield system, told
-
-
-async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
-def pid_of(endpoints: Endpoints, service: str) -> int:
-    return next(each.pid for each in [*endpoints.processes, *endpoints.stores] if each.service == service)
-
-
-def all_pids(endpoints: Endpoints) -> list[int]:
-    return [each.pid for each in [*endpoints.processes, *endpoints.stores]]
-
-
-def lives(pid: int) -> bool:
-    """Whether the process is there and not merely waiting to be buried by its new parent."""
-    try:
-        os.kill(pid, 0)
-        status = Path(f"/proc/{pid}/stat")
-        return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 async def test_a_system_is_ready_in_three_seconds_with_everything_in_its_place(data: Path) -> None:
@@ -218,139 +167,6 @@ async def test_a_service_that_will_not_end_is_forced(data: Path) -> None:
         pids = all_pids(read_endpoints(data))
     assert told[-1] == "clock did not end by itself; it was forced."
     assert not any(lives(pid) for pid in pids)
-
-
-async def test_two_systems_on_one_data_folder_are_refused_in_words(data: Path) -> None:
-    async with system_in(data):
-        with pytest.raises(DataFolderInUse, match=rf"(?s)process {os.getpid()}\) runs with .*--data DIR"):
-            async with system_in(data):
-                pytest.fail("it started")
-        assert read_endpoints(data).launcher == os.getpid()
-
-
-async def test_a_port_in_use_is_named_with_what_it_was_meant_for(data: Path) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen(1)
-        port = other.getsockname()[1]
-        with pytest.raises(PortInUse, match=rf"(?s)Port {port} on 127\.0\.0\.1, meant for the counter, .*--ports-from"):
-            async with system_in(data, ports_from=port - 1):
-                pytest.fail("it started")
-
-
-async def test_ports_from_puts_the_three_services_side_by_side_and_admin_ports_after(data: Path) -> None:
-    first = 20_000 + os.getpid() % 10_000
-    async with system_in(data, ports_from=first) as (system, _):
-        endpoints = system.endpoints
-        assert [endpoints.front_door, endpoints.counter, endpoints.console] == [
-            f"http://127.0.0.1:{first + number}" for number in range(3)
-        ]
-        assert [each.admin for each in endpoints.processes] == [f"http://127.0.0.1:{first + n}" for n in range(3, 8)]
-
-
-async def test_a_data_folder_others_can_read_is_refused_with_the_command_that_mends_it(folder_of_all: Path) -> None:
-    with pytest.raises(OthersCanRead, match=rf"chmod 700 {folder_of_all}"):
-        async with system_in(folder_of_all):
-            pytest.fail("it started")
-
-
-async def test_kafka_without_redis_is_refused_in_words(data: Path) -> None:
-    with pytest.raises(HalfReal, match="go together"):
-        async with running_system(UpSettings(data=data, kafka="127.0.0.1:9092", ports_from=0), tell=print):
-            pytest.fail("it started")
-
-
-async def test_real_addresses_are_used_as_given_and_nothing_embedded_is_started(data: Path, tmp_path: Path) -> None:
-    async with system_in(tmp_path / "the real one") as (real, _):
-        settings = UpSettings(
-            data=data, kafka=real.endpoints.kafka, redis=real.endpoints.redis, ports_from=0, replicas=1
-        )
-        copytree(tmp_path / "the real one", data, ignore=ignore_patterns("lock", "endpoints.json", "embedded"))
-        async with running_system(settings, tell=lambda _: None, specs_of=stand_ins()) as system:
-            assert system.endpoints.tier == "real"
-            assert system.endpoints.stores == []
-            assert system.endpoints.kafka == real.endpoints.kafka
-
-
-async def test_keys_are_never_made_for_a_log_that_is_not_empty(data: Path, tmp_path: Path) -> None:
-    async with system_in(tmp_path / "the real one") as (real, _):
-        settings = UpSettings(
-            data=data, kafka=real.endpoints.kafka, redis=real.endpoints.redis, ports_from=0, replicas=1
-        )
-        with pytest.raises(SecretMissing):
-            async with running_system(settings, tell=lambda _: None, specs_of=stand_ins()):
-                pytest.fail("it started")
-    assert not (data / "secrets").exists()
-
-
-def test_the_services_are_started_with_the_addresses_they_need(data: Path) -> None:
-    addresses = Addresses(
-        host="127.0.0.1",
-        kafka="127.0.0.1:9092",
-        redis="redis://127.0.0.1:6379/0",
-        public_ports={"front-door": 8080, "counter": 8081, "console": 8082},
-        admin_ports={"front-door-1": 8084, "clock": 8088},
-    )
-    command = service_command("front-door-1", addresses, data)
-    assert command[:4] == [sys.executable, "-m", "services.cli", "front-door"]
-    assert " ".join(command[4:]) == (
-        f"--kafka 127.0.0.1:9092 --redis redis://127.0.0.1:6379/0 --data {data} --host 127.0.0.1"
-        " --admin-port 8084 --port 8080"
-    )
-    assert "--port" not in service_command("clock", addresses, data)
-
-
-@asynccontextmanager
-async def started_program(data: Path, *arguments: str) -> AsyncIterator[subprocess.Popen[bytes]]:
-    """A launcher as a process of its own. Whatever it has started and left behind is ended after the test."""
-    started: set[int] = set()
-    with program(data, *arguments) as launcher:
-        watching = asyncio.create_task(note_children(launcher.pid, started))
-        try:
-            yield launcher
-        finally:
-            watching.cancel()
-            for pid in [launcher.pid, *filter(lives, started)]:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-
-
-def program(data: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, str(PROGRAM), str(data), *arguments]
-    output = subprocess.DEVNULL
-    return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-
-
-async def note_children(parent: int, started: set[int]) -> None:
-    while True:
-        started.update(children_of(parent))
-        await asyncio.sleep(0.05)
-
-
-def children_of(parent: int) -> list[int]:
-    """On Linux without any tool: a fresh machine may have no pgrep."""
-    with suppress(OSError):
-        return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
-    if platform.system() == "Linux":
-        return []  # it has ended
-    listed = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, check=False).stdout
-    return [int(pid) for pid in listed.split()]
-
-
-@asynccontextmanager
-async def launcher_program(data: Path, *arguments: str) -> AsyncIterator[tuple[subprocess.Popen[bytes], list[int]]]:
-    """One that is ready, and the pids of all it started."""
-    async with started_program(data, *arguments) as launcher:
-        await until(lambda: (data / "endpoints.json").exists(), within_s=20.0)
-        yield launcher, all_pids(read_endpoints(data))
-
-
-async def left_after(launcher: subprocess.Popen[bytes], pids: list[int], within_s: float = GONE_WITHIN_S) -> list[int]:
-    """The processes that outlive the launcher for longer than they may."""
-    await until(lambda: launcher.poll() is not None, within_s=15.0)
-    with suppress(TimeoutError):
-        await until(lambda: not any(map(lives, pids)), within_s=within_s)
-    return [pid for pid in pids if lives(pid)]
 
 
 @pytest.mark.safety

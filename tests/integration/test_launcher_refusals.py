@@ -1,0 +1,124 @@
+"""What the launcher refuses, in words: taken ports and folders, halves of a system, keys for somebody else's log."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+import pytest
+
+from infra.launcher.addresses import Addresses
+from infra.launcher.data_folder import DataFolderInUse
+from infra.launcher.endpoints import read_endpoints
+from infra.launcher.ports import PortInUse
+from infra.launcher.services import service_command
+from infra.launcher.system import HalfReal, UpSettings, running_system
+from services.platform.private_files import OthersCanRead
+from services.platform.secrets import SecretMissing
+from tests.integration.launcher_program import stand_ins
+from tests.integration.launcher_worlds import (
+    ROOT,
+    system_in,
+)
+
+pytestmark = pytest.mark.embedded
+
+
+@pytest.fixture(autouse=True)
+def _house_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def folder_of_all(tmp_path: Path) -> Path:
+    """One that other users of the machine can look into."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o755)
+    return folder
+
+
+async def test_two_systems_on_one_data_folder_are_refused_in_words(data: Path) -> None:
+    async with system_in(data):
+        with pytest.raises(DataFolderInUse, match=rf"(?s)process {os.getpid()}\) runs with .*--data DIR"):
+            async with system_in(data):
+                pytest.fail("it started")
+        assert read_endpoints(data).launcher == os.getpid()
+
+
+async def test_a_port_in_use_is_named_with_what_it_was_meant_for(data: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen(1)
+        port = other.getsockname()[1]
+        with pytest.raises(PortInUse, match=rf"(?s)Port {port} on 127\.0\.0\.1, meant for the counter, .*--ports-from"):
+            async with system_in(data, ports_from=port - 1):
+                pytest.fail("it started")
+
+
+async def test_ports_from_puts_the_three_services_side_by_side_and_admin_ports_after(data: Path) -> None:
+    first = 20_000 + os.getpid() % 10_000
+    async with system_in(data, ports_from=first) as (system, _):
+        endpoints = system.endpoints
+        assert [endpoints.front_door, endpoints.counter, endpoints.console] == [
+            f"http://127.0.0.1:{first + number}" for number in range(3)
+        ]
+        assert [each.admin for each in endpoints.processes] == [f"http://127.0.0.1:{first + n}" for n in range(3, 8)]
+
+
+async def test_a_data_folder_others_can_read_is_refused_with_the_command_that_mends_it(folder_of_all: Path) -> None:
+    with pytest.raises(OthersCanRead, match=rf"chmod 700 {folder_of_all}"):
+        async with system_in(folder_of_all):
+            pytest.fail("it started")
+
+
+async def test_kafka_without_redis_is_refused_in_words(data: Path) -> None:
+    with pytest.raises(HalfReal, match="go together"):
+        async with running_system(UpSettings(data=data, kafka="127.0.0.1:9092", ports_from=0), tell=print):
+            pytest.fail("it started")
+
+
+async def test_real_addresses_are_used_as_given_and_nothing_embedded_is_started(data: Path, tmp_path: Path) -> None:
+    async with system_in(tmp_path / "the real one") as (real, _):
+        settings = UpSettings(
+            data=data, kafka=real.endpoints.kafka, redis=real.endpoints.redis, ports_from=0, replicas=1
+        )
+        copytree(tmp_path / "the real one", data, ignore=ignore_patterns("lock", "endpoints.json", "embedded"))
+        async with running_system(settings, tell=lambda _: None, specs_of=stand_ins()) as system:
+            assert system.endpoints.tier == "real"
+            assert system.endpoints.stores == []
+            assert system.endpoints.kafka == real.endpoints.kafka
+
+
+async def test_keys_are_never_made_for_a_log_that_is_not_empty(data: Path, tmp_path: Path) -> None:
+    async with system_in(tmp_path / "the real one") as (real, _):
+        settings = UpSettings(
+            data=data, kafka=real.endpoints.kafka, redis=real.endpoints.redis, ports_from=0, replicas=1
+        )
+        with pytest.raises(SecretMissing):
+            async with running_system(settings, tell=lambda _: None, specs_of=stand_ins()):
+                pytest.fail("it started")
+    assert not (data / "secrets").exists()
+
+
+def test_the_services_are_started_with_the_addresses_they_need(data: Path) -> None:
+    addresses = Addresses(
+        host="127.0.0.1",
+        kafka="127.0.0.1:9092",
+        redis="redis://127.0.0.1:6379/0",
+        public_ports={"front-door": 8080, "counter": 8081, "console": 8082},
+        admin_ports={"front-door-1": 8084, "clock": 8088},
+    )
+    command = service_command("front-door-1", addresses, data)
+    assert command[:4] == [sys.executable, "-m", "services.cli", "front-door"]
+    assert " ".join(command[4:]) == (
+        f"--kafka 127.0.0.1:9092 --redis redis://127.0.0.1:6379/0 --data {data} --host 127.0.0.1"
+        " --admin-port 8084 --port 8080"
+    )
+    assert "--port" not in service_command("clock", addresses, data)
