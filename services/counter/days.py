@@ -47,6 +47,13 @@ class PharmacyDays:
                 return day_of(self._now_ms(), zone(campaign.definition["timezone"])).number
         return day_of(self._now_ms(), zone("UTC")).number
 
+    def name_of(self, partition: int, pharmacy: str) -> str:
+        """The pharmacy's name, by the newest campaign that knows it; else its id."""
+        for campaign in self.campaigns(partition):
+            if pharmacy in campaign.pharmacies:
+                return campaign.pharmacies[pharmacy].name
+        return pharmacy
+
     def slots(self, partition: int, pharmacy: str, day: int) -> list[PharmacySlot]:
         """The slots of a pharmacy on a day, by time."""
         found = [

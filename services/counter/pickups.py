@@ -6,6 +6,7 @@ which pharmacy it belongs to, at what time to come back.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from services.counter.contract import DocumentShown, PassShown, Reservation, ShortCodeShown
@@ -19,6 +20,8 @@ from services.domain.rows import ReservationState, TerminalRow
 from services.domain.rules.answers import Fact
 from services.platform.identities import Identities
 from services.platform.problems import Problem
+
+_PASS_NO = re.compile(r"[A-Za-z0-9_-]{16}", re.ASCII)
 
 
 class PickUps:
@@ -47,7 +50,7 @@ class PickUps:
         """Take a pick-up back: the same terminal, within five minutes. Raises Problem."""
         command = UndoPickUp(
             id=self._identities.command_id(terminal.name, f"undo|{pass_no}", key),
-            pass_no=pass_no,
+            pass_no=_readable(pass_no),
             terminal=terminal.name,
             why=why,
         )
@@ -57,7 +60,7 @@ class PickUps:
         """Cancel for somebody who is present with the document, also what an impostor booked. Raises Problem."""
         command = Cancel(
             id=self._identities.command_id(terminal.name, f"cancel|{pass_no}", key),
-            pass_no=pass_no,
+            pass_no=_readable(pass_no),
             terminal=terminal.name,
             why=why,
         )
@@ -110,6 +113,13 @@ _STATE_AFTER = {
     Fact.PICK_UP_UNDONE: ReservationState.CONFIRMED,
     Fact.CANCELLED: ReservationState.CANCELLED,
 }
+
+
+def _readable(pass_no: str) -> str:
+    """Raises Problem `unknown_reservation` for what cannot be a pass number: the log takes nothing else."""
+    if not _PASS_NO.fullmatch(pass_no):
+        raise Problem(Reason.UNKNOWN_RESERVATION)
+    return pass_no
 
 
 def _unknown(terminal: Terminal, reason: Reason, shown: Shown | None) -> Problem:

@@ -1,0 +1,135 @@
+"""The counter's process: how its parts are put together."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Annotated, Final
+
+import structlog
+from msgspec import Meta
+
+from services.counter.calls import calls, openapi
+from services.counter.days import PharmacyDays
+from services.counter.handlers import Handlers
+from services.counter.lockout import Lockout
+from services.counter.log_desk import LogDesk
+from services.counter.pages.forms import Nonces
+from services.counter.pages.handlers import Pages
+from services.counter.pickups import PickUps
+from services.counter.records import Records
+from services.counter.showing import Showing
+from services.counter.stock import Stock
+from services.counter.terminals import Terminals, Tokens
+from services.platform.admin import AdminServer, add_health_routes
+from services.platform.health import Health
+from services.platform.http_server import HttpServer, HttpSettings
+from services.platform.identities import Identities
+from services.platform.lifecycle import Stop, TaskSet, settle_memory
+from services.platform.lifecycle import run as run_process
+from services.platform.metrics import IN_FLIGHT
+from services.platform.openapi import add_document_route, mount
+from services.platform.router import Router
+from services.platform.secrets import Secrets
+from services.platform.settings import ProcessSettings, Settings
+from services.platform.telemetry import configure_logging
+from services.state.door import Door, open_door
+from services.stream.group_commit import GroupCommitSettings
+from services.stream.place import PartitionId
+
+FIRST_READING_PAUSE_S: Final = 0.1
+
+log = structlog.get_logger(__name__)
+
+
+class TillSettings(Settings, frozen=True, kw_only=True):
+    """How terminals are served."""
+
+    decision_timeout_s: Annotated[
+        float, Meta(description="Seconds that a terminal waits for a decision before 504.", gt=0)
+    ] = 10.0
+    max_in_flight: Annotated[
+        int, Meta(description="Commands of terminals that may wait for their decision; beyond: 503.", ge=1)
+    ] = 500
+    secure_cookies: Annotated[
+        bool, Meta(description="Send the page's cookies over HTTPS only: wherever TLS stands in front.")
+    ] = False
+
+
+class CounterSettings(ProcessSettings, frozen=True, kw_only=True):
+    """How a counter serves."""
+
+    port: Annotated[int, Meta(description="Port for pharmacies; 0 takes a free one.", ge=0, le=65535)] = 8081
+    http: HttpSettings = HttpSettings()
+    commit: GroupCommitSettings = GroupCommitSettings()
+    till: TillSettings = TillSettings()
+
+
+def router_of(door: Door, secrets: Secrets, health: Health, settings: TillSettings) -> Router:
+    """All routes of a counter, on an open door."""
+    identities, verifier = Identities(secrets), secrets.pass_verifier()
+    desk = LogDesk(door, decision_timeout_s=settings.decision_timeout_s, max_in_flight=settings.max_in_flight)
+    days = PharmacyDays(door.catalogue)
+    records = Records(door, desk)
+    terminals = Terminals(desk, door.partitions, Tokens(secrets), identities)
+    showing = Showing(desk, records, days, identities, verifier, Lockout())
+    pick_ups = PickUps(desk, records, showing, identities)
+    stock = Stock(desk, records, days, identities)
+    handlers = Handlers(
+        desk=desk, terminals=terminals, pick_ups=pick_ups, showing=showing, stock=stock, verifier=verifier
+    )
+    pages = Pages(
+        terminals=terminals,
+        pick_ups=pick_ups,
+        showing=showing,
+        stock=stock,
+        days=days,
+        nonces=Nonces(secrets),
+        secure_cookies=settings.secure_cookies,
+    )
+    router = Router()
+    mount(router, calls(handlers))
+    add_document_route(router, openapi(handlers))
+    pages.mount(router)
+    add_health_routes(router, health)
+    return router
+
+
+async def _first_reading(door: Door, seen: asyncio.Event) -> None:
+    while not await door.refresh_once():
+        await asyncio.sleep(FIRST_READING_PAUSE_S)
+    seen.set()
+
+
+async def main(settings: CounterSettings, stop: Stop) -> None:
+    """One counter, until it is asked to stop."""
+    configure_logging("counter", settings.log_level)
+    log.info("Starting", action="starting", settings=settings.lines())
+    secrets = Secrets.load(settings.data / "secrets")
+    health = Health()
+    async with AsyncExitStack() as stack:
+        admin = AdminServer(settings.host, settings.admin_port, health)
+        await admin.start()
+        stack.push_async_callback(admin.stop)
+        tasks = await stack.enter_async_context(TaskSet(stop))
+        door = await stack.enter_async_context(
+            open_door(settings, tasks, key_check=secrets.key_check(), commit_settings=settings.commit)
+        )
+        for partition in range(door.partitions):
+            IN_FLIGHT.labels(partition).set_function(partial(door.commit.pending, PartitionId(partition)))
+        server = HttpServer(router_of(door, secrets, health, settings.till), settings.host, settings.port, settings.http)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        seen = asyncio.Event()
+        health.add("state", lambda: None if seen.is_set() else "Redis has not answered yet")
+        tasks.start(_first_reading(door, seen), "first reading")
+        health.started()
+        settle_memory()
+        log.info("Serving", action="serving", host=settings.host, port=server.port, admin_port=admin.port)
+        await stop.wait()
+
+
+def run(settings: CounterSettings) -> None:
+    """The command `maskline counter`."""
+    run_process(lambda stop: main(settings, stop))
