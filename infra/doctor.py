@@ -1,0 +1,255 @@
+"""`maskline doctor`: what is there, what is missing, what is misconfigured, in words. It only looks."""
+
+import asyncio
+import importlib.metadata
+import importlib.util
+import platform
+import stat
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from infra.embedded.binaries import find_broker, find_store
+from infra.launcher.addresses import PUBLIC
+from infra.launcher.data_folder import SECRETS
+from infra.launcher.endpoints import Endpoints, NotRunning, read_endpoints
+from infra.launcher.first_steps import ADMIN_TOKEN
+from infra.launcher.ports import check_free
+from infra.launcher.process import answers_ready
+from services.audit.verify import VerifySettings
+from services.platform.errors import MasklineError
+from services.platform.secrets import Secrets
+from services.state.redis_client import RedisError, connect
+from services.stream.client import start_admin
+from services.stream.genesis import read_genesis
+from services.stream.partition_reader import PartitionReader
+from services.stream.place import PartitionId
+from services.stream.topics import COMMANDS, check_topics, partition_count
+
+FIRST_PORT: Final = 8080
+PRIVATE_BITS: Final = stat.S_IRWXG | stat.S_IRWXO
+OLDEST_REDIS: Final = (7, 0)
+"""Functions came with Redis 7.0; every Valkey has them."""
+
+
+class State(StrEnum):
+    """How a thing stands."""
+
+    GOOD = "good"
+    NOTE = "note"
+    BAD = "bad"
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    state: State
+    what: str
+
+
+def good(what: str) -> Finding:
+    return Finding(State.GOOD, what)
+
+
+def note(what: str) -> Finding:
+    return Finding(State.NOTE, what)
+
+
+def bad(what: str) -> Finding:
+    return Finding(State.BAD, what)
+
+
+async def examine(
+    settings: VerifySettings, running: Endpoints | None, replicas: int, *, has_addresses: bool
+) -> list[Finding]:
+    """Everything there is to look at; where Kafka and Redis are known (`has_addresses`) these as well."""
+    findings = [*machine(), *data_folder(settings.data)]
+    if running is not None:
+        findings += await processes(running)
+        replicas = 1 if running.tier == "embedded" else replicas
+    else:
+        findings.append(note(f"no system runs with the data folder {settings.data}"))
+        findings += list(ports(settings.host))
+    if not has_addresses:
+        return [*findings, note("Kafka and Redis were not looked at: name them with --kafka and --redis")]
+    for look in (lambda: kafka(settings, replicas), lambda: redis(settings)):
+        findings += await _looked(look)
+    return findings
+
+
+async def _looked(look: Callable[[], Awaitable[list[Finding]]]) -> list[Finding]:
+    try:
+        return await look()
+    except MasklineError as error:
+        return [bad(str(error))]
+
+
+# --------------------------------------------------------------------------------------------------- this machine
+
+
+def machine() -> list[Finding]:
+    """Python, the program, and the embedded tier's binaries."""
+    findings = [good(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")]
+    try:
+        findings.append(good(f"maskline {importlib.metadata.version('maskline')}"))
+    except importlib.metadata.PackageNotFoundError:
+        findings.append(note("maskline runs from its source folder and is not installed"))
+    if importlib.util.find_spec("uvloop") is None:
+        findings.append(note("uvloop is not installed: everything works, at two thirds of the speed"))
+    for what, find in (("broker", find_broker), ("store", find_store)):
+        try:
+            findings.append(good(f"the embedded tier's {what} is {find()}"))
+        except MasklineError as error:
+            findings.append(note(str(error)))
+    return findings
+
+
+def data_folder(data: Path) -> list[Finding]:
+    """Secrets and the admin token: there, whole, and private."""
+    if not data.is_dir():
+        return [note(f"there is no data folder {data} yet; the first `maskline up` makes it")]
+    findings = [good(f"the data folder is {data.resolve()}")]
+    if (data / SECRETS).is_dir():
+        try:
+            secrets = Secrets.load(data / SECRETS)
+            findings.append(good("secrets: " + ", ".join(f"{name} {key}" for name, key in secrets.key_ids().items())))
+        except MasklineError as error:
+            findings.append(bad(str(error)))
+    else:
+        findings.append(note(f"there are no secrets in {data / SECRETS} yet; the first `maskline up` makes them"))
+    seen = [path for path in _private_files(data) if path.stat().st_mode & PRIVATE_BITS]
+    return [*findings, *(bad(f"other users of this machine can read {path}: chmod go= {path}") for path in seen)]
+
+
+def _private_files(data: Path) -> Iterator[Path]:
+    for path in (data / ADMIN_TOKEN, data / "users.json", *(data / SECRETS).rglob("*")):
+        if path.exists():
+            yield path
+
+
+def ports(host: str) -> Iterator[Finding]:
+    """Whether `maskline up` could listen where it does when nobody says otherwise."""
+    for port, what in enumerate(PUBLIC, FIRST_PORT):
+        try:
+            check_free(host, port, what)
+        except MasklineError as error:
+            yield note(str(error))
+        else:
+            yield good(f"port {port} is free for the {what}")
+
+
+async def processes(running: Endpoints) -> list[Finding]:
+    """Whether every process that runs says it is ready."""
+    findings = [
+        good(f"a system runs on the {running.tier} tier: {running.front_door} {running.counter} {running.console}")
+    ]
+    for process in running.processes:
+        where = urlsplit(process.admin or "")
+        name = f"{process.service} {process.index} (process {process.pid})"
+        is_ready = await answers_ready(where.hostname or "", where.port or 0)
+        findings.append(
+            good(f"{name} is ready") if is_ready else bad(f"{name} is not ready: see {process.admin}/readyz")
+        )
+    return findings
+
+
+# ------------------------------------------------------------------------------------------------- Kafka and Redis
+
+
+async def kafka(settings: VerifySettings, replicas: int) -> list[Finding]:
+    """The topics' settings, and whose log it is."""
+    admin = await start_admin(settings)
+    try:
+        differences = await check_topics(admin, replicas)
+        findings = [bad(difference) for difference in differences] or [
+            good(f"Kafka at {settings.kafka}: topics are set")
+        ]
+        if any(difference.startswith("there is no topic") for difference in differences):
+            return findings
+        partitions = await partition_count(admin)
+    finally:
+        await admin.close()
+    reader = PartitionReader(settings, COMMANDS)
+    try:
+        check = _key_check(settings.data)
+        for partition in range(partitions):
+            genesis = await read_genesis(reader, PartitionId(partition))
+            end = await reader.log_end(PartitionId(partition))
+            if check is not None and genesis.key_check != check:
+                findings.append(bad(f"partition {partition}: the log was made with other secrets than {settings.data}"))
+            else:
+                findings.append(good(f"partition {partition}: log {genesis.log}, {end} records"))
+    finally:
+        await reader.stop()
+    return findings
+
+
+def _key_check(data: Path) -> str | None:
+    try:
+        return Secrets.load(data / SECRETS).key_check()
+    except MasklineError:
+        return None  # told by data_folder
+
+
+async def redis(settings: VerifySettings) -> list[Finding]:
+    """Version, memory policy, persistence, and the function library."""
+    client = connect(settings.redis, timeout_s=settings.redis_timeout_s)
+    try:
+        info: dict[str, Any] = await client.info()
+        libraries: Any = await client.function_list()
+    except (RedisError, OSError) as error:
+        return [bad(f"Redis at {_without_password(settings.redis)} does not answer: {error}")]
+    finally:
+        await client.aclose()
+    findings = []
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = str(info.get("valkey_version") or info.get("redis_version", "0"))
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    told = f"{name} {version} at {_without_password(settings.redis)}"
+    findings.append(
+        good(told) if name == "Valkey" or numbers >= OLDEST_REDIS else bad(f"{told}: 7.0 or newer is needed")
+    )
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        findings.append(bad(f"maxmemory-policy is {policy}: Redis would throw reservations away; set noeviction"))
+    else:
+        findings.append(good("maxmemory-policy is noeviction"))
+    if not info.get("aof_enabled"):
+        findings.append(note("appendonly is off: after a restart of Redis the whole log is folded again"))
+    else:
+        findings.append(good("appendonly is on"))
+    names = [msgspec.json.encode(entry, enc_hook=_text).decode() for entry in libraries]
+    if any("maskline" in entry for entry in names):
+        findings.append(good("the function library is loaded"))
+    else:
+        findings.append(note("the function library is not loaded; the first allocator loads it"))
+    return findings
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or 6379}"
+
+
+def running_system(data: Path) -> Endpoints | None:
+    """The system that runs with a data folder, if one does."""
+    try:
+        return read_endpoints(data)
+    except NotRunning:
+        return None
+
+
+def main(settings: VerifySettings, running: Endpoints | None, replicas: int, *, has_addresses: bool) -> list[Finding]:
+    """All findings."""
+    if sys.platform == "win32":
+        return [bad("Maskline runs on Linux and macOS")]
+    return asyncio.run(examine(settings, running, replicas, has_addresses=has_addresses))

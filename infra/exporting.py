@@ -1,0 +1,80 @@
+"""A campaign of a running system, written back as the files that it could have come from."""
+
+from pathlib import Path
+
+import msgspec
+
+from services.domain.campaign import Campaign, Definition
+from services.domain.commands import Pharmacy, Slot
+from services.platform.campaign_files import export
+from services.platform.errors import MasklineError
+from services.platform.settings import ProcessSettings
+from services.state.catalogue import CampaignView, Catalogue
+from services.state.readers import StateReader
+from services.state.redis_client import connect
+from services.stream.client import start_admin
+from services.stream.topics import partition_count
+
+
+class CampaignUnknown(MasklineError):
+    """There is no campaign {name} in this system. {known}"""
+
+
+class FileExists(MasklineError):
+    """{path} is there already; nothing was written. Name another file, or say --overwrite."""
+
+
+async def campaign_now(settings: ProcessSettings, name: str) -> Campaign:
+    """The campaign as it stands: quotas that were changed since are those of now. Raises CampaignUnknown."""
+    admin = await start_admin(settings)
+    try:
+        partitions = await partition_count(admin)
+    finally:
+        await admin.close()
+    redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
+    try:
+        catalogue = Catalogue(StateReader(redis), partitions)
+        await catalogue.refresh()
+        view = catalogue.get(name)
+        if view is None:
+            names = ", ".join(sorted(each.name for each in catalogue))
+            raise CampaignUnknown(name=name, known=f"There are: {names}." if names else "There is none at all.")
+        return await _whole(catalogue, view)
+    finally:
+        await redis.aclose()
+
+
+async def _whole(catalogue: Catalogue, view: CampaignView) -> Campaign:
+    definition = msgspec.convert(view.definition, Definition)
+    pharmacies = [msgspec.convert(msgspec.structs.asdict(row), Pharmacy) for row in view.pharmacies.values()]
+    slots = [
+        Slot(
+            id=slot,
+            pharmacy=row.pharmacy,
+            day=row.day,
+            starts_ms=row.starts_ms,
+            ends_ms=row.ends_ms,
+            day_from_ms=row.day_from_ms,
+            day_to_ms=row.day_to_ms,
+            units=row.quota,
+        )
+        for slot, row in (await catalogue.stock(view)).items()
+    ]
+    fields = {name: getattr(definition, name) for name in Definition.__struct_fields__}
+    return Campaign(**fields, pharmacies=tuple(pharmacies), slots=tuple(slots))
+
+
+def write_files(campaign: Campaign, file: Path, *, overwrite: bool) -> list[Path]:
+    """The YAML file under the name that was asked for, its tables beside it. Raises FileExists."""
+    texts = export(campaign)
+    (yaml_name, yaml_text), *tables = texts.items()
+    del yaml_name
+    content = {file: yaml_text, **{file.with_name(name): text for name, text in tables}}
+    if not overwrite:
+        for path in content:
+            if path.exists():
+                raise FileExists(path=path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for path, text in content.items():
+        path.write_text(text, "utf-8", newline="")
+    return list(content)

@@ -1,0 +1,304 @@
+"""The one command, `maskline`. What each command does stands in its own package and is imported when it is asked for.
+
+An error of ours is told in its own words and without a traceback; a command ends with 0 when all is well, 1 when what
+was looked at is not, 2 when it could not be done.
+"""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from click.core import ParameterSource
+
+from services.platform.errors import MasklineError
+from services.platform.settings import ProcessSettings, Settings, options_of
+
+if TYPE_CHECKING:
+    from infra.launcher.endpoints import Endpoints
+
+PROCESSES: Final = {
+    "front-door": ("front_door", "FrontDoorSettings", "One front door: residents book, look, cancel."),
+    "counter": ("counter", "CounterSettings", "One counter: pharmacies confirm pick-ups."),
+    "console": ("console", "ConsoleSettings", "One console: the ops team opens campaigns and watches."),
+    "allocator": ("allocator", "AllocatorSettings", "One allocator: commands in, decisions and events out."),
+    "clock": ("clock", "ClockSettings", "One clock: opens and closes campaigns by commands."),
+}
+DATA: Final = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path(".maskline"),
+    envvar="MASKLINE_DATA",
+    show_default=True,
+    show_envvar=True,
+    help="Data folder of the system.",
+)
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        maskline(prog_name="maskline")
+    except MasklineError as error:
+        click.echo(f"maskline: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+class Lazy(click.Command):
+    """A command whose module is imported when it is called or asked for its options."""
+
+    def __init__(self, name: str, load: Callable[[], click.Command], short_help: str) -> None:
+        super().__init__(name, short_help=short_help, help=short_help)
+        self._load = load
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """That of the command itself."""
+        return self._load().make_context(info_name, args, parent, **extra)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="maskline", message="%(prog)s %(version)s")
+def maskline() -> None:
+    """Mask booking that does not fall over, does not oversell, loses nobody's place, and can prove it."""
+
+
+# ----------------------------------------------------------------------------------------------------- whole systems
+
+
+def _demo() -> click.Command:
+    from loadtests.demo import DemoSettings, run
+
+    @click.command("demo")
+    @options_of(DemoSettings)
+    def demo(settings: DemoSettings) -> None:
+        """The whole system on loopback, a demo city, and a surge to watch; then it stays up to be tried.
+
+        With --headless it ends after the surge; with --json its last line is one JSON object.
+        """
+        sys.exit(run(settings))
+
+    return demo
+
+
+def _up() -> click.Command:
+    from infra.launcher.system import UpSettings
+    from infra.up import run
+
+    @click.command("up")
+    @options_of(UpSettings)
+    def up(settings: UpSettings) -> None:
+        """All services; embedded broker and store unless --kafka and --redis name real ones. Ctrl-C ends it."""
+        run(settings, click.echo)
+
+    return up
+
+
+def _process(name: str) -> Callable[[], click.Command]:
+    package, settings_name, help_text = PROCESSES[name]
+
+    def load() -> click.Command:
+        module = import_module(f"services.{package}.main")
+        model: type[Settings] = getattr(module, settings_name)
+
+        @click.command(name, help=help_text)
+        @options_of(model)
+        def process(settings: Settings) -> None:
+            module.run(settings)
+
+        return process
+
+    return load
+
+
+# --------------------------------------------------------------------------------------------------------- campaigns
+
+
+@click.group()
+def campaign() -> None:
+    """Campaigns as files."""
+
+
+@campaign.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+def check(file: Path) -> None:
+    """Whether a campaign file can be applied; all that is wrong with it, where, and what to do."""
+    from services.platform.campaign_files import load
+
+    found = load(file)
+    click.echo(
+        f"{file} is right: campaign {found.campaign} in {found.region}, {len(found.pharmacies)} pharmacies, "
+        f"{len(found.slots)} slots, {found.units} units."
+    )
+
+
+@campaign.command("apply")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--why", default="", help="Why, for the audit trail.")
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option("--console", default="", envvar="MASKLINE_CONSOLE", help="URL of the console, if not that of --data.")
+@DATA
+def apply(file: Path, why: str, dry_run: bool, console: str, data: Path) -> None:
+    """Bring a campaign file into a running system. Applying the same file again changes nothing."""
+    from infra.applying import apply_campaign, outlook_lines
+    from infra.console_client import ConsoleClient
+    from services.platform.campaign_files import load
+
+    found = load(file)
+    told = apply_campaign(ConsoleClient.of(data, console), found, why=why, dry_run=dry_run)
+    for line in outlook_lines(told):
+        click.echo(line)
+
+
+@campaign.command("export")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@options_of(ProcessSettings)
+@click.pass_context
+def export(ctx: click.Context, name: str, file: Path | None, overwrite: bool, settings: ProcessSettings) -> None:
+    """Write campaign NAME of a running system as FILE.yaml and two tables beside it.
+
+    NAME may be the file itself: gz-2020-02.yaml is the campaign gz-2020-02.
+    """
+    import asyncio
+
+    from infra.exporting import campaign_now, write_files
+
+    if name.endswith((".yaml", ".yml")) and file is None:
+        file = Path(name)
+        name = file.stem
+    found = asyncio.run(campaign_now(_found(ctx, settings), name))
+    for path in write_files(found, file or Path(f"{name}.yaml"), overwrite=overwrite):
+        click.echo(str(path))
+
+
+# ------------------------------------------------------------------------------------------------------------- users
+
+
+@click.group()
+def user() -> None:
+    """Who may use the console: viewer, operator, appeals, admin."""
+
+
+@user.command("add")
+@click.argument("name")
+@click.option(
+    "--role", type=click.Choice(["viewer", "operator", "appeals", "admin"]), default="viewer", show_default=True
+)
+@click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")
+@DATA
+def add(name: str, role: str, password_stdin: bool, data: Path) -> None:
+    """Add a user; asks for the password. It is kept as a scrypt hash in DATA/users.json."""
+    from services.console.users import Role, add_user
+
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    add_user(data, name, Role(role), password)
+    click.echo(f"{name} may sign in to the console as {role}.")
+
+
+@user.command("list")
+@DATA
+def list_(data: Path) -> None:
+    """All users and their roles."""
+    from services.console.users import list_users
+
+    users = list_users(data)
+    for name, found in users.items():
+        click.echo(f"{name}  {found.role}")
+    if not users:
+        click.echo("There are no users yet. Add one: maskline user add NAME --role admin")
+
+
+@user.command("remove")
+@click.argument("name")
+@DATA
+def remove(name: str, data: Path) -> None:
+    """Remove a user, who is signed out everywhere within a second."""
+    from services.console.users import remove_user
+
+    remove_user(data, name)
+    click.echo(f"{name} may no longer sign in.")
+
+
+# ----------------------------------------------------------------------------------------------------------- looking
+
+
+def _verify() -> click.Command:
+    from services.audit.main import run
+    from services.audit.verify import VerifySettings
+
+    @click.command("verify")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
+    @options_of(VerifySettings)
+    @click.pass_context
+    def verify(ctx: click.Context, as_json: bool, settings: VerifySettings) -> None:
+        """Replay the log with the reference model and compare Redis, recorded decisions and events with it.
+
+        Only reads, and works on a system in use. Exit 0: nothing differs; 1: something does; 2: could not look.
+        """
+        sys.exit(run(lambda: _found(ctx, settings), click.echo, as_json=as_json))
+
+    return verify
+
+
+def _doctor() -> click.Command:
+    from infra.doctor import State, running_system
+    from infra.doctor import main as examine
+    from services.audit.verify import VerifySettings
+
+    @click.command("doctor")
+    @click.option("--replicas", default=3, show_default=True, help="Copies of each partition on a real Kafka.")
+    @options_of(VerifySettings)
+    @click.pass_context
+    def doctor(ctx: click.Context, replicas: int, settings: VerifySettings) -> None:
+        """What is there, what is missing, what is misconfigured, in words. It changes nothing."""
+        running = running_system(settings.data)
+        is_given = ctx.get_parameter_source("kafka") not in (None, ParameterSource.DEFAULT)
+        located = _found(ctx, settings, running) if running is not None or is_given else settings
+        findings = examine(located, running, replicas, has_addresses=running is not None or is_given)
+        marks = {State.GOOD: "  ok  ", State.NOTE: " note ", State.BAD: " BAD  "}
+        for state, what in findings:
+            click.echo(marks[state] + what.replace("\n", "\n      "))
+        sys.exit(1 if any(finding.state == State.BAD for finding in findings) else 0)
+
+    return doctor
+
+
+def _found(ctx: click.Context, settings: Any, running: "Endpoints | None" = None) -> Any:
+    """The settings with the addresses of the system that runs with their data folder, where none were given.
+
+    Raises NotRunning.
+    """
+    from msgspec.structs import replace
+
+    given = [ctx.get_parameter_source(name) not in (None, ParameterSource.DEFAULT) for name in ("kafka", "redis")]
+    if all(given):
+        return settings
+    if running is None:
+        from infra.launcher.endpoints import read_endpoints
+
+        running = read_endpoints(settings.data)
+    found = {"kafka": running.kafka, "redis": running.redis}
+    return replace(
+        settings, **{name: where for (name, where), known in zip(found.items(), given, strict=True) if not known}
+    )
+
+
+for _name in PROCESSES:
+    maskline.add_command(Lazy(_name, _process(_name), PROCESSES[_name][2]))
+maskline.add_command(Lazy("demo", _demo, "The whole system with a surge to watch."))
+maskline.add_command(Lazy("up", _up, "All services, embedded unless real addresses are given."))
+maskline.add_command(Lazy("verify", _verify, "Replay the log and compare everything with it."))
+maskline.add_command(Lazy("doctor", _doctor, "What is there, missing, misconfigured, in words."))
+maskline.add_command(campaign)
+maskline.add_command(user)
+
+if __name__ == "__main__":
+    main()
