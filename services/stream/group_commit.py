@@ -21,7 +21,7 @@ from msgspec import Meta
 from services.platform.settings import Settings
 from services.stream.client import MAX_BATCH_BYTES
 from services.stream.errors import LogUnavailable, Overloaded, RecordTooLarge, StreamError, UnknownOutcome
-from services.stream.log_producer import BatchProducer, reason_of
+from services.stream.log_producer import BatchProducer, answer_within, reason_of
 from services.stream.place import Offset, PartitionId, Place
 
 FIRST_PROBE_PAUSE_S: Final = 0.1
@@ -186,10 +186,9 @@ class _Lane:
         futures = self.futures[:taken]
         del self.values[:taken], self.futures[:taken]
         try:
-            async with asyncio.timeout(self._settings.ack_timeout_s):
-                offset = (await acknowledgement).offset
+            offset = (await answer_within(self._settings.ack_timeout_s, acknowledgement)).offset
         except (KafkaError, TimeoutError) as error:
-            why = reason_of(error) if isinstance(error, KafkaError) else f"{self._settings.ack_timeout_s:g} s are over"
+            why = reason_of(error)
             _fail(futures, lambda: UnknownOutcome(why=why))
             raise UnknownOutcome(why=why) from error
         except BaseException:  # cancelled while in flight

@@ -118,18 +118,42 @@ async def append(
         try:
             async with asyncio.timeout(ack_timeout_s):
                 taken, acknowledgement = await producer.submit(topic, partition, values[done:], timestamp_ms)
-                offset = (await acknowledgement).offset
-        except (KafkaError, TimeoutError) as error:
-            raise UnknownOutcome(why=reason_of(error) or f"{ack_timeout_s:g} s are over") from error
+        except TimeoutError as error:
+            why = f"no connection within {ack_timeout_s:g} s"
+            raise LogUnavailable(why=why) if first is None else UnknownOutcome(why=why) from error
         except LogUnavailable as error:
             if first is None:
                 raise
             raise UnknownOutcome(why=str(error)) from error
+        try:
+            offset = (await answer_within(ack_timeout_s, acknowledgement)).offset
+        except (KafkaError, TimeoutError) as error:
+            raise UnknownOutcome(why=reason_of(error)) from error
         first = offset if first is None else first
         done += taken
     if first is None:
         raise ValueError("nothing to append")
     return Place(partition, first)
+
+
+async def answer_within(timeout_s: float, acknowledgement: "asyncio.Future[Acknowledged]") -> Acknowledged:
+    """The acknowledgement. Raises TimeoutError, and then lets it come when it likes.
+
+    It is not cancelled: aiokafka would log the late failure of a batch that nobody listens to any more.
+    """
+    try:
+        await asyncio.wait([acknowledgement], timeout=timeout_s)
+    finally:
+        if not acknowledgement.done():
+            acknowledgement.add_done_callback(_heard)
+    if not acknowledgement.done():
+        raise TimeoutError(f"no acknowledgement within {timeout_s:g} s")
+    return acknowledgement.result()
+
+
+def _heard(late: "asyncio.Future[Acknowledged]") -> None:
+    if not late.cancelled():
+        late.exception()
 
 
 def reason_of(error: BaseException) -> str:

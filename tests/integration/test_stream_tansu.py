@@ -157,6 +157,7 @@ async def committing(kafka: Kafka, ack_timeout_s: float) -> AsyncIterator[GroupC
 @contextmanager
 def broker_paused(stores: RunningStores) -> Iterator[None]:
     os.kill(stores.broker_pid, signal.SIGSTOP)
+    os.waitpid(stores.broker_pid, os.WUNTRACED)  # a process of many threads answers a little longer
     try:
         yield
     finally:
