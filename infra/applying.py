@@ -1,26 +1,53 @@
 """`maskline campaign apply`: a checked file goes to the console, which writes it into the log."""
 
-from typing import Any
+import secrets
+from collections.abc import Callable
+from typing import Any, Final
 
-from infra.console_client import ConsoleClient
+from infra.console_client import ConsoleClient, ConsoleRefused, ConsoleUnreachable
 from services.domain.campaign import Campaign, revision
 from services.domain.campaign_document import document
 
+PATH: Final = "/v1/campaigns/apply"
+BEGIN_ANEW: Final = frozenset({"unknown_campaign", "definition_incomplete"})
+"""Refusals of a try that another definition came in between: they are remembered, so only a new key gets on."""
+
+OnStep = Callable[[int, int], None]
+"""Told of commands done and commands in all."""
+
+
+def outlook(console: ConsoleClient, campaign: Campaign) -> dict[str, Any]:
+    """What applying would do. Raises ConsoleRefused, ConsoleUnreachable."""
+    told: dict[str, Any] = console.post(PATH, document(campaign), query={"dry_run": "true"})
+    return told
+
 
 def apply_campaign(
-    console: ConsoleClient, campaign: Campaign, *, why: str = "", dry_run: bool = False
+    console: ConsoleClient, campaign: Campaign, *, why: str = "", on_step: OnStep = lambda *_: None
 ) -> dict[str, Any]:
-    """What the console says it did, or would do. Raises ConsoleRefused, ConsoleUnreachable.
+    """What the console did. Raises ConsoleRefused, ConsoleUnreachable.
 
     The key is the content's revision: the same file applied again, after whatever failure, goes on where it stopped.
     """
-    query = {"dry_run": "true"} if dry_run else {}
-    if why:
-        query["why"] = why
-    told: dict[str, Any] = console.post(
-        "/v1/campaigns/apply", document(campaign), key=f"apply-{revision(campaign)}", query=query
-    )
-    return told
+    key = f"apply-{revision(campaign)}"
+    try:
+        return _applied(console, campaign, key, why, on_step)
+    except ConsoleRefused as error:
+        if error.reason not in BEGIN_ANEW:
+            raise
+    return _applied(console, campaign, f"{key}-{secrets.token_hex(8)}", why, on_step)
+
+
+def _applied(console: ConsoleClient, campaign: Campaign, key: str, why: str, on_step: OnStep) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for line in console.follow(PATH, document(campaign), key=key, query={"why": why} if why else None):
+        if "result" in line:
+            result = line["result"]
+        elif "of" in line:
+            on_step(line["done"], line["of"])
+    if not result:
+        raise ConsoleUnreachable(url=console.url, why="it ended in the middle; apply the same file again")
+    return result
 
 
 def outlook_lines(told: dict[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 import http.client
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -16,6 +16,7 @@ from services.platform.errors import MasklineError
 from services.platform.private_files import read_private
 
 TOKEN_VARIABLE: Final = "MASKLINE_ADMIN_TOKEN"
+JSON_LINES: Final = "application/x-ndjson"
 CALL_TIMEOUT_S: Final = 120.0
 """Applying 20,000 slots takes a few seconds; the console answers each of its own waits long before this."""
 
@@ -28,6 +29,11 @@ class ConsoleRefused(MasklineError):
     """The console refused: {what}"""
 
     exit_code = 1
+
+    @property
+    def reason(self) -> str:
+        """The stable word of API.md."""
+        return str(self.values["reason"])
 
 
 class AdminTokenMissing(MasklineError):
@@ -60,45 +66,62 @@ class ConsoleClient:
 
     def get(self, path: str) -> Any:
         """The JSON of an answer. Raises ConsoleUnreachable, ConsoleRefused."""
-        return self._call("GET", path, None, {})
+        return _whole(self._call("GET", path, None, {}))
 
     def post(self, path: str, content: Any, *, key: str = "", query: Mapping[str, str] | None = None) -> Any:
         """The JSON of an answer; without a `key` each call is a wish of its own."""
-        target = f"{path}?{urlencode(query)}" if query else path
-        return self._call("POST", target, content, {"Idempotency-Key": key or secrets.token_hex(16)})
+        return _whole(self._call("POST", _target(path, query), content, _with_key(key)))
 
-    def _call(self, method: str, path: str, content: Any, headers: Mapping[str, str]) -> Any:
+    def follow(
+        self, path: str, content: Any, *, key: str = "", query: Mapping[str, str] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The JSON objects of an answer that comes line by line, as they come."""
+        headers = {"Accept": JSON_LINES, **_with_key(key)}
+        for line in self._call("POST", _target(path, query), content, headers):
+            told = msgspec.json.decode(line)
+            if "problem" in told:
+                raise _refused(told["problem"])
+            yield told
+
+    def _call(self, method: str, path: str, content: Any, headers: Mapping[str, str]) -> Iterator[bytes]:
+        """The lines of an answer. Raises ConsoleUnreachable, ConsoleRefused."""
         parts = urlsplit(self.url)
         if parts.scheme != "http" or not parts.hostname:
             raise ConsoleUnreachable(url=self.url, why="write its address as http://host:port")
         body = b"" if content is None else msgspec.json.encode(content)
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json", **headers}
         connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=CALL_TIMEOUT_S)
         try:
-            connection.request(
-                method,
-                path,
-                body,
-                {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json", **headers},
-            )
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            told = answer.read()
+            if answer.status >= 400:
+                raise _refused(msgspec.json.decode(answer.read()))
+            while line := answer.readline():
+                yield line
         except (OSError, http.client.HTTPException) as error:
             raise ConsoleUnreachable(url=self.url, why=str(error) or type(error).__name__) from error
-        finally:
-            connection.close()
-        try:
-            decoded = msgspec.json.decode(told) if told else {}
         except msgspec.DecodeError as error:
             raise ConsoleUnreachable(url=self.url, why="it does not speak JSON") from error
-        if answer.status >= 400:
-            raise ConsoleRefused(what=_in_words(decoded))
-        return decoded
+        finally:
+            connection.close()
 
 
-def _in_words(problem: Any) -> str:
+def _target(path: str, query: Mapping[str, str] | None) -> str:
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+def _with_key(key: str) -> dict[str, str]:
+    return {"Idempotency-Key": key or secrets.token_hex(16)}
+
+
+def _whole(lines: Iterator[bytes]) -> Any:
+    return msgspec.json.decode(b"".join(lines) or b"{}")
+
+
+def _refused(problem: Any) -> ConsoleRefused:
     """A problem (RFC 9457) as people read it."""
     if not isinstance(problem, dict):
-        return str(problem)
+        return ConsoleRefused(what=str(problem), reason="")
     lines = [": ".join(str(problem[name]) for name in ("title", "detail") if problem.get(name))]
     lines += [f"  {more}" for more in problem.get("problems") or problem.get("differs") or []]
-    return "\n".join(lines)
+    return ConsoleRefused(what="\n".join(lines), reason=str(problem.get("reason", "")))

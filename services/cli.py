@@ -143,12 +143,23 @@ def check(file: Path) -> None:
 @DATA
 def apply(file: Path, why: str, dry_run: bool, console: str, data: Path) -> None:
     """Bring a campaign file into a running system. Applying the same file again changes nothing."""
-    from infra.applying import apply_campaign, outlook_lines
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from infra.applying import apply_campaign, outlook, outlook_lines
     from infra.console_client import ConsoleClient
     from services.platform.campaign_files import load
 
     found = load(file)
-    told = apply_campaign(ConsoleClient.of(data, console), found, why=why, dry_run=dry_run)
+    client = ConsoleClient.of(data, console)
+    if dry_run:
+        told = outlook(client, found)
+    else:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(f"Applying {found.campaign}")
+            told = apply_campaign(
+                client, found, why=why, on_step=lambda done, of: progress.update(task, completed=done, total=of)
+            )
     for line in outlook_lines(told):
         click.echo(line)
 
