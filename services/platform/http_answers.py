@@ -1,7 +1,7 @@
 """What goes back over HTTP: bytes made once and written in one piece.
 
-`Answer` stands in for aiohttp's `web.Response` on every path that is not a stream: measured 3 µs to make and write,
-where `web.Response` with two headers takes 17. It has what aiohttp asks of a response (`prepare`, `write_eof`,
+`Answer` stands in for aiohttp's `web.Response` on every path that is not a stream: its bytes take 0.7 µs, where only
+to make a `web.Response` with two headers takes 3.0. It has what aiohttp asks of a response (`prepare`, `write_eof`,
 `keep_alive`) and nothing else.
 """
 

@@ -3,7 +3,7 @@
 aiohttp waits for ever for the rest of a request, accepts any number of connections, and holds half a megabyte of
 headers for each. Here a sweeper looks at all connections four times a second and cuts those that owe us something for
 too long: the rest of a header, of a body, or the reading of an answer. What a request pays for it is a look when its
-bytes arrive (0.3 µs); the sweep of 10,000 idle connections takes 4 ms.
+bytes arrive (0.2 µs); the sweep of 10,000 idle connections takes 5 ms.
 """
 
 from __future__ import annotations

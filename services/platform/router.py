@@ -4,7 +4,8 @@
     router.post("/v1/reservations", book)
     router.get("/v1/reservations/{id}", status)     # async def status(request, reservation_id): …
 
-A path without parameters is found by one dictionary look-up (0.1 µs); the others walk a tree, one step a segment.
+A path without parameters is found by one look-up, the others walk a tree, one step a segment: 1.2 and 3.0 µs a request,
+the counting of answers included.
 Parameters reach the handler in their order, decoded.
 """
 
