@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import date
@@ -30,7 +29,7 @@ class PharmacySlot(NamedTuple):
 class PharmacyDays:
     """The catalogue, looked at from a pharmacy. Definitions never change, so each campaign is sorted out once."""
 
-    def __init__(self, catalogue: Catalogue, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+    def __init__(self, catalogue: Catalogue, now_ms: Callable[[], int]) -> None:
         self._catalogue = catalogue
         self._now_ms = now_ms
         self._sorted: dict[tuple[int, int], dict[str, ByDay]] = {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Annotated, Final
@@ -66,16 +68,23 @@ class CounterSettings(ProcessSettings, frozen=True, kw_only=True):
     till: TillSettings = TillSettings()
 
 
-def router_of(door: Door, secrets: Secrets, health: Health, settings: TillSettings) -> Router:
+def wall_clock_ms() -> int:
+    """Now. It chooses what is shown first; what is decided, the fold decides by the time of the record."""
+    return time.time_ns() // 1_000_000
+
+
+def router_of(
+    door: Door, secrets: Secrets, health: Health, settings: TillSettings, now_ms: Callable[[], int] = wall_clock_ms
+) -> Router:
     """All routes of a counter, on an open door."""
     identities, verifier = Identities(secrets), secrets.pass_verifier()
     desk = LogDesk(door, decision_timeout_s=settings.decision_timeout_s, max_in_flight=settings.max_in_flight)
-    days = PharmacyDays(door.catalogue)
+    days = PharmacyDays(door.catalogue, now_ms)
     records = Records(door, desk)
     terminals = Terminals(desk, door.partitions, Tokens(secrets), identities)
-    showing = Showing(desk, records, days, identities, verifier, Lockout())
+    showing = Showing(desk, records, days, identities, verifier, Lockout(), now_ms)
     pick_ups = PickUps(desk, records, showing, identities)
-    stock = Stock(desk, records, days, identities)
+    stock = Stock(desk, records, days, identities, now_ms)
     handlers = Handlers(
         desk=desk, terminals=terminals, pick_ups=pick_ups, showing=showing, stock=stock, verifier=verifier
     )
@@ -118,7 +127,8 @@ async def main(settings: CounterSettings, stop: Stop) -> None:
         )
         for partition in range(door.partitions):
             IN_FLIGHT.labels(partition).set_function(partial(door.commit.pending, PartitionId(partition)))
-        server = HttpServer(router_of(door, secrets, health, settings.till), settings.host, settings.port, settings.http)
+        router = router_of(door, secrets, health, settings.till)
+        server = HttpServer(router, settings.host, settings.port, settings.http)
         await server.start()
         stack.push_async_callback(server.stop)
         seen = asyncio.Event()

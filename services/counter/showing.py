@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import time
 import unicodedata
 from collections.abc import Callable
 from typing import NamedTuple
@@ -54,7 +53,7 @@ class Showing:
         identities: Identities,
         verifier: PassVerifier,
         lockout: Lockout,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: Callable[[], int],
     ) -> None:
         self._desk = desk
         self._records = records

@@ -48,7 +48,7 @@ class Stock:
         records: Records,
         days: PharmacyDays,
         identities: Identities,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: Callable[[], int],
     ) -> None:
         self._desk = desk
         self._records = records
