@@ -54,7 +54,7 @@ DRY_RUN: Final = Parameter(
     name="dry_run",
     place="query",
     kind=bool,
-    description="`true`: change nothing, and answer what would be done (then no key is needed).",
+    description="`true`: change nothing, and answer what would be done.",
 )
 TRANSITION_SUMMARIES: Final = {
     "open": "Let residents book, from scheduled or closed.",

@@ -14,7 +14,7 @@ Time = Annotated[str, Meta(description="RFC 3339 with offset.")]
 Why = Annotated[str, Meta(min_length=1, max_length=500, description="Stands in the audit trail.")]
 Change = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
 Partition = Annotated[int, Meta(ge=0, le=99)]
-TerminalName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")]
+TerminalName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$(?!\n)")]
 PhaseWord = Literal["scheduled", "open", "paused", "closed"]
 TerminalWord = Literal["invited", "paired", "revoked"]
 
@@ -151,7 +151,7 @@ class Checked(Result, frozen=True, kw_only=True):
     deletion_day: str
 
 
-class Outlook(Result, frozen=True, kw_only=True):
+class Outlook(Result, frozen=True, kw_only=True, tag_field="kind", tag="outlook"):
     """What applying would do. `differs` says in words what an existing campaign has otherwise."""
 
     campaign: str
@@ -167,7 +167,7 @@ class Outlook(Result, frozen=True, kw_only=True):
     differs: list[str]
 
 
-class Applied(Result, frozen=True, kw_only=True):
+class Applied(Result, frozen=True, kw_only=True, tag_field="kind", tag="applied"):
     """A campaign that is sealed now."""
 
     campaign: str

@@ -144,7 +144,7 @@ class Handlers:
         """POST /v1/campaigns/apply"""
         operator = self._changer(request)
         dry_run = _is_dry_run(request)
-        key = "" if dry_run else idempotency_key(request)
+        key = idempotency_key(request)
         wish = await self._order(request, actor=operator.actor, key=key)
         if dry_run:
             return json_answer(200, await self._applying.outlook(wish))

@@ -9,7 +9,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -27,6 +27,7 @@ from services.stream.topics import COMMANDS
 
 NOW_MS = 1_580_558_400_000  # 1 February 2020, 20:00 in Guangzhou
 LOG_ID = "log-of-this-test"
+Kind = TypeVar("Kind", bound=Command)
 
 
 class FoldedReader(StateReader):
@@ -105,10 +106,18 @@ class FoldedWorld:
         """Straight into the log, as another process would; the place of the first."""
         return self.log.write(COMMANDS, PartitionId(partition), [encode(command) for command in commands], at_ms)
 
+    def values(self, partition: int = 0) -> bytes:
+        """Everything that stands in the log, as bytes."""
+        return b"".join(record.value for record in self.log.records[COMMANDS, PartitionId(partition)])
+
     def commands(self, partition: int = 0, *kinds: type[Command]) -> list[Command]:
         """What stands in the log behind its genesis record, of these kinds or of all."""
         found = [decode(record.value) for record in self.log.records[COMMANDS, PartitionId(partition)][1:]]
         return [command for command in found if not kinds or isinstance(command, kinds)]
+
+    def every(self, kind: type[Kind], partition: int = 0) -> list[Kind]:
+        """The commands of one kind."""
+        return [command for command in self.commands(partition) if isinstance(command, kind)]
 
     def row(self, partition: int, key: str) -> Any:
         """A row as of the end of the log."""

@@ -121,8 +121,10 @@ async def test_a_campaign_is_assigned_defined_and_sealed(
 
 async def test_who_and_why_stand_in_the_log(world: FoldedWorld, applying: Applying) -> None:
     await apply(applying, wish())
-    for command in world.commands(0, c.AssignRegion, c.DefineCampaign, c.SealDefinition):
-        assert (command.actor, command.why) == ("user:lin", "the first round")  # type: ignore[attr-defined]
+    told = [(one.actor, one.why) for one in world.every(c.AssignRegion)]
+    told += [(one.actor, one.why) for one in world.every(c.DefineCampaign)]
+    told += [(one.actor, one.why) for one in world.every(c.SealDefinition)]
+    assert told == [("user:lin", "the first round")] * 3
 
 
 async def test_regions_are_spread_over_partitions(world: FoldedWorld, applying: Applying) -> None:
@@ -145,8 +147,7 @@ async def test_progress_is_told_step_by_step(applying: Applying) -> None:
 async def test_a_window_that_has_begun_is_opened_at_once(world: FoldedWorld, applying: Applying, now: Now) -> None:
     now.ms = DURING
     assert (await apply(applying, wish())).phase == "open"
-    (opened,) = world.commands(0, c.Open)
-    assert isinstance(opened, c.Open)
+    (opened,) = world.every(c.Open)
     assert opened.by_clock
     assert opened.actor == "clock"
 

@@ -1,0 +1,138 @@
+"""The console's process: how its parts are put together."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Annotated, Final
+
+import structlog
+from msgspec import Meta
+
+from services.console.applying import Applying
+from services.console.audit_trail import Trail
+from services.console.calls import calls, openapi
+from services.console.campaigns import Campaigns
+from services.console.desk import Desk
+from services.console.handlers import Handlers
+from services.console.live import Live
+from services.console.sign_in import SignIn, read_admin_token
+from services.console.terminals import Terminals
+from services.console.users import Users
+from services.platform.admin import AdminServer, add_health_routes
+from services.platform.contact import ContactKeys
+from services.platform.health import Health
+from services.platform.http_server import HttpServer, HttpSettings
+from services.platform.identities import Identities
+from services.platform.lifecycle import Stop, TaskSet, settle_memory
+from services.platform.lifecycle import run as run_process
+from services.platform.metrics import IN_FLIGHT
+from services.platform.openapi import add_document_route, mount
+from services.platform.router import Router
+from services.platform.secrets import Secrets
+from services.platform.settings import ProcessSettings, Settings
+from services.platform.telemetry import configure_logging
+from services.state.door import Door, open_door
+from services.stream.partition_reader import LogReader, PartitionReader
+from services.stream.place import PartitionId
+from services.stream.topics import COMMANDS
+
+FIRST_READING_PAUSE_S: Final = 0.1
+
+log = structlog.get_logger(__name__)
+
+
+class OpsSettings(Settings, frozen=True, kw_only=True):
+    """How the ops team is served."""
+
+    decision_timeout_s: Annotated[
+        float, Meta(description="Seconds that an operator waits for a decision before 504.", gt=0)
+    ] = 10.0
+    pairing_code_valid_s: Annotated[
+        float, Meta(description="Seconds for which a pairing code can be used.", gt=0, le=30 * 86_400)
+    ] = 24 * 3600.0
+    max_watchers: Annotated[int, Meta(description="Live views at once; more are refused.", ge=1)] = 50
+    secure_cookies: Annotated[
+        bool, Meta(description="Send the pages' cookies over HTTPS only: wherever TLS stands in front.")
+    ] = False
+
+
+class ConsoleSettings(ProcessSettings, frozen=True, kw_only=True):
+    """How a console serves."""
+
+    port: Annotated[int, Meta(description="Port for the ops team; 0 takes a free one.", ge=0, le=65535)] = 8082
+    http: HttpSettings = HttpSettings(max_connections=500, backlog=256)
+    ops: OpsSettings = OpsSettings()
+
+
+class Parts:
+    """What stands behind the routes of a console."""
+
+    def __init__(
+        self, door: Door, looker: LogReader, secrets: Secrets, sign_in: SignIn, settings: OpsSettings
+    ) -> None:
+        identities = Identities(secrets)
+        self.sign_in = sign_in
+        self.desk = Desk(door, decision_timeout_s=settings.decision_timeout_s)
+        self.campaigns = Campaigns(self.desk, identities)
+        self.applying = Applying(self.desk, identities, ContactKeys(secrets.contact_folder))
+        self.terminals = Terminals(self.desk, identities, code_valid_s=settings.pairing_code_valid_s)
+        self.trail = Trail(self.desk, looker)
+        self.live = Live(self.desk, self.campaigns, looker, max_watchers=settings.max_watchers)
+
+    def router(self, health: Health) -> Router:
+        """All routes."""
+        handlers = Handlers(
+            sign_in=self.sign_in,
+            campaigns=self.campaigns,
+            applying=self.applying,
+            terminals=self.terminals,
+            trail=self.trail,
+            live=self.live,
+        )
+        router = Router()
+        mount(router, calls(handlers))
+        add_document_route(router, openapi(handlers))
+        add_health_routes(router, health)
+        return router
+
+
+async def _first_reading(door: Door, seen: asyncio.Event) -> None:
+    while not await door.refresh_once():
+        await asyncio.sleep(FIRST_READING_PAUSE_S)
+    seen.set()
+
+
+async def main(settings: ConsoleSettings, stop: Stop) -> None:
+    """One console, until it is asked to stop."""
+    configure_logging("console", settings.log_level)
+    log.info("Starting", action="starting", settings=settings.lines())
+    secrets = Secrets.load(settings.data / "secrets")
+    sign_in = SignIn(Users(settings.data), secrets, read_admin_token(settings.data))
+    health = Health()
+    async with AsyncExitStack() as stack:
+        admin = await stack.enter_async_context(AdminServer(settings.host, settings.admin_port, health))
+        tasks = await stack.enter_async_context(TaskSet(stop))
+        door = await stack.enter_async_context(open_door(settings, tasks, key_check=secrets.key_check()))
+        looker = PartitionReader(settings, COMMANDS)
+        stack.push_async_callback(looker.stop)
+        for partition in range(door.partitions):
+            IN_FLIGHT.labels(partition).set_function(partial(door.commit.pending, PartitionId(partition)))
+        parts = Parts(door, looker, secrets, sign_in, settings.ops)
+        server = await stack.enter_async_context(
+            HttpServer(parts.router(health), settings.host, settings.port, settings.http)
+        )
+        stack.callback(parts.live.close)  # first of all: a stop waits for requests, and these never end
+        seen = asyncio.Event()
+        health.add("state", lambda: None if seen.is_set() else "Redis has not answered yet")
+        tasks.start(_first_reading(door, seen), "first reading")
+        health.started()
+        settle_memory()
+        log.info("Serving", action="serving", host=settings.host, port=server.port, admin_port=admin.port)
+        await stop.wait()
+
+
+def run(settings: ConsoleSettings) -> None:
+    """The command `maskline console`."""
+    run_process(lambda stop: main(settings, stop))
