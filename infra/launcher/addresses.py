@@ -17,6 +17,8 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     """Of the front door, the counter and the console."""
     admin_ports: dict[str, int]
     """By the name of the process."""
+    partitions: dict[str, str] = {}
+    """What an allocator takes by hand, by its name; one that is not here shares through its group."""
 
     def url(self, service: str) -> str:
         """Base URL of one of the three HTTP services."""

@@ -10,6 +10,7 @@ from infra.launcher.addresses import PUBLIC, Addresses, in_url
 from infra.launcher.guard import guarded
 from infra.launcher.process import ProcessSpec, answers_ready
 
+ALLOCATOR = "allocator"
 SpecsOf = Callable[[list[str], Addresses, Path], list[ProcessSpec]]
 """Makes the specs of the named processes; tests bring tiny services of their own."""
 
@@ -17,6 +18,16 @@ SpecsOf = Callable[[list[str], Addresses, Path], list[ProcessSpec]]
 def service_names(front_doors: int, allocators: int) -> list[str]:
     """Names of the processes: the service, numbered where there are several."""
     return [*_numbered("front-door", front_doors), "counter", "console", *_numbered("allocator", allocators), "clock"]
+
+
+def partitions_by_hand(names: list[str], count: int) -> dict[str, str]:
+    """A share of the partitions for each allocator among `names`: joining a group takes the embedded broker 5 s.
+
+    Where there are more allocators than partitions some fold the same one, which does no harm and is of no use.
+    """
+    allocators = [name for name in names if service_of(name) == ALLOCATOR]
+    shares = {name: list(range(index, count, len(allocators))) for index, name in enumerate(allocators)}
+    return {name: ",".join(map(str, share or [index % count])) for index, (name, share) in enumerate(shares.items())}
 
 
 def service_specs(names: list[str], addresses: Addresses, data: Path) -> list[ProcessSpec]:
@@ -36,6 +47,8 @@ def service_command(name: str, addresses: Addresses, data: Path) -> list[str]:
     }
     if service in PUBLIC:
         options["port"] = str(addresses.public_ports[service])
+    if service == ALLOCATOR:
+        options["partitions"] = addresses.partitions.get(name, "group")
     chosen = [part for option, value in options.items() for part in (f"--{option}", value)]
     return [sys.executable, "-m", "services.cli", service, *chosen]
 

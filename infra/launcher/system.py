@@ -24,7 +24,7 @@ from infra.launcher.endpoints import Endpoints, remove_endpoints, write_endpoint
 from infra.launcher.first_steps import ensure_admin_token, prepare_log
 from infra.launcher.launcher import Launcher, LauncherSettings, Tell
 from infra.launcher.ports import free_ports
-from infra.launcher.services import SpecsOf, service_names, service_specs, store_specs
+from infra.launcher.services import SpecsOf, partitions_by_hand, service_names, service_specs, store_specs
 from services.platform.errors import MasklineError
 from services.platform.settings import Settings
 
@@ -132,6 +132,8 @@ class System:
             replicas=1 if settings.is_embedded else settings.replicas,
         )
         self._tell(f"The log has {count} partitions. Starting {len(self._names)} services.")
+        if settings.is_embedded:
+            self.addresses = replace(self.addresses, partitions=partitions_by_hand(self._names, count))
         service_list = self._specs_of(self._names, self.addresses, self._data)
         self._services = Launcher(service_list, self._data, self._tell, self._note, settings.processes)
         await self._services.start()

@@ -12,7 +12,7 @@ from infra.launcher.addresses import Addresses
 from infra.launcher.data_folder import DataFolderInUse
 from infra.launcher.endpoints import read_endpoints
 from infra.launcher.ports import PortInUse
-from infra.launcher.services import service_command
+from infra.launcher.services import partitions_by_hand, service_command
 from infra.launcher.system import HalfReal, UpSettings, running_system
 from services.platform.private_files import OthersCanRead
 from services.platform.secrets import SecretMissing
@@ -122,3 +122,9 @@ def test_the_services_are_started_with_the_addresses_they_need(data: Path) -> No
         " --admin-port 8084 --port 8080"
     )
     assert "--port" not in service_command("clock", addresses, data)
+
+
+def test_allocators_of_the_embedded_tier_share_the_partitions_by_hand() -> None:
+    assert partitions_by_hand(["counter", "allocator"], 4) == {"allocator": "0,1,2,3"}
+    assert partitions_by_hand(["allocator-0", "allocator-1", "clock"], 3) == {"allocator-0": "0,2", "allocator-1": "1"}
+    assert partitions_by_hand(["allocator-0", "allocator-1"], 1) == {"allocator-0": "0", "allocator-1": "0"}
