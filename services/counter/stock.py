@@ -127,6 +127,12 @@ class Stock:
             case _:
                 raise AssertionError("change_quota is changed or refused")
 
+    def forget(self, terminal: Terminal) -> None:
+        """The terminal has just changed something, and looks at the numbers to see it."""
+        for key, walk in list(self._walks.items()):
+            if key[:2] == (terminal.partition, terminal.pharmacy) and walk.done():
+                del self._walks[key]
+
     def _campaign_of(self, terminal: Terminal, slot_id: str, wish: QuotaChange) -> str:
         """Which campaign a slot belongs to: the one that is named, or the only one here that has it."""
         having = [each for each in self._days.campaigns(terminal.partition) if slot_id in each.slots]

@@ -187,6 +187,7 @@ class Pages:
                 form = await read_form(request)
                 key = self._nonces.check(terminal, form.get("nonce", ""))
                 card = await work(terminal, form, key, view, nonce)
+                self._stock.forget(terminal)
             except Problem as problem:
                 if problem.reason in SIGN_IN_AGAIN:
                     return self._not_signed_in(view, problem)
