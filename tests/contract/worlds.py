@@ -17,7 +17,6 @@ from services.state.readers import decode_row
 from services.state.redis_client import Redis, connect, dedicated
 from tests import builders as b
 
-PARTITION = 0
 REDIS_TIMEOUT_S = 10.0
 IDENTITY = LogIdentity(b.LOG, b.KEY_CHECK)
 
@@ -82,11 +81,12 @@ class ModelWorld:
 class LuaWorld:
     """The function library, on a connection of its own to an empty Valkey."""
 
-    def __init__(self, url: str, redis: Redis, library: Library | None = None) -> None:
+    def __init__(self, url: str, redis: Redis, library: Library | None = None, partition: int = 0) -> None:
         self.now_ms = b.NOON_MS
         self.position = 0
         self.redis = redis
-        self.call = FoldCall(dedicated(url, timeout_s=REDIS_TIMEOUT_S), library or build(), PARTITION, IDENTITY)
+        self.partition = partition
+        self.call = FoldCall(dedicated(url, timeout_s=REDIS_TIMEOUT_S), library or build(), partition, IDENTITY)
 
     async def fold(self, command: Command | bytes, *, at_ms: int | None = None) -> Facts:
         self.now_ms = self.now_ms if at_ms is None else at_ms
@@ -111,10 +111,14 @@ class LuaWorld:
         return decode_row(logical_key, await self._value(logical_key))
 
     async def rows(self) -> dict[str, Any]:
-        prefix = tag(PARTITION)
+        return {name: decode_row(name, value) for name, value in (await self.values()).items() if name[:2] != "d:"}
+
+    async def values(self) -> dict[str, bytes]:
+        """Everything of this partition as it stands in Redis, recorded decisions included."""
+        prefix = tag(self.partition)
         found: Any = await self.redis.keys(f"{prefix}*")
-        names = [name.decode().removeprefix(prefix) for name in found]
-        return {name: await self.row(name) for name in names if not name.startswith("d:")}
+        values: Any = await self.redis.mget(sorted(found)) if found else []
+        return {name.decode().removeprefix(prefix): value for name, value in zip(sorted(found), values, strict=True)}
 
     async def recorded(self, offset: int) -> Facts | None:
         """The recorded decision of an offset; None where it is gone."""
@@ -122,7 +126,7 @@ class LuaWorld:
         return None if chunk is None else chunk[place_in_chunk(offset)]
 
     async def _value(self, logical_key: str) -> bytes | None:
-        value: Any = await self.redis.get(key(PARTITION, logical_key))
+        value: Any = await self.redis.get(key(self.partition, logical_key))
         return value  # type: ignore[no-any-return]  # redis-py allows for decoded answers
 
 
@@ -139,6 +143,19 @@ async def lua_world(url: str, library: Library | None = None) -> AsyncIterator[L
     finally:
         await world.call.drop()
         await redis.aclose()
+
+
+def differences(model: dict[str, Any], redis: dict[str, Any]) -> list[str]:
+    """Where rows differ, one line a row; what the allocator keeps in the head is left out."""
+    wrong = [f"{name}: not in Redis" for name in model.keys() - redis.keys()]
+    wrong += [f"{name}: not in the model" for name in redis.keys() - model.keys()]
+    for name in model.keys() & redis.keys():
+        found = redis[name]
+        if name == HEAD:
+            found = msgspec.structs.replace(found, published=0, trimmed=0)
+        if model[name] != found:
+            wrong.append(f"{name}: {model[name]} in the model, {found} in Redis")
+    return sorted(wrong)
 
 
 async def begin(world: World) -> None:

@@ -1,0 +1,230 @@
+"""Random logs: few residents who come often, hot slots, every kind of command, repeats, garbage, and clocks that jump.
+
+A log is made from a seed, so a failure is told in two numbers, the seed and how many steps are enough; hypothesis finds
+the smallest number of steps by itself. The pools are small on purpose: what matters is how commands meet.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple
+
+from hypothesis import strategies as st
+
+from services.domain import commands as c
+from tests import builders as b
+
+MAX_STEPS = 150
+OTHER_PHARMACY = "pharmacy-2"
+RESIDENTS = ("anna", "anna", "anna", "ben", "ben", "cleo", "dan", "eve", "finn")
+SLOTS = ("noon", "noon", "noon", "evening", "night", "tomorrow", "unknown")
+CAMPAIGNS = (*(b.CAMPAIGN,) * 12, "second", "second", "third", "unknown")
+TERMINALS = (b.TERMINAL, b.TERMINAL, b.TERMINAL, "next-door", "next-door", "elsewhere", "new", "unknown")
+JUMPS_MS = (0, 0, 0, 0, 1, 7, 40_000, -b.HOUR_MS, b.YEAR_2100_MS, 2**62)
+GARBAGE = (
+    b"",
+    b"\xff\xfe",
+    b"[]",
+    b'{"type":"cancel"}',
+    b'{"type":"open","id":1}',
+    b'{"type":"reserve","units":"0x1"}',
+)
+
+
+class Record(NamedTuple):
+    """A record's value and its time stamp."""
+
+    value: bytes
+    at_ms: int
+
+
+class RandomLog:
+    """Writes a partition's log, step by step. `records` begins with the genesis record and a campaign."""
+
+    def __init__(self, seed: int) -> None:
+        self.records: list[Record] = []
+        self._random = Random(seed)
+        self._now_ms = b.NOON_MS
+        self._bookings: list[c.Reserve] = []
+        self._count = 0
+        self.records.append(Record(c.encode(b.genesis()), self._now_ms))
+        for command in self._beginning(quota=self._random.choice((4, 9, 80))):
+            self._write(command)
+
+    def step(self) -> None:
+        """One more command, or a few that belong together."""
+        ((step, _),) = self._random.choices(STEPS, [weight for _, weight in STEPS])
+        step(self)
+
+    def _write(self, command: c.Command | bytes) -> None:
+        value = command if isinstance(command, bytes) else c.encode(command)
+        self.records.append(Record(value, self._now_ms + self._random.choice(JUMPS_MS)))
+
+    def _one_of(self, *choices: str) -> str:
+        return self._random.choice(choices)
+
+    def _key(self) -> str:
+        """Mostly a new one; now and then one that was there."""
+        self._count += 1
+        return str(self._random.randint(1, 3) if self._random.random() < 0.2 else self._count)
+
+    def _beginning(self, quota: int) -> list[c.Command]:
+        slots = [
+            b.slot("noon", quota),
+            b.slot("evening", 3),
+            b.slot("night", 2, pharmacy=OTHER_PHARMACY),
+            b.slot("tomorrow", 4, day=b.TODAY + 1, day_from_ms=b.MIDNIGHT_MS + b.DAY_MS),
+        ][: self._random.choice((1, 4, 4))]
+        opened = [b.open_(key="beginning")] if self._random.random() < 0.9 else []
+        return [
+            *b.definition(slots), *opened, b.invite(), b.pair(), b.invite("next-door"), b.pair("next-door"),
+            b.invite("elsewhere", pharmacy=OTHER_PHARMACY), b.pair("elsewhere"),
+        ]  # fmt: skip
+
+    # -- steps -------------------------------------------------------------------------------------------------------
+
+    def reserve(self) -> None:
+        units = self._random.choice((1, 1, 1, 2, 2, 3, 5, 6))
+        who, slot, campaign = self._one_of(*RESIDENTS), self._one_of(*SLOTS), self._one_of(*CAMPAIGNS)
+        self._bookings.append(b.reserve(who, slot, units, campaign=campaign, key=self._key()))
+        self._write(self._bookings[-1])
+
+    def act_on_a_reservation(self) -> None:
+        if not self._bookings:
+            return
+        # A recent one, mostly: pick-ups and what takes them back are about the same few.
+        at = int(len(self._bookings) * (1 - self._random.random() ** 3))
+        booking = self._bookings[min(at, len(self._bookings) - 1)]
+        terminal = self._one_of(*TERMINALS)
+        match self._random.randrange(8):
+            case 0:
+                self._write(b.cancel(booking, key=self._key()))
+            case 1:
+                self._write(b.cancel(booking, terminal=terminal, key=self._key()))
+            case 2 | 3 | 4:
+                self._write(b.pick_up(booking, terminal=terminal, key=self._key()))
+            case 5:
+                self._write(b.undo(booking, terminal=terminal, key=self._key()))
+            case _:
+                self._write(b.pick_up(booking, terminal=terminal, key=self._key()))
+                if self._random.random() < 0.5:
+                    self.time_passes()
+                self._write(b.undo(booking, terminal=self._one_of(terminal, *TERMINALS), key=self._key()))
+
+    def change_phase(self) -> None:
+        campaign = self._one_of(*CAMPAIGNS)
+        match self._random.randrange(8):
+            case 0:
+                self._write(b.pause(campaign=campaign, key=self._key()))
+            case 1:
+                self._write(b.close(campaign=campaign, by_clock=self._random.random() < 0.7, key=self._key()))
+            case 2 | 3:
+                self._write(b.resume(campaign=campaign, key=self._key()))
+            case _:
+                self._write(b.open_(campaign=campaign, by_clock=self._random.random() < 0.5, key=self._key()))
+
+    def define(self) -> None:
+        campaign, text, key = self._one_of("second", "second", "third", b.CAMPAIGN), self._one_of("a", "b"), self._key()
+        slots = [b.slot(self._one_of(*SLOTS), self._random.randint(1, 4)) for _ in range(self._random.randint(1, 3))]
+        commands: list[c.Command] = [
+            b.define(len(slots), campaign=campaign, text=text, key=key),
+            b.add_pharmacies([b.pharmacy()], self._random.choice((0, 0, 0, 1)), campaign=campaign, text=text, key=key),
+            b.add_slots(slots, self._random.choice((0, 0, 0, 1)), campaign=campaign, text=text, key=key),
+            b.seal(campaign=campaign, text=text, key=key),
+        ]
+        for command in commands:
+            if self._random.random() < 0.9:
+                self._write(command)
+
+    def change_quota(self) -> None:
+        terminal = self._one_of("", "", *TERMINALS)
+        slot, campaign, change = self._one_of(*SLOTS), self._one_of(*CAMPAIGNS), self._random.randint(-6, 6)
+        self._write(b.change_quota(change, slot, terminal=terminal, campaign=campaign, key=self._key()))
+
+    def change_terminals(self) -> None:
+        terminal = self._one_of(*TERMINALS)
+        match self._random.randrange(4):
+            case 0:
+                pharmacy, code = self._one_of(b.PHARMACY, OTHER_PHARMACY), self._one_of("new", "1", "2")
+                expires_ms = self._now_ms + self._random.choice((0, b.HOUR_MS))
+                self._write(
+                    b.invite(
+                        self._one_of("new", "1", "2"),
+                        pharmacy=pharmacy,
+                        code=code,
+                        expires_ms=expires_ms,
+                        key=self._key(),
+                    )
+                )
+            case 1 | 2:
+                self._write(b.pair(self._one_of("new", "1", "2", "unknown", b.TERMINAL), key=self._key()))
+            case _:
+                self._write(b.revoke(self._one_of(terminal, "new", "1", "2"), key=self._key()))
+
+    def time_passes(self) -> None:
+        self._now_ms += self._random.choice((*(b.MINUTE_MS,) * 4, *(6 * b.MINUTE_MS,) * 4, b.HOUR_MS, 11 * b.HOUR_MS))
+        if self._random.random() < 0.9:
+            self._write(b.tick(self._now_ms))
+
+    def happen_to_the_log(self) -> None:
+        match self._random.randrange(4):
+            case 0:
+                self._write(b.genesis(self._random.randint(1, 3)))
+            case 1:
+                self._write(b.adopt_rules(1, self._key()))
+            case _:
+                region, campaign = self._one_of("guangzhou", "dongguan", "foshan"), self._one_of(*CAMPAIGNS)
+                self._write(b.assign_region(region, campaign, partitions=self._random.randint(1, 4), key=self._key()))
+
+    def scribble(self) -> None:
+        whole = self._random.choice(self.records).value
+        self._write(self._random.choice((*GARBAGE, whole[: self._random.randint(0, len(whole))], whole + b"\n,")))
+
+    def repeat(self) -> None:
+        for _ in range(self._random.choice((1, 1, 5))):
+            self._write(self._random.choice(self.records).value)
+
+    def try_too_often(self) -> None:
+        who, slot = self._one_of(*RESIDENTS), self._one_of(*SLOTS)
+        for _ in range(21):
+            self._write(b.reserve(who, slot, units=9, key=self._key()))
+
+    def ask_too_often(self) -> None:
+        if self._bookings:
+            booking, terminal = self._random.choice(self._bookings), self._one_of(*TERMINALS)
+            for _ in range(21):
+                self._write(b.pick_up(booking, terminal=terminal, key=self._key()))
+
+    def come_in_a_crowd(self) -> None:
+        slot = self._one_of(*SLOTS)
+        for n in range(33):
+            self._write(b.reserve(f"somebody {n}", slot))
+
+
+STEPS: list[tuple[Callable[[RandomLog], None], float]] = [
+    (RandomLog.reserve, 34),
+    (RandomLog.act_on_a_reservation, 26),
+    (RandomLog.repeat, 8),
+    (RandomLog.change_phase, 7),
+    (RandomLog.define, 5),
+    (RandomLog.time_passes, 5),
+    (RandomLog.change_quota, 4),
+    (RandomLog.change_terminals, 4),
+    (RandomLog.happen_to_the_log, 3),
+    (RandomLog.scribble, 3),
+    (RandomLog.try_too_often, 0.4),
+    (RandomLog.ask_too_often, 0.4),
+    (RandomLog.come_in_a_crowd, 0.8),
+]
+
+
+def random_log(seed: int, steps: int) -> list[Record]:
+    """The same log for the same numbers; one with fewer steps is its beginning."""
+    log = RandomLog(seed)
+    for _ in range(steps):
+        log.step()
+    return log.records
+
+
+seeds = st.integers(0, 2**32 - 1)
+# Most logs are long: short ones are what failures are shrunk to, not where they are found.
+lengths = st.integers(0, MAX_STEPS).map(lambda fewer: MAX_STEPS - fewer)

@@ -1,0 +1,135 @@
+"""The library against the model on random logs, in random batches: same decisions, same rows, whatever the cuts.
+
+A failure prints the seed of its log and the fewest steps that show it: `random_log(seed, steps)` brings it back.
+"""
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from services.domain.commands import decode
+from services.domain.events import decode as decode_event
+from services.domain.events import encode as encode_event
+from services.domain.events import events_of, place_of
+from services.domain.rows import Facts
+from tests import builders as b
+from tests.contract.random_logs import Record, lengths, random_log, seeds
+from tests.contract.worlds import LuaWorld, ModelWorld, differences
+
+pytestmark = [
+    pytest.mark.embedded,
+    # Ten seconds when all is well. What fails is shrunk first, and the shortest log is worth the wait.
+    pytest.mark.timeout(400),
+]
+
+EXAMPLES = 200
+# The fixture is an empty Valkey; each example empties it again.
+random_logs = settings(
+    max_examples=EXAMPLES,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, *settings().suppress_health_check],
+)
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """How the next call is cut: begins `back` records before the position, and goes `size` records beyond it."""
+
+    back: int
+    size: int
+    published: float  # how much of what is applied is acknowledged
+
+
+batches = st.lists(
+    st.builds(
+        Batch,
+        back=st.sampled_from((0, 0, 0, 1, 5, 70)),
+        size=st.sampled_from((0, 1, 2, 7, 30, 200)),
+        published=st.sampled_from((0.0, 0.0, 0.5, 1.0)),
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+def told(seed: int, steps: int, log: list[Record], decisions: list[Facts]) -> str:
+    """A log's seed and its end, for a person who has to understand a failure."""
+    lines = [f"{at}: {record} -> {facts}" for at, (record, facts) in enumerate(zip(log, decisions, strict=True))]
+    return "\n".join([f"random_log(seed={seed}, steps={steps})", *lines[-10:]])
+
+
+async def decided_by_the_model(log: list[Record]) -> tuple[ModelWorld, list[Facts]]:
+    model = ModelWorld()
+    return model, [await model.fold(value, at_ms=at_ms) for value, at_ms in log]
+
+
+async def empty(lua: LuaWorld) -> None:
+    await lua.redis.flushdb()
+    lua.position = 0
+
+
+@random_logs
+@given(seed=seeds, steps=lengths, cuts=batches)
+async def test_the_library_decides_as_the_model_does_however_batches_are_cut_and_repeated(
+    lua: LuaWorld, seed: int, steps: int, cuts: list[Batch]
+) -> None:
+    await empty(lua)
+    log = random_log(seed, steps)
+    model, facts = await decided_by_the_model(log)
+    note(told(seed, steps, log, facts))
+    at = published = 0
+    while lua.position < len(log):
+        cut = cuts[at % len(cuts)]
+        at += 1
+        before = lua.position
+        start = max(0, before - cut.back)
+        end = before + max(cut.size, int(at > len(cuts)))  # the second time round it must move
+        published = max(published, int(before * cut.published))
+        folded = await lua.fold_batch(log[start:end], start, published)
+        assert (folded.status, folded.position) == ("ok", min(max(end, before), len(log)))
+        for offset, decision in enumerate(folded.decisions, start=start):
+            is_gone = decision is False and offset < published
+            assert is_gone or decision == facts[offset], offset
+    assert differences(await model.rows(), await lua.rows()) == []
+
+
+@random_logs
+@given(seed=seeds, steps=lengths, size=st.integers(1, 50))
+async def test_batch_cuts_change_not_one_byte(lua: LuaWorld, seed: int, steps: int, size: int) -> None:
+    await empty(lua)
+    log = random_log(seed, steps)
+    for first in range(0, len(log), size):
+        await lua.fold_batch(log[first : first + size])
+    cut = await lua.values()
+    await empty(lua)
+    await lua.fold_batch(log)
+    assert await lua.values() == cut
+
+
+@settings(max_examples=EXAMPLES)
+@given(seed=seeds, steps=lengths)
+async def test_every_decision_has_events_that_a_reader_understands(seed: int, steps: int) -> None:
+    log = random_log(seed, steps)
+    _, decided = await decided_by_the_model(log)
+    for offset, (record, facts) in enumerate(zip(log, decided, strict=True)):
+        events = events_of(b.LOG, 3, offset, record.at_ms, decode(record.value), facts)
+        assert len(events) == len(facts) > 0
+        for index, event in enumerate(events):
+            assert decode_event(encode_event(event)) == event
+            assert place_of(event.id) == (b.LOG, 3, offset, index)
+
+
+@settings(max_examples=EXAMPLES)
+@given(seed=seeds, steps=lengths)
+async def test_nothing_is_oversold_and_nobody_holds_two_whatever_the_log(seed: int, steps: int) -> None:
+    log = random_log(seed, steps)
+    model, _ = await decided_by_the_model(log)
+    rows = await model.rows()
+    live: dict[tuple[int, str], int] = {}
+    taken: dict[tuple[int, str], int] = {}
+    for name, row in rows.items():
+        if name.startswith("r:") and row.state in {1, 4}:
+            live[row.no, row.resident] = live.get((row.no, row.resident), 0) + 1
+            taken[row.no, row.slot] = taken.get((row.no, row.slot), 0) + row.units
+    assert set(live.values()) <= {1}
+    for (no, slot), units in taken.items():
+        assert units == rows[f"s:{no}:{slot}"].taken <= rows[f"s:{no}:{slot}"].quota
