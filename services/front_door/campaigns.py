@@ -30,7 +30,7 @@ CONTACT_KEY_PAUSE_S: Final = 1.0
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Offered:
     """A sealed campaign. Its phase and counts are not here: they change, and the catalogue knows them."""
 

@@ -1,13 +1,10 @@
 """HTTP in, HTTP out: each call of the contract, in the order of a resident's way. What it means stands elsewhere."""
 
-import random
-import time
-from functools import cache
-from typing import Any, Final
-
 import msgspec
 from aiohttp import web
 
+from services.domain.documents import DocumentInvalid
+from services.domain.phones import PhoneInvalid
 from services.domain.reasons import DoorReason, Reason
 from services.domain.rows import Facts, ReservationState
 from services.domain.rules.answers import Fact
@@ -16,21 +13,15 @@ from services.front_door.line import Line
 from services.front_door.messages import Pending, Reservation, ReservationRequest
 from services.front_door.offers import Offers
 from services.front_door.passes import Passes
+from services.front_door.refusals import busy, of_input, of_reservation
 from services.front_door.reservations import Booking, Reservations
 from services.front_door.standing import Owner, Standings
 from services.front_door.stock import StockView
-from services.platform.http_answers import JSON, NO_STORE, SVG, Answer, retry_after
+from services.platform.http_answers import JSON, NO_STORE, SVG, Answer
 from services.platform.http_requests import idempotency_key, language, malformed, prefer_wait_s, read_json
 from services.platform.identities import Identities
-from services.platform.languages import Language
-from services.platform.metrics import REFUSED_BEFORE_LOG
-from services.platform.problems import Problem, problem_answer
+from services.platform.problems import Problem
 from services.stream.place import Place
-
-RETRY_AFTER_S: Final = (1, 2, 3)
-"""One of these by chance: people who were refused together should not come back together."""
-MAX_WAITING: Final = 5_000
-"""Answers held for a decision at once; who comes beyond gets 202 at once and may ask again."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -58,7 +49,6 @@ class Handlers:
         self._passes = passes
         self._line = line
         self._identities = identities
-        self._waiting = 0
 
     # -- what is on offer -------------------------------------------------------------------------------------------
 
@@ -80,50 +70,29 @@ class Handlers:
     async def book(self, request: web.BaseRequest) -> Answer:
         """The hot path: from here to the log and back."""
         if self._reservations.bookings.full:  # before the body is read, let alone parsed
-            REFUSED_BEFORE_LOG.add(DoorReason.OVERLOADED)
-            return busy(DoorReason.OVERLOADED, language(request))
+            return busy(language(request))
         key = idempotency_key(request)
         wait_s = prefer_wait_s(request)
         wish = await read_json(request, ReservationRequest)
         campaign = self._campaigns.get(wish.campaign) or await self._campaigns.find(wish.campaign)
-        booking = self._reservations.booking(wish, campaign, key)
+        try:
+            booking = self._reservations.booking(wish, campaign, key)
+        except (DocumentInvalid, PhoneInvalid) as error:
+            raise of_input(error, campaign, language(request)) from error
         place = await self._reservations.write(campaign.partition, booking.command, self._reservations.bookings)
         if wait_s:
-            facts = await self._decided(place, wait_s)
+            facts = await self._standings.decided(place, wait_s)
             if facts is not None:
-                return await self._decision(booking, facts)
+                return await self._decision(booking, place, facts)
         return await self._pending(booking.id, place)
 
-    async def _decision(self, booking: Booking, facts: Facts) -> Answer:
+    async def _decision(self, booking: Booking, place: Place, facts: Facts) -> Answer:
         reservation = await self._standings.of_booking(booking, facts)
         if reservation.state == "rejected":
-            raise self._rejection(reservation)
+            raise of_reservation(reservation, booking.campaign)
+        if reservation.state == "pending":
+            return await self._pending(booking.id, place)
         return Answer(201 if reservation.state == "confirmed" else 200, _encode(reservation))
-
-    def _rejection(self, reservation: Reservation) -> Problem:
-        """A refused reservation as the answer to its own request: 409, with what the reason needs."""
-        members: dict[str, Any] = {name: getattr(reservation, name) for name in ("id", "state", "campaign", "slot")}
-        campaign = self._campaigns.get(reservation.campaign or "")
-        if reservation.left is not None:
-            members["left"] = reservation.left
-        if campaign is not None and reservation.reason == Reason.UNITS_OVER_LIMIT.word:
-            members["units_max"] = campaign.definition.rules.units_max
-        if campaign is not None and reservation.reason == Reason.NOT_OPEN.word:
-            members["opens_at"] = campaign.next_opening(int(time.time() * 1000))
-        return Problem(
-            reservation.reason or DoorReason.INTERNAL,
-            how_to_appeal=reservation.how_to_appeal,
-            **{name: value for name, value in members.items() if value is not None},
-        )
-
-    async def _decided(self, place: Place, wait_s: float) -> Facts | None:
-        if self._waiting >= MAX_WAITING:
-            return None
-        self._waiting += 1
-        try:
-            return await self._standings.decided(place, wait_s)
-        finally:
-            self._waiting -= 1
 
     async def _pending(self, reservation_id: str, place: Place) -> Answer:
         ahead = await self._line.ahead(place)
@@ -143,13 +112,7 @@ class Handlers:
         wait_s = prefer_wait_s(request)
         if offset is None:
             return Answer(200, _encode(await self._standings.now(owner)))
-        if self._waiting >= MAX_WAITING:
-            wait_s = 0
-        self._waiting += 1
-        try:
-            return Answer(200, _encode(await self._standings.at_place(owner, offset, wait_s)))
-        finally:
-            self._waiting -= 1
+        return Answer(200, _encode(await self._standings.at_place(owner, offset, wait_s)))
 
     def place_asked(self, request: web.BaseRequest, owner: Owner) -> int | None:
         """The offset of a signed place in the URL; None where there is no place."""
@@ -165,8 +128,7 @@ class Handlers:
 
     async def cancel_reservation(self, request: web.BaseRequest, reservation_id: str) -> Answer:
         if self._reservations.cancels.full:
-            REFUSED_BEFORE_LOG.add(DoorReason.OVERLOADED)
-            return busy(DoorReason.OVERLOADED, language(request))
+            return busy(language(request))
         owner = self._standings.owner(reservation_id)
         key = idempotency_key(request) if "Idempotency-Key" in request.headers else None
         wait_s = prefer_wait_s(request)
@@ -175,7 +137,7 @@ class Handlers:
             raise Problem(Reason.NOT_CONFIRMED, id=owner.id, state="rejected")
         command = self._reservations.cancel(reservation_id, key)
         place = await self._reservations.write(owner.partition, command, self._reservations.cancels)
-        facts = await self._decided(place, wait_s) if wait_s else None
+        facts = await self._standings.decided(place, wait_s) if wait_s else None
         if facts is None:
             return await self._pending(reservation_id, place)
         return await self._cancelled(owner, facts)
@@ -183,7 +145,8 @@ class Handlers:
     async def _cancelled(self, owner: Owner, facts: Facts) -> Answer:
         match facts[0]:
             case [Fact.CANCELLED, *_] | [Fact.REPEATED, Fact.CANCELLED, *_]:
-                return Answer(200, _encode(await self._standings.now(owner)))
+                cancelled = Reservation(id=owner.id, state="cancelled")
+                return Answer(200, _encode(await self._standings.now_or(owner, cancelled)))
             case [Fact.REFUSED, reason, *_] | [Fact.REPEATED, _, reason, *_]:
                 raise Problem(Reason(reason), id=owner.id)
         raise Problem(DoorReason.INTERNAL)
@@ -204,13 +167,3 @@ def no_pass(reservation: Reservation) -> Problem:
         "picked_up": Reason.ALREADY_PICKED_UP,
     }
     return Problem(reasons.get(reservation.state, DoorReason.INTERNAL), state=reservation.state)
-
-
-def busy(reason: DoorReason, spoken: Language) -> Answer:
-    """503 with a time to come back, made beforehand: a refusal has to cost next to nothing."""
-    return _busy(reason, spoken, random.choice(RETRY_AFTER_S))  # noqa: S311 -- spreads people, protects nothing
-
-
-@cache
-def _busy(reason: DoorReason, spoken: Language, seconds: int) -> Answer:
-    return problem_answer(reason, spoken, headers=retry_after(seconds))

@@ -14,6 +14,7 @@ from services.front_door.handlers import Handlers
 from services.front_door.line import Line
 from services.front_door.log_end import LogEnds
 from services.front_door.offers import Offers
+from services.front_door.pages.site import Site
 from services.front_door.passes import Passes
 from services.front_door.reservations import Reservations, SheddingSettings
 from services.front_door.standing import Standings
@@ -56,18 +57,23 @@ def router_of(door: Door, secrets: Secrets, log_ends: LogEnds, health: Health, s
     identities = Identities(secrets)
     campaigns = Campaigns(door.catalogue, ContactKeys(secrets.contact_folder))
     passes = Passes(identities, secrets.pass_signer())
+    stock = StockView(door.catalogue)
+    reservations = Reservations(door, campaigns, identities, settings)
+    standings = Standings(door, campaigns, identities, passes, log_ends)
     handlers = Handlers(
         campaigns=campaigns,
         offers=Offers(campaigns),
-        stock=StockView(door.catalogue),
-        reservations=Reservations(door, campaigns, identities, settings),
-        standings=Standings(door, campaigns, identities, passes, log_ends),
+        stock=stock,
+        reservations=reservations,
+        standings=standings,
         passes=passes,
         line=Line(door.reader),
         identities=identities,
     )
+    site = Site(campaigns=campaigns, stock=stock, reservations=reservations, standings=standings, identities=identities)
     router = Router()
     mount(router, calls(handlers))
+    site.mount(router)
     add_document_route(router, openapi(handlers))
     add_health_routes(router, health)
     return router

@@ -10,8 +10,7 @@ from msgspec import Meta
 
 from services.domain import documents
 from services.domain.commands import Cancel, Command, Reserve
-from services.domain.documents import DocumentInvalid
-from services.domain.phones import PhoneInvalid, canonical_phone
+from services.domain.phones import canonical_phone
 from services.domain.reasons import DoorReason, Reason
 from services.front_door.campaigns import Campaigns, Offered
 from services.front_door.messages import ReservationRequest
@@ -73,27 +72,15 @@ class Reservations:
         self.cancels = InFlight(settings.max_in_flight_cancels)
 
     def booking(self, wish: ReservationRequest, campaign: Offered, key: str) -> Booking:
-        """The command for a wish. Raises Problem: unknown slot, or a document or phone that cannot be one."""
+        """The command for a wish. Raises Problem (404, 400, 503), DocumentInvalid, PhoneInvalid."""
         if wish.slot not in campaign.slots:
             raise Problem(Reason.UNKNOWN_SLOT)
         kind = wish.resident.document_type
         if kind not in campaign.document_types:
             accepted = ", ".join(campaign.definition.rules.document_types)
             raise Problem(DoorReason.DOCUMENT_TYPE_NOT_ACCEPTED, accepted=accepted)
-        try:
-            number = documents.canonical(kind, wish.resident.document_number)
-            phone = canonical_phone(wish.phone)
-        except DocumentInvalid as error:
-            raise Problem(
-                DoorReason.DOCUMENT_INVALID,
-                how_to_appeal=campaign.how_to_appeal,
-                field="resident.document_number",
-                expected=str(error.values["what"]),
-                problem=str(error.problem),
-            ) from error
-        except PhoneInvalid as error:
-            raise Problem(DoorReason.PHONE_INVALID, field="phone", expected=str(error.values["what"])) from error
-        return self._booking(wish, campaign, key, number, phone)
+        number = documents.canonical(kind, wish.resident.document_number)
+        return self._booking(wish, campaign, key, number, canonical_phone(wish.phone))
 
     def _booking(self, wish: ReservationRequest, campaign: Offered, key: str, number: str, phone: str) -> Booking:
         identities = self._identities

@@ -28,6 +28,8 @@ from services.stream.place import Offset, PartitionId, Place
 FOLDED_WITHIN_S: Final = 1.0
 """How long a bare id that has no row yet is waited for, while the fold has not reached the log's end."""
 LOOK_AGAIN_S: Final = 0.02
+MAX_WAITING: Final = 5_000
+"""Answers held for a decision at once; who comes beyond hears the place at once and may ask again."""
 
 _EVENTS: Final = {
     Fact.CANCELLED: "cancelled",
@@ -56,6 +58,7 @@ class Standings:
         self._identities = identities
         self._passes = passes
         self._log_ends = log_ends
+        self._waiting = 0
 
     def owner(self, reservation_id: str) -> Owner:
         """Raises Problem 404 for what cannot be an id of this system."""
@@ -92,6 +95,15 @@ class Standings:
         """Where a reservation stands, asked with a bare id. Raises Problem 404, 503."""
         return await self._of_row(owner, await self.row(owner))
 
+    async def now_or(self, owner: Owner, otherwise: Reservation) -> Reservation:
+        """Where it stands; `otherwise` while Redis does not tell. A 503 would say that nothing was written."""
+        try:
+            return await self.now(owner)
+        except Problem as problem:
+            if problem.reason is not DoorReason.CATCHING_UP:
+                raise
+            return otherwise
+
     async def row(self, owner: Owner) -> ReservationRow:
         """The row of a reservation. Raises Problem 404 only where the fold has passed all that was written before."""
         position, row = await self._row(owner)
@@ -111,10 +123,15 @@ class Standings:
 
     async def decided(self, place: Place, wait_s: float) -> Facts | None:
         """The facts at a place; None where they are not there in time, or Redis does not tell: the log has the wish."""
+        if self._waiting >= MAX_WAITING:
+            return None
+        self._waiting += 1
         try:
             return await self._door.decided(place, wait_s)
         except (DecisionGoneError, CatchingUpError, StateUnavailableError):
             return None
+        finally:
+            self._waiting -= 1
 
     async def of_booking(self, booking: Booking, facts: Facts) -> Reservation:
         """What the decision on a booking says. Raises Problem where it was not decided but refused."""
@@ -149,7 +166,8 @@ class Standings:
                 )
             case [Fact.REFUSED, reason, *_]:
                 raise Problem(Reason(reason), how_to_appeal=campaign.how_to_appeal)
-        return await self.now(self.owner(booking.id))  # repeated: its state of now
+        pending = Reservation(id=booking.id, state="pending")
+        return await self.now_or(self.owner(booking.id), pending)  # repeated: its state of now
 
     async def _of_row(self, owner: Owner, row: ReservationRow) -> Reservation:
         campaign = await self._campaigns.numbered(owner.partition, row.no)

@@ -44,6 +44,7 @@ from tests.unit.campaign_documents import RIGHT
 PARTITIONS = 2
 CAMPAIGN = "gz-2020-02"
 WHERE = ZoneInfo("Asia/Shanghai")
+FAR_MS = 4_000_000_000_000
 APPEAL = {"phone": "12345"}
 
 
@@ -145,6 +146,16 @@ class World:
 
     def transition(self, kind: type[Any], name: str = CAMPAIGN, partition: int = 0) -> None:
         self.write(partition, kind(id=f"transition-{next(self.keys):05d}", campaign=name))
+
+    def pick_up(self, pass_no: str) -> None:
+        """What a terminal of pharmacy p-1 does with a pass."""
+        code = {"code_digest": "code-digest-0001"}
+        self.write(
+            0,
+            c.InviteTerminal(id="invite-000000001", terminal="t-1", pharmacy="p-1", expires_ms=FAR_MS, **code),
+            c.PairTerminal(id="pair-00000000001", token_digest="token-digest-001", **code),
+            c.PickUp(id="pick-up-00000001", pass_no=pass_no, terminal="t-1"),
+        )
 
     def command(self, offset: int = -1, partition: int = 0) -> c.Command:
         """A command as it stands in the log."""

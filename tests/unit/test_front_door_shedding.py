@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.domain.reasons import DoorReason
-from services.front_door.handlers import RETRY_AFTER_S, busy
+from services.front_door.refusals import RETRY_AFTER_S, busy
 from services.front_door.reservations import SheddingSettings
 from tests.unit.front_door_world import World, front_door
 
@@ -62,7 +61,7 @@ async def test_cancelling_has_a_reserve_of_its_own(world: World) -> None:
 async def test_who_cannot_be_held_for_a_decision_gets_the_place_at_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.front_door.handlers.MAX_WAITING", 0)
+    monkeypatch.setattr("services.front_door.standing.MAX_WAITING", 0)
     heard = await asyncio.wait_for(world.book(prefer="wait=30"), timeout=2)
     assert heard.status == 202
     told = await asyncio.wait_for(world.ask("GET", f"{heard.json['status_url']}&wait=30"), timeout=2)
@@ -70,4 +69,4 @@ async def test_who_cannot_be_held_for_a_decision_gets_the_place_at_once(
 
 
 def test_a_refusal_is_made_once_and_sent_again() -> None:
-    assert len({id(busy(DoorReason.OVERLOADED, "en")) for _ in range(100)}) == len(RETRY_AFTER_S)
+    assert len({id(busy("en")) for _ in range(100)}) == len(RETRY_AFTER_S)

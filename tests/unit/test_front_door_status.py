@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from services.domain import commands as c
 from tests.unit.front_door_world import Heard, World, front_door
 
 
@@ -180,14 +179,7 @@ async def test_cancelling_twice_is_cancelling_once(world: World) -> None:
 
 async def test_what_was_picked_up_cannot_be_given_back(world: World) -> None:
     heard = await confirmed(world)
-    pass_no = world.command().pass_no  # type: ignore[attr-defined]
-    code = {"code_digest": "code-digest-0001"}
-    world.write(
-        0,
-        c.InviteTerminal(id="invite-000000001", terminal="t-1", pharmacy="p-1", expires_ms=4_000_000_000_000, **code),
-        c.PairTerminal(id="pair-00000000001", token_digest="token-digest-001", **code),
-        c.PickUp(id="pick-up-00000001", pass_no=pass_no, terminal="t-1"),
-    )
+    world.pick_up(world.command().pass_no)  # type: ignore[attr-defined]
     async with world.folding():
         answer = await cancel(world, heard, wait=5)
     assert (answer.status, answer.reason) == (409, "already_picked_up")

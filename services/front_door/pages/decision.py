@@ -1,0 +1,117 @@
+"""What became of a booking: its place in line, the pass, or a refusal with what can be done."""
+
+import secrets
+from datetime import datetime
+from typing import Final
+
+from services.front_door import refusals
+from services.front_door.campaigns import Offered
+from services.front_door.messages import HistoryEntry, Reservation
+from services.front_door.pages import times
+from services.front_door.pages.booking_form import NONCE_BYTES, appeal_contact
+from services.front_door.pages.markup import NOTHING, Html, fill, joined, safe
+from services.front_door.pages.visit import Visit
+from services.platform.texts import text_of
+
+LOOK_AGAIN_S: Final = 2
+
+
+def show(visit: Visit, reservation: Reservation, offered: Offered | None) -> tuple[str, Html]:
+    """Title and content of a reservation's page. `offered` is None where its campaign is not known (yet)."""
+    words = visit.words
+    match reservation.state:
+        case "pending":
+            return words["pending_title"], _pending(visit, reservation)
+        case "rejected":
+            return words["refused_title"], _refused(visit, reservation, offered)
+    sections = [_card(visit, reservation), _pass(visit, reservation), _where(visit, reservation, offered)]
+    if reservation.state == "confirmed":
+        sections.append(_cancel(visit, reservation))
+    sections.append(_history(visit, reservation))
+    return words[f"{reservation.state}_title"], joined(sections)
+
+
+def _pending(visit: Visit, reservation: Reservation) -> Html:
+    words = visit.words
+    if reservation.ahead is None:
+        place = Html(f"<p>{safe(words['pending_unknown'])}</p>")
+    elif reservation.ahead == 0:
+        place = Html(f'<p class="big">{safe(words["pending_next"])}</p>')
+    else:
+        place = Html(f'<p class="big">{reservation.ahead:,}</p><p>{safe(words["pending_ahead"])}</p>')
+    reload = visit.url(visit.path, **visit.query)
+    return fill("pending", words, place=place, reload_url=reload)
+
+
+def _refused(visit: Visit, reservation: Reservation, offered: Offered | None) -> Html:
+    words = visit.words
+    members = {"left": reservation.left} if reservation.left is not None else {}
+    if offered is not None:
+        members |= {name: value for name, value in refusals.about(reservation.reason, offered).items() if value}
+    text = text_of(reservation.reason or "internal_error", visit.spoken, members)
+    sections = [fill("message", {}, title=text.title, detail=text.detail)]
+    if offered is not None:
+        url = visit.url(f"/campaigns/{offered.name}")
+        sections.append(Html(f'<p><a class="button" href="{safe(url)}">{safe(words["other_time"])}</a></p>'))
+        said = words["appeal_detail"].format(contact=appeal_contact(offered.how_to_appeal, words))
+        sections.append(fill("appeal", words, said=said))
+    return joined(sections)
+
+
+def _card(visit: Visit, reservation: Reservation) -> Html:
+    state = reservation.state
+    kind = "good" if state in ("confirmed", "picked_up") else "quiet"
+    return fill("state", {}, kind=kind, title=visit.words[f"{state}_title"], detail=visit.words[f"{state}_detail"])
+
+
+def _pass(visit: Visit, reservation: Reservation) -> Html:
+    if reservation.pass_text is None:
+        return NOTHING
+    code = reservation.short_code or ""
+    return fill(
+        "pass",
+        visit.words,
+        picture=f"/v1/reservations/{reservation.id}/pass.svg",
+        code=f"{code[:4]} {code[4:]}",
+    )
+
+
+def _where(visit: Visit, reservation: Reservation, offered: Offered | None) -> Html:
+    if offered is None or reservation.slot is None:
+        return NOTHING
+    row = offered.slots[reservation.slot]
+    pharmacy = offered.pharmacies[row.pharmacy]
+    return fill(
+        "where",
+        visit.words,
+        campaign_title=visit.title(dict(offered.definition.title)),
+        pharmacy_name=pharmacy.name,
+        address_line=pharmacy.address,
+        phone_line=pharmacy.phone,
+        time=times.when(row.starts_ms, row.ends_ms, offered.where, visit.words),
+        unit_count=reservation.units,
+    )
+
+
+def _cancel(visit: Visit, reservation: Reservation) -> Html:
+    return fill(
+        "cancel",
+        visit.words,
+        action=visit.url(f"/reservations/{reservation.id}/cancel"),
+        nonce=secrets.token_urlsafe(NONCE_BYTES),
+    )
+
+
+def _history(visit: Visit, reservation: Reservation) -> Html:
+    if len(reservation.history) < 2:
+        return NOTHING
+    return fill("history", visit.words, lines=joined(_line(visit, entry) for entry in reservation.history))
+
+
+def _line(visit: Visit, entry: HistoryEntry) -> Html:
+    words = visit.words
+    moment = datetime.fromisoformat(entry.at)
+    reason = "" if entry.reason is None else text_of(entry.reason, visit.spoken, {}).title
+    said = words[f"event_{entry.event}"].format(reason=reason)
+    by = f" ({words['by_pharmacy']})" if entry.by == "pharmacy" else ""
+    return Html(f"<li><time>{moment:%Y-%m-%d %H:%M}</time> {safe(said + by)}</li>")

@@ -1,0 +1,176 @@
+"""The pages' handlers: the same calls as the API's, asked with a browser and answered with HTML."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from services.domain.documents import DocumentInvalid
+from services.domain.phones import PhoneInvalid
+from services.domain.reasons import DoorReason, Reason
+from services.front_door.campaigns import Campaigns, Offered
+from services.front_door.pages import booking_form, decision, offers
+from services.front_door.pages.booking_form import Filled
+from services.front_door.pages.markup import NOTHING, Html, fill, safe, stylesheet
+from services.front_door.pages.visit import CACHEABLE, KEPT_FOR_EVER, Visit, see
+from services.front_door.refusals import RETRY_AFTER_S, of_input
+from services.front_door.reservations import Reservations
+from services.front_door.standing import Owner, Standings
+from services.front_door.stock import StockView
+from services.platform.http_answers import NO_STORE, Answer, retry_after
+from services.platform.http_requests import malformed, read_body
+from services.platform.identities import Identities
+from services.platform.problems import Problem, status_of, word_of
+from services.platform.router import Router
+from services.platform.texts import text_of
+from services.stream.place import Place
+
+DECIDED_WITHIN_S: Final = 1
+"""How long a page is held for the decision; then it tells the place in line and looks again."""
+CSS: Final = b"text/css; charset=utf-8"
+
+Page = Callable[..., Awaitable[Answer]]
+
+
+class Site:
+    """The pages of the front door."""
+
+    def __init__(
+        self,
+        *,
+        campaigns: Campaigns,
+        stock: StockView,
+        reservations: Reservations,
+        standings: Standings,
+        identities: Identities,
+    ) -> None:
+        self._campaigns = campaigns
+        self._stock = stock
+        self._reservations = reservations
+        self._standings = standings
+        self._identities = identities
+
+    def mount(self, router: Router) -> None:
+        """Adds the routes."""
+        router.get("/", _page(self.home))
+        router.get("/campaigns/{campaign}", _page(self.campaign))
+        router.get("/campaigns/{campaign}/slots/{slot}", _page(self.form))
+        router.post("/campaigns/{campaign}/slots/{slot}", _page(self.book))
+        router.get("/reservations/{id}", _page(self.reservation))
+        router.post("/reservations/{id}/cancel", _page(self.cancel))
+        path, content = stylesheet()
+        style = Answer(200, content, CSS, KEPT_FOR_EVER)
+
+        async def send_style(_request: web.BaseRequest) -> Answer:
+            return style
+
+        router.get(path, send_style)
+
+    async def home(self, visit: Visit, _request: web.BaseRequest) -> Answer:
+        on_offer = [(offered, self._campaigns.phase(offered)) for offered in self._campaigns]
+        return visit.page(visit.words["site"], offers.home(visit, on_offer), headers=CACHEABLE)
+
+    async def campaign(self, visit: Visit, _request: web.BaseRequest, name: str) -> Answer:
+        offered = await self._campaigns.find(name)
+        stock = await self._stock.of(offered)
+        choice = offers.Choice.of(visit, offered, int(time.time() * 1000))
+        content = offers.campaign(visit, offered, self._campaigns.phase(offered), stock, choice)
+        return visit.page(visit.title(dict(offered.definition.title)), content, headers=CACHEABLE)
+
+    async def form(self, visit: Visit, _request: web.BaseRequest, name: str, slot: str) -> Answer:
+        offered = await self._offered_with(name, slot)
+        return self._form(visit, offered, slot, None, None)
+
+    def _form(
+        self, visit: Visit, offered: Offered, slot: str, filled: Filled | None, problem: Problem | None
+    ) -> Answer:
+        content = booking_form.show(visit, offered, slot, self._campaigns.phase(offered), filled, problem)
+        status, headers = (200, NO_STORE) if problem is None else (_status(problem), _headers(problem))
+        return visit.page(visit.words["book_title"], content, status=status, headers=headers)
+
+    async def book(self, visit: Visit, request: web.BaseRequest, name: str, slot: str) -> Answer:
+        if self._reservations.bookings.full:
+            raise Problem(DoorReason.OVERLOADED)
+        filled = booking_form.read(await read_body(request))
+        offered = await self._offered_with(name, slot)
+        try:
+            wish = filled.wish(name, slot)
+            booking = self._reservations.booking(wish, offered, filled.key(self._identities, name, slot))
+            place = await self._reservations.write(offered.partition, booking.command, self._reservations.bookings)
+        except (DocumentInvalid, PhoneInvalid) as error:
+            return self._form(visit, offered, slot, filled, of_input(error, offered, visit.spoken))
+        except Problem as problem:
+            return self._form(visit, offered, slot, filled, problem)
+        return see(self._url(visit, booking.id, place))
+
+    async def reservation(self, visit: Visit, _request: web.BaseRequest, reservation_id: str) -> Answer:
+        owner = self._standings.owner(reservation_id)
+        offset = self._place(visit, owner)
+        if offset is None:
+            standing = await self._standings.now(owner)
+        else:
+            standing = await self._standings.at_place(owner, offset, DECIDED_WITHIN_S)
+        offered = None if standing.campaign is None else self._campaigns.get(standing.campaign)
+        title, content = decision.show(visit, standing, offered)
+        look_again_s = decision.LOOK_AGAIN_S if standing.state == "pending" else 0
+        return visit.page(title, content, look_again_s=look_again_s)
+
+    async def cancel(self, visit: Visit, request: web.BaseRequest, reservation_id: str) -> Answer:
+        if self._reservations.cancels.full:
+            raise Problem(DoorReason.OVERLOADED)
+        owner = self._standings.owner(reservation_id)
+        filled = booking_form.read(await read_body(request))
+        await self._standings.row(owner)
+        command = self._reservations.cancel(reservation_id, filled.nonce)
+        place = await self._reservations.write(owner.partition, command, self._reservations.cancels)
+        return see(self._url(visit, reservation_id, place))
+
+    async def _offered_with(self, name: str, slot: str) -> Offered:
+        offered = await self._campaigns.find(name)
+        if slot not in offered.slots:
+            raise Problem(Reason.UNKNOWN_SLOT)
+        return offered
+
+    def _url(self, visit: Visit, reservation_id: str, place: Place) -> str:
+        signed = self._identities.sign_place(reservation_id, place.offset)
+        return visit.url(f"/reservations/{reservation_id}", place=signed)
+
+    def _place(self, visit: Visit, owner: Owner) -> int | None:
+        text = visit.query.get("place")
+        if text is None:
+            return None
+        offset = self._identities.check_place(owner.id, text)
+        if offset is None:
+            raise malformed("place", "the place of a link from here, unchanged")
+        return offset
+
+
+def _page(show: Page) -> Page:
+    """A handler whose problems are pages too."""
+
+    async def answer(request: web.BaseRequest, *parameters: str) -> Answer:
+        visit = Visit(request)
+        try:
+            return await show(visit, request, *parameters)
+        except Problem as problem:
+            return _problem_page(visit, problem)
+
+    return answer
+
+
+def _problem_page(visit: Visit, problem: Problem) -> Answer:
+    text = text_of(word_of(problem.reason), visit.spoken, problem.members)
+    again: Html = NOTHING
+    if _status(problem) >= 500:
+        again = Html(f"<p>{safe(visit.words['try_again'].format(seconds=RETRY_AFTER_S[-1]))}</p>")
+    content = fill("problem", visit.words, title=text.title, detail=text.detail, again=again, home_url=visit.url("/"))
+    return visit.page(text.title, content, status=_status(problem), headers=_headers(problem))
+
+
+def _status(problem: Problem) -> int:
+    return problem.status or status_of(problem.reason)
+
+
+def _headers(problem: Problem) -> bytes:
+    return NO_STORE + (retry_after(RETRY_AFTER_S[-1]) if _status(problem) == 503 else b"")

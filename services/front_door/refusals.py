@@ -1,0 +1,64 @@
+"""No, in words: what cannot be written to the log, what the fold refused, and what there is no room for now."""
+
+import random
+import time
+from functools import cache
+from typing import Any, Final
+
+from services.domain.documents import DocumentInvalid
+from services.domain.phones import PhoneInvalid
+from services.domain.reasons import DoorReason, Reason
+from services.front_door.campaigns import Offered
+from services.front_door.messages import Reservation
+from services.front_door.words import words
+from services.platform.http_answers import Answer, retry_after
+from services.platform.languages import Language
+from services.platform.metrics import REFUSED_BEFORE_LOG
+from services.platform.problems import Problem, problem_answer
+
+RETRY_AFTER_S: Final = (1, 2, 3)
+"""One of these by chance: people who were refused together should not come back together."""
+
+
+def of_input(error: DocumentInvalid | PhoneInvalid, campaign: Offered, spoken: Language) -> Problem:
+    """A document number or a phone that cannot be one, with what was noticed."""
+    if isinstance(error, PhoneInvalid):
+        return Problem(DoorReason.PHONE_INVALID, field="phone", expected=words(spoken)["phone_form"])
+    return Problem(
+        DoorReason.DOCUMENT_INVALID,
+        how_to_appeal=campaign.how_to_appeal,
+        field="resident.document_number",
+        expected=words(spoken)[f"document_{error.problem}"],
+        problem=str(error.problem),
+    )
+
+
+def of_reservation(reservation: Reservation, campaign: Offered) -> Problem:
+    """A refused reservation as the answer to its own request, with what its reason needs."""
+    members: dict[str, Any] = {name: getattr(reservation, name) for name in ("id", "state", "campaign", "slot", "left")}
+    members |= about(reservation.reason, campaign)
+    return Problem(
+        reservation.reason or DoorReason.INTERNAL,
+        how_to_appeal=campaign.how_to_appeal,
+        **{name: value for name, value in members.items() if value is not None},
+    )
+
+
+def about(reason: str | None, campaign: Offered) -> dict[str, Any]:
+    """What the text of a reason says about the campaign."""
+    if reason == Reason.UNITS_OVER_LIMIT.word:
+        return {"units_max": campaign.definition.rules.units_max}
+    if reason == Reason.NOT_OPEN.word:
+        return {"opens_at": campaign.next_opening(int(time.time() * 1000))}
+    return {}
+
+
+def busy(spoken: Language) -> Answer:
+    """503 `overloaded` with a time to come back, made beforehand: a refusal has to cost next to nothing."""
+    REFUSED_BEFORE_LOG.add(DoorReason.OVERLOADED)
+    return _busy(spoken, random.choice(RETRY_AFTER_S))  # noqa: S311 -- spreads people, protects nothing
+
+
+@cache
+def _busy(spoken: Language, seconds: int) -> Answer:
+    return problem_answer(DoorReason.OVERLOADED, spoken, headers=retry_after(seconds))
