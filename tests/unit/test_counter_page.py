@@ -178,8 +178,8 @@ async def test_the_wrong_pharmacy_and_the_wrong_day_are_told_with_the_right_ones
     browser = await paired(world)
     elsewhere, tomorrow = world.books("A0000001", "s-other"), world.books("A0000002", "s-tomorrow")
     await browser.sends("/pick-up", **{"pass": world.pass_of(elsewhere)})
-    assert "Changshou pharmacy，p-2 street" in browser.card
-    assert "12345，Town hall，9-18" in browser.card
+    assert "Changshou pharmacy, p-2 street" in browser.card
+    assert "12345, Town hall, 9-18" in browser.card
     await browser.sends("/pick-up", **{"pass": world.pass_of(tomorrow)})
     assert "2020-02-02 09:00–12:00" in browser.card
 

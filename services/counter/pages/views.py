@@ -102,9 +102,9 @@ class View:
         if "when" in members:
             facts.append((self._words["when"], moment(members["when"])))
         where = [members.get("pharmacy_name") or members.get("pharmacy"), members.get("pharmacy_address")]
-        facts += [(self._words["where"], "，".join(filter(None, where)))] if any(where) else []
+        facts += [(self._words["where"], self._listed(*where))] if any(where) else []
         facts += [(self._words["confirmed"], str(members["confirmed"]))] if "confirmed" in members else []
-        facts += [(self._words["appeal"], appeal(problem.how_to_appeal))] if problem.how_to_appeal else []
+        facts += [(self._words["appeal"], self._appeal(problem.how_to_appeal))] if problem.how_to_appeal else []
         return self._card("bad", text.title, text.detail, facts)
 
     def not_done(self, word: str) -> Html:
@@ -119,11 +119,18 @@ class View:
         facts = []
         if told.starts_at:
             facts.append((self._words["booked_for"], times(told.starts_at, told.ends_at, with_day=True)))
-        where = "，".join(filter(None, [told.pharmacy_name or told.pharmacy, told.pharmacy_address]))
-        facts.append((self._words["where"], where))
+        facts.append((self._words["where"], self._listed(told.pharmacy_name or told.pharmacy, told.pharmacy_address)))
         facts.append((self._words["units"], str(told.units)))
         facts.append((self._words["pass_no"], told.pass_no))
         return facts
+
+    def _appeal(self, contact: Any) -> str:
+        if isinstance(contact, str):
+            return contact
+        return self._listed(*(contact.get(name) for name in ("phone", "place", "hours")))
+
+    def _listed(self, *parts: str | None) -> str:
+        return (", " if self.language == "en" else "，").join(filter(None, parts))
 
     def _card(
         self, kind: Kind, title: str, detail: str, facts: list[tuple[str, str]], actions: Html | None = None
@@ -203,13 +210,6 @@ def times(starts_at: str, ends_at: str, *, with_day: bool = False) -> str:
     """From when to when."""
     last = ends_at[11:16] if ends_at[:10] == starts_at[:10] else moment(ends_at)
     return f"{moment(starts_at) if with_day else starts_at[11:16]}–{last}"
-
-
-def appeal(contact: Any) -> str:
-    """A campaign's appeal contact in one line."""
-    if isinstance(contact, str):
-        return contact
-    return "，".join(str(contact[name]) for name in ("phone", "place", "hours") if contact.get(name))
 
 
 def _percent(part: int, whole: int) -> str:
