@@ -75,8 +75,12 @@ async def started_program(data: Path, *arguments: str) -> AsyncIterator[subproce
 
 def program(data: Path, *arguments: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, str(PROGRAM), str(data), *arguments]
-    output = subprocess.DEVNULL
-    return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+    with output_of(data).open("wb") as output:
+        return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+
+
+def output_of(data: Path) -> Path:
+    return data.with_suffix(".output")
 
 
 async def note_children(parent: int, started: set[int]) -> None:
@@ -99,7 +103,8 @@ def children_of(parent: int) -> list[int]:
 async def launcher_program(data: Path, *arguments: str) -> AsyncIterator[tuple[subprocess.Popen[bytes], list[int]]]:
     """One that is ready, and the pids of all it started."""
     async with started_program(data, *arguments) as launcher:
-        await until(lambda: (data / "endpoints.json").exists(), within_s=20.0)
+        await until(lambda: (data / "endpoints.json").exists() or launcher.poll() is not None, within_s=30.0)
+        assert launcher.poll() is None, output_of(data).read_text()
         yield launcher, all_pids(read_endpoints(data))
 
 
