@@ -6,14 +6,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 from string import Formatter
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from services.domain import commands as c
+from services.domain.days import instant_ms
 from services.domain.documents import DocumentProblem, DocumentType
 from services.domain.rows import Phase
 from services.domain.stock import Band
-from services.front_door.pages import markup
+from services.front_door.pages import markup, times
 from services.front_door.words import words
 from services.platform.languages import LANGUAGES
 from tests.unit.front_door_world import CAMPAIGN, Heard, World, campaign, front_door
@@ -368,3 +370,22 @@ def test_no_word_stands_unused() -> None:
         and not re.search(rf"\{{{word}\}}|[\"']{word}[\"']", code)
     ]
     assert unused == []
+
+
+# -- times --------------------------------------------------------------------------------------------------------
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+HOUR_MS = 3_600_000
+EIGHT_PM_MS = instant_ms("2020-01-31T20:00:00+08:00")
+
+
+def test_times_are_told_as_people_say_them() -> None:
+    assert times.when(EIGHT_PM_MS, EIGHT_PM_MS + 4 * HOUR_MS, SHANGHAI, words("en")) == "Fri 31 Jan 20:00–24:00"
+    assert times.when(EIGHT_PM_MS, EIGHT_PM_MS + HOUR_MS, SHANGHAI, words("zh-Hans")) == "1月31日 周五 20:00–21:00"
+
+
+def test_a_window_over_several_days_tells_both() -> None:
+    one_day = times.window(EIGHT_PM_MS, EIGHT_PM_MS + 4 * HOUR_MS, SHANGHAI, words("en"))
+    assert one_day == "Fri 31 Jan 20:00–24:00"
+    a_week = times.window(EIGHT_PM_MS, EIGHT_PM_MS + 7 * 24 * HOUR_MS, SHANGHAI, words("en"))
+    assert a_week == "Fri 31 Jan 20:00 – Fri 7 Feb 20:00"

@@ -17,7 +17,7 @@ from services.domain.rows import Phase
 from services.front_door.campaigns import Offered
 from services.front_door.messages import ReservationRequest
 from services.front_door.pages import times
-from services.front_door.pages.markup import NOTHING, Html, fill, joined, safe
+from services.front_door.pages.markup import NOTHING, Html, facts, fill, joined, safe
 from services.front_door.pages.visit import Visit
 from services.platform.http_requests import malformed, malformed_by
 from services.platform.identities import Identities
@@ -86,9 +86,13 @@ def show(
         "choice",
         words,
         pharmacy_name=pharmacy.name,
-        address_line=pharmacy.address,
-        phone_line=pharmacy.phone,
-        time=times.when(row.starts_ms, row.ends_ms, offered.where, words),
+        rows=facts(
+            (
+                (words["when"], times.when(row.starts_ms, row.ends_ms, offered.where, words)),
+                (words["address"], pharmacy.address),
+                (words["telephone"], pharmacy.phone),
+            )
+        ),
         other_url=visit.url(f"/campaigns/{offered.name}", day=row.day),
     )
     if phase is not Phase.OPEN and problem is None:

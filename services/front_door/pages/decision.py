@@ -9,7 +9,7 @@ from services.front_door.campaigns import Offered
 from services.front_door.messages import HistoryEntry, Reservation
 from services.front_door.pages import times
 from services.front_door.pages.booking_form import NONCE_BYTES, appeal_contact
-from services.front_door.pages.markup import NOTHING, Html, fill, joined, safe
+from services.front_door.pages.markup import NOTHING, Html, facts, fill, joined, safe
 from services.front_door.pages.visit import Visit
 from services.platform.texts import text_of
 
@@ -81,15 +81,20 @@ def _where(visit: Visit, reservation: Reservation, offered: Offered | None) -> H
         return NOTHING
     row = offered.slots[reservation.slot]
     pharmacy = offered.pharmacies[row.pharmacy]
+    words = visit.words
     return fill(
         "where",
-        visit.words,
+        words,
         campaign_title=visit.title(dict(offered.definition.title)),
-        pharmacy_name=pharmacy.name,
-        address_line=pharmacy.address,
-        phone_line=pharmacy.phone,
-        time=times.when(row.starts_ms, row.ends_ms, offered.where, visit.words),
-        unit_count=reservation.units,
+        rows=facts(
+            (
+                (words["when"], times.when(row.starts_ms, row.ends_ms, offered.where, words)),
+                (words["pharmacy"], pharmacy.name),
+                (words["address"], pharmacy.address),
+                (words["telephone"], pharmacy.phone),
+                (words["units"], reservation.units),
+            )
+        ),
     )
 
 

@@ -32,6 +32,13 @@ def safe(value: object) -> Html:
     return value if isinstance(value, Html) else Html(escape(str(value)))
 
 
+def facts(rows: Iterable[tuple[str, object]]) -> Html:
+    """A list of what is what; rows without a value are left out."""
+    return joined(
+        Html(f"<dt>{safe(name)}</dt><dd>{safe(value)}</dd>") for name, value in rows if value not in ("", None)
+    )
+
+
 @functools.cache
 def stylesheet() -> tuple[str, bytes]:
     """Its path, which changes with its content so that it may be kept for ever, and its bytes."""

@@ -83,7 +83,7 @@ def badge(visit: Visit, phase: Phase) -> Html:
 def windows(visit: Visit, offered: Offered) -> Html:
     """When residents may book."""
     return joined(
-        Html(f"<li>{safe(times.when(window.opens_ms, window.closes_ms, offered.where, visit.words))}</li>")
+        Html(f"<li>{safe(times.window(window.opens_ms, window.closes_ms, offered.where, visit.words))}</li>")
         for window in offered.definition.windows
     )
 
