@@ -29,6 +29,11 @@ def apply_campaign(
 
     The key is the content's revision: the same file applied again, after whatever failure, goes on where it stopped.
     """
+    before = outlook(console, campaign)
+    if before["change"] == "unchanged":
+        return before
+    if before["change"] == "refused":
+        raise ConsoleRefused(what="\n".join(outlook_lines(before)), reason="already_defined")
     key = f"apply-{revision(campaign)}"
     try:
         return _applied(console, campaign, key, why, on_step)
@@ -60,6 +65,6 @@ def outlook_lines(told: dict[str, Any]) -> list[str]:
         "new": f"Would create {name}: {size}, in {told.get('commands')} commands"
         + (", and open it at once." if told.get("would_open") else "."),
         "unfinished": f"Would finish {name}, which was begun and never sealed: {size}.",
-        "refused": f"Would be refused: {name} is there already with another content, and a sealed one never changes:",
+        "refused": f"{name} is there already with another content, and a sealed campaign never changes:",
     }
     return [changes.get(told["change"], str(told)), *(f"  {difference}" for difference in told.get("differs", []))]

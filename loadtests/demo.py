@@ -51,8 +51,8 @@ DEMO_USER: Final = "demo"
 class DemoSettings(Settings, frozen=True, kw_only=True):
     """How large a demonstration."""
 
-    residents: Annotated[int, Meta(description="People who want masks.", ge=1, le=1_000_000)] = 4_000
-    units: Annotated[int, Meta(description="Masks there are.", ge=1, le=10_000_000)] = 3_000
+    residents: Annotated[int, Meta(description="People who want masks.", ge=1, le=1_000_000)] = 5_000
+    units: Annotated[int, Meta(description="Masks there are.", ge=1, le=10_000_000)] = 2_000
     arrive_within_s: Annotated[float, Meta(description="Seconds within which everybody comes.", ge=0)] = 3.0
     headless: Annotated[bool, Meta(description="No live view; end after the surge.")] = False
     json: Annotated[bool, Meta(description="The last line is one JSON object.")] = False
@@ -95,7 +95,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     unexpected: int
     refused: dict[str, int]
     differences: list[str]
-    pharmacy: str
 
     @property
     def exit_code(self) -> int:
@@ -131,8 +130,9 @@ class Demo:
             front_doors=settings.front_doors,
             allocators=settings.allocators,
         )
-        async with running_system(up, self._console.print, stop.fail) as system:
-            playing = asyncio.create_task(self._play(system))
+        async with running_system(up, self._say, stop.fail) as system:
+            campaign = scaled(load(CAMPAIGN_FILE), settings.units, int(time.time() * 1000))
+            playing = asyncio.create_task(self._play(system, campaign))
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not playing.done():
@@ -143,26 +143,25 @@ class Demo:
             self.exit_code = outcome.exit_code
             self._tell(outcome)
             if not settings.headless and not stop.requested:
-                with _way_in(system, outcome.pharmacy) as lines:
+                with _way_in(system, campaign.pharmacies[0].id) as lines:
                     for line in lines:
-                        self._console.print(line, markup=False)
+                        self._say(line)
                     await stop.wait()
             stopping.cancel()
         if settings.json:
             sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
 
-    async def _play(self, system: System) -> Outcome:
+    async def _play(self, system: System, campaign: Campaign) -> Outcome:
         """Apply, rush, prove."""
         settings = self._settings
         endpoints = system.endpoints
-        campaign = scaled(load(CAMPAIGN_FILE), settings.units, int(time.time() * 1000))
         console = ConsoleClient.of(system.data, endpoints.console)
         applied = await asyncio.to_thread(apply_campaign, console, campaign, why="maskline demo")
         client = HttpClient(endpoints.front_door, max_connections=CONNECTIONS, timeout_s=10.0)
         try:
             await _visible(client, campaign)
             ready_s = time.monotonic() - self._began_s
-            self._console.print(f"{campaign.campaign} is open: {len(campaign.slots)} slots, {campaign.units} masks.")
+            self._say(f"{campaign.campaign} is open: {len(campaign.slots)} slots, {campaign.units} masks.")
             audit = VerifySettings(kafka=endpoints.kafka, redis=endpoints.redis, data=system.data)
             surge = Surge(client, campaign.campaign, [slot.id for slot in campaign.slots], self._surge_settings())
             settle_memory()
@@ -172,7 +171,7 @@ class Demo:
             seconds = time.monotonic() - began_s
         finally:
             client.close()
-        self._console.print("Everybody has heard. Replaying the log to see whether it was all true.")
+        self._say("Everybody has heard. Replaying the log to see whether it was all true.")
         proof = await prove(audit, campaign.campaign, surge.tally)
         return _outcome(settings, campaign, surge.tally, proof, seconds, ready_s)
 
@@ -188,14 +187,14 @@ class Demo:
         if self._settings.headless:
             await surge.run()
             return
-        view = LiveView(surge.tally, self._settings.residents, campaign.units)
+        view = LiveView(surge, self._settings.residents, campaign.units)
         with Live(view, console=self._console, refresh_per_second=FRAMES_PER_S, transient=False):
             await surge.run()
             view.phase = "Everybody has heard"
 
     def _tell(self, outcome: Outcome) -> None:
         refusals = ", ".join(f"{count} {reason}" for reason, count in sorted(outcome.refused.items())) or "none"
-        say = self._console.print
+        say = self._say
         say(
             f"{outcome.residents} residents wanted {outcome.units} masks: {outcome.accepted} reservations in "
             f"{outcome.seconds:.1f} s, {outcome.confirmed} confirmed for {outcome.confirmed_units} masks "
@@ -210,7 +209,10 @@ class Demo:
             f"duplicates {outcome.duplicates}."
         )
         for difference in outcome.differences:
-            say(difference, markup=False)
+            say(difference)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
 
 
 def _ports_from(settings: DemoSettings) -> int:
@@ -264,7 +266,6 @@ def _outcome(
         unexpected=sum(tally.unexpected.values()),
         refused=dict(tally.refused),
         differences=[str(each) for each in proof.report.differences],
-        pharmacy=campaign.pharmacies[0].id,
     )
 
 

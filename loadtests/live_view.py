@@ -1,7 +1,6 @@
 """The surge, as it happens, in a terminal."""
 
 import time
-from collections.abc import Mapping
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -10,25 +9,27 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from loadtests.tally import Tally, percentile_ms
+from loadtests.surge import Surge
+from loadtests.tally import percentile_ms
+from services.domain.stock import Band
 
 BAR_WIDTH: Final = 44
 MAX_REASONS: Final = 5
+BAND_STYLES: Final = {Band.PLENTY: "bold green", Band.SOME: "bold cyan", Band.FEW: "bold yellow", Band.NONE: "bold red"}
 
 
 class LiveView:
     """Redrawn a few times a second from a tally that others count in."""
 
-    def __init__(self, tally: Tally, residents: int, units: int) -> None:
-        self._tally = tally
+    def __init__(self, surge: Surge, residents: int, units: int) -> None:
+        self._surge = surge
+        self._tally = surge.tally
         self._residents = residents
         self._units = units
         self._began_s = time.monotonic()
         self._last = (self._began_s, 0)
         self._per_s = 0.0
         self.phase = "The window is open"
-        self.behind: Mapping[int, int] = {}
-        """Commands in the log and not decided yet, by partition."""
 
     def __rich__(self) -> RenderableType:
         """Everything in one panel."""
@@ -42,7 +43,20 @@ class LiveView:
         )
         seconds = time.monotonic() - self._began_s
         title = f"{self.phase} · {self._residents:,} residents for {self._units:,} masks · {seconds:.0f} s"
-        return Panel(Group(bars, Text(), self._numbers()), title=title, border_style="cyan", padding=(1, 2))
+        return Panel(
+            Group(bars, Text(), self._stock(), Text(), self._numbers()),
+            title=title,
+            border_style="cyan",
+            padding=(1, 2),
+        )
+
+    def _stock(self) -> Text:
+        """The slots as the public sees them, in bands."""
+        bands = self._surge.bands
+        told = Text("slots with  ", style="dim")
+        for band, style in BAND_STYLES.items():
+            told.append(f"{band} ", style="dim").append(f"{bands[band]:,}   ", style=style)
+        return told
 
     def _numbers(self) -> Table:
         tally = self._tally
@@ -54,7 +68,7 @@ class LiveView:
             ("half of them within", f"{percentile_ms(tally.recent_s, 0.5):,.0f} ms"),
             ("99 of 100 within", f"{percentile_ms(tally.recent_s, 0.99):,.0f} ms"),
             ("told to come back", f"{tally.shed:,}"),
-            ("waiting in the log", f"{sum(self.behind.values()):,}"),
+            ("fate not heard yet", f"{tally.unanswered:,}"),
         ]
         right = [("confirmed", f"{tally.confirmed:,}")]
         right += [(reason.replace("_", " "), f"{count:,}") for reason, count in tally.refused.most_common(MAX_REASONS)]

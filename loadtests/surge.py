@@ -8,6 +8,7 @@ the stock and tries elsewhere. Latency counts from the moment somebody wanted to
 import asyncio
 import itertools
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Protocol
 
@@ -61,6 +62,8 @@ class Surge:
 
     def __init__(self, client: Requests, campaign: str, slots: Sequence[str], settings: SurgeSettings) -> None:
         self.tally = Tally()
+        self.bands: Counter[str] = Counter()
+        """How many slots have plenty, some, few, none: the public stock as of the last look."""
         self._client = client
         self._campaign = campaign
         self._settings = settings
@@ -187,7 +190,9 @@ class Surge:
             except NoAnswer:
                 continue
             if answer.status == 200:
-                self._free = [slot["slot"] for slot in _decode(answer.body)["slots"] if slot["band"] != "none"]
+                stock = _decode(answer.body)["slots"]
+                self._free = [slot["slot"] for slot in stock if slot["band"] != "none"]
+                self.bands = Counter(slot["band"] for slot in stock)
 
 
 def _retry_after_s(answer: Response) -> float:

@@ -155,7 +155,7 @@ def apply(file: Path, why: str, dry_run: bool, console: str, data: Path) -> None
     if dry_run:
         told = outlook(client, found)
     else:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
             task = progress.add_task(f"Applying {found.campaign}")
             told = apply_campaign(
                 client, found, why=why, on_step=lambda done, of: progress.update(task, completed=done, total=of)

@@ -1,0 +1,99 @@
+"""A system started as people start it, by `maskline up`, and the command line against it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from infra.campaigns.demo import scaled
+from services.domain.campaign import Campaign
+from services.platform.campaign_files import export, load
+
+ROOT = Path(__file__).resolve().parents[2]
+CAMPAIGN_FILE = ROOT / "infra/campaigns/suikang-v1.yaml"
+START_TIMEOUT_S = 30.0
+COMMAND_TIMEOUT_S = 30.0
+END_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def maskline(*arguments: str | Path, stdin: str = "", env: dict[str, str] | None = None) -> Ran:
+    """One command, as a process."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "services.cli", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **(env or {})},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_TIMEOUT_S,
+        check=False,
+    )
+    return Ran(ended.returncode, ended.stdout, ended.stderr)
+
+
+@dataclass(frozen=True)
+class Up:
+    """A system that runs."""
+
+    data: Path
+
+    @property
+    def endpoints(self) -> dict[str, Any]:
+        """Where everything is."""
+        found: dict[str, Any] = json.loads((self.data / "endpoints.json").read_text())
+        return found
+
+
+@contextmanager
+def up(data: Path) -> Iterator[Up]:
+    """`maskline up` on free ports until the block ends, by Ctrl-C."""
+    output = data.parent / "up.log"
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.cli", "up", "--data", str(data), "--ports-from", "0"],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while not (data / "endpoints.json").exists():
+            assert process.poll() is None, output.read_text()
+            assert time.monotonic() < deadline_s, output.read_text()
+            time.sleep(0.02)
+        yield Up(data)
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(END_TIMEOUT_S)
+        finally:
+            process.kill()
+
+
+def small_campaign(folder: Path, name: str = "small", units: int = 60) -> Path:
+    """A campaign file that is open now."""
+    campaign: Campaign = scaled(load(CAMPAIGN_FILE), units, int(time.time() * 1000))
+    campaign = msgspec.structs.replace(campaign, campaign=name)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in export(campaign).items():
+        (folder / file).write_text(text, "utf-8")
+    return folder / f"{name}.yaml"

@@ -1,0 +1,126 @@
+"""Verify on a whole system with a real broker and a real Valkey: true while it is in use, and not to be fooled."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import redis
+
+from loadtests.http_client import HttpClient
+from loadtests.surge import Surge, SurgeSettings
+from loadtests.tally import Tally
+from services.audit.main import main as verify
+from services.audit.report import Report
+from services.audit.verify import VerifySettings
+from services.domain.rows import CampaignRow, ReservationRow, SlotRow
+from services.platform.campaign_files import load
+from services.state.readers import decode_row
+from tests.integration.cli_system import Up, maskline, small_campaign, up
+
+pytestmark = pytest.mark.embedded
+pack = msgspec.msgpack.encode
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A system with a campaign on which 150 people rushed."""
+    with up(tmp_path_factory.mktemp("system") / "data") as running:
+        folder = tmp_path_factory.mktemp("campaign")
+        for name in ("small", "later"):
+            applied = maskline("campaign", "apply", small_campaign(folder, name), "--data", running.data)
+            assert applied.code == 0, applied.err
+        asyncio.run(rush(running, folder / "small.yaml", "small", 150))
+        yield running
+
+
+@pytest.fixture
+def valkey(system: Up) -> Iterator["redis.Redis"]:
+    client = redis.Redis.from_url(system.endpoints["redis"])
+    yield client
+    client.close()
+
+
+async def rush(system: Up, file: Path, name: str, residents: int) -> Tally:
+    client = HttpClient(system.endpoints["front_door"], max_connections=32, timeout_s=10.0)
+    slots = [slot.id for slot in load(file).slots]
+    try:
+        return await Surge(client, name, slots, SurgeSettings(residents=residents, arrive_within_s=0.5)).run()
+    finally:
+        client.close()
+
+
+def settings_of(system: Up) -> VerifySettings:
+    return VerifySettings(kafka=system.endpoints["kafka"], redis=system.endpoints["redis"], data=system.data)
+
+
+def row_of(valkey: "redis.Redis", key: str) -> bytes:
+    value = valkey.get(f"{{p00}}:{key}")
+    assert isinstance(value, bytes)
+    return value
+
+
+async def test_after_a_rush_nothing_differs(system: Up) -> None:
+    report = await verify(settings_of(system))
+    assert report.differences == []
+    assert report.events == report.records
+    assert report.rows > 300
+    assert (report.partitions, report.oversold, report.lost, report.duplicates) == (4, 0, 0, 0)
+
+
+@pytest.mark.timeout(60)
+async def test_during_a_rush_nothing_differs(system: Up, tmp_path: Path) -> None:
+    file = small_campaign(tmp_path, "later")
+    rushing = asyncio.create_task(rush(system, file, "later", 300))
+    reports: list[Report] = []
+    while not rushing.done():
+        reports.append(await verify(settings_of(system)))
+    tally = await rushing
+    assert tally.confirmed > 0
+    assert [each.differences for each in reports] == [[]] * len(reports)
+    assert len({each.records for each in reports}) > 1, "it did not move while verify looked"
+
+
+@pytest.mark.safety
+def test_a_slot_that_somebody_changed_in_redis_is_found(system: Up, valkey: "redis.Redis") -> None:
+    campaign: CampaignRow = decode_row("c:small", row_of(valkey, "c:small"))
+    slot_id = decode_row(f"x:{campaign.no}:s:0", row_of(valkey, f"x:{campaign.no}:s:0"))[0]
+    key = f"s:{campaign.no}:{slot_id}"
+    before = row_of(valkey, key)
+    slot: SlotRow = decode_row(key, before)
+    valkey.set(f"{{p00}}:{key}", pack(msgspec.structs.replace(slot, taken=slot.quota + 7)))
+    try:
+        told = maskline("verify", "--data", system.data)
+        as_json = maskline("verify", "--json", "--data", system.data)
+    finally:
+        valkey.set(f"{{p00}}:{key}", before)
+    assert told.code == 1
+    assert f"slot {slot_id}" in told.out
+    assert f"expected taken {slot.taken}" in told.out
+    found = json.loads(as_json.out)
+    assert (as_json.code, found["verify"], found["oversold"]) == (1, "differs", 7)
+
+
+@pytest.mark.control
+def test_with_the_row_put_back_the_same_look_finds_nothing(system: Up) -> None:
+    assert maskline("verify", "--data", system.data).code == 0
+
+
+def test_a_reservation_that_disappeared_and_one_that_was_invented_are_found(system: Up, valkey: "redis.Redis") -> None:
+    key = next(each for each in valkey.scan_iter("{p00}:r:*", count=1000))
+    before = valkey.get(key)
+    assert isinstance(before, bytes)
+    row: ReservationRow = decode_row("r:x", before)
+    valkey.delete(key)
+    valkey.set("{p00}:r:" + "x" * 16, pack(row))
+    try:
+        told = maskline("verify", "--data", system.data)
+    finally:
+        valkey.set(key, before)
+        valkey.delete("{p00}:r:" + "x" * 16)
+    assert told.code == 1
+    assert "Redis does not have this row" in told.out
+    assert "Redis has a key that no command made" in told.out
+    assert "2 differences." in told.out

@@ -1,0 +1,130 @@
+"""The command line without a system: options, messages and exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from services import cli
+from services.platform.errors import MasklineError
+
+CAMPAIGNS = Path(__file__).resolve().parents[2] / "infra/campaigns"
+
+
+def run(*arguments: str | Path, stdin: str = "") -> Result:
+    return CliRunner().invoke(cli.maskline, [str(each) for each in arguments], input=stdin, prog_name="maskline")
+
+
+def failure(result: Result) -> MasklineError:
+    """The error of ours that a command ended with; `main` prints it."""
+    assert isinstance(result.exception, MasklineError), result.output
+    return result.exception
+
+
+def test_help_names_every_command_and_imports_none_of_them() -> None:
+    look = (
+        "import sys; sys.argv[1:] = ['--help']\nfrom services.cli import maskline\n"
+        "try: maskline()\nexcept SystemExit: pass\n"
+        "print([m for m in sys.modules if m.split('.')[0] in ('aiohttp', 'aiokafka', 'redis', 'rich')])"
+    )
+    told = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, timeout=30).stdout
+    for name in ("demo", "up", *cli.PROCESSES, "campaign", "user", "verify", "doctor"):
+        assert f"\n  {name} " in told
+    assert told.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", [*cli.PROCESSES, "up", "demo", "verify", "doctor"])
+def test_every_command_tells_its_options_and_their_variables(name: str) -> None:
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert "MASKLINE_DATA" in result.output.replace("\n", "")
+
+
+def test_a_wrong_value_is_told_with_its_option() -> None:
+    result = run("clock", "--tick-s", "-1")
+    assert result.exit_code == 2
+    assert "--tick-s" in result.output
+
+
+def test_a_right_campaign_file_is_told_with_its_size() -> None:
+    result = run("campaign", "check", CAMPAIGNS / "suikang-v1.yaml")
+    assert result.exit_code == 0
+    assert "100 pharmacies, 600 slots" in result.output
+
+
+def test_everything_wrong_with_a_campaign_file_is_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.yaml"
+    text = (CAMPAIGNS / "suikang-v1.yaml").read_text("utf-8")
+    file.write_text(text.replace("units_max: 5", "units_max: 0\n  cool_down_days: 2"), "utf-8")
+    told = str(failure(run("campaign", "check", file)))
+    assert "units_max" in told
+    assert "cool_down_days" in told
+    assert "suikang-v1-pharmacies.csv" in told  # it is not beside the file
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("verify",), ("campaign", "export", "x"), ("campaign", "apply", CAMPAIGNS / "suikang-v1.yaml")],
+)
+def test_where_nothing_runs_the_command_that_starts_it_is_named(command: tuple[str, ...], tmp_path: Path) -> None:
+    error = failure(run(*command, "--data", tmp_path))
+    assert "maskline up" in str(error)
+    assert error.exit_code == 2
+
+
+def test_verify_says_in_json_that_it_could_not_look(tmp_path: Path) -> None:
+    result = run("verify", "--json", "--data", tmp_path)
+    assert json.loads(result.output)["verify"] == "could not look"
+    assert failure(result).exit_code == 2
+
+
+def test_verify_against_a_kafka_that_is_not_there_ends_in_words(tmp_path: Path) -> None:
+    result = run(
+        "verify",
+        "--kafka",
+        "127.0.0.1:1",
+        "--redis",
+        "redis://127.0.0.1:1/0",
+        "--start-timeout-s",
+        "0.1",
+        "--data",
+        tmp_path,
+    )
+    assert "did not answer" in str(failure(result))
+
+
+def test_doctor_looks_at_the_machine_where_nothing_runs(tmp_path: Path) -> None:
+    result = run("doctor", "--data", tmp_path / "none")
+    assert result.exit_code == 0
+    assert "no data folder" in result.output
+    assert "no system runs" in result.output
+
+
+def test_doctor_tells_secrets_that_others_can_read(tmp_path: Path) -> None:
+    from services.platform.secrets import Secrets
+
+    Secrets.create(tmp_path / "secrets")
+    (tmp_path / "secrets").chmod(0o755)
+    result = run("doctor", "--data", tmp_path)
+    assert result.exit_code == 1
+    assert "chmod 700" in result.output
+
+
+def test_a_short_password_is_refused_and_no_user_is_made(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    error = failure(run("user", "add", "lin", "--password-stdin", "--data", data, stdin="short\n"))
+    assert "at least 10 characters" in str(error)
+    assert "no users yet" in run("user", "list", "--data", data).output
+
+
+def test_an_error_of_ours_is_printed_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["maskline", "verify", "--data", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("maskline: No system runs with the data folder")
