@@ -19,7 +19,8 @@ PassText = Annotated[str, Meta(min_length=1, max_length=MAX_PASS_CHARACTERS + 20
 ShortCode = Annotated[str, Meta(pattern=r"^[0-9]{8}$")]
 Last4 = Annotated[str, Meta(min_length=4, max_length=4, description="The document's last four characters.")]
 DocumentNumber = Annotated[str, Meta(min_length=1, max_length=MAX_TYPED_CHARS)]
-Change = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
+# JSON has one kind of number: 5.0 is as whole as 5.
+Change = Annotated[float, Meta(ge=-1_000_000, le=1_000_000, multiple_of=1, description="Units, a whole number.")]
 State = Literal["confirmed", "rejected", "cancelled", "picked_up"]
 
 

@@ -103,14 +103,14 @@ class Stock:
         The change is part of the command's id: the same key with another change is another wish, so that nobody is
         told that theirs was done when an earlier one was.
         """
-        campaign = self._campaign_of(terminal, slot_id, wish)
+        campaign, change = self._campaign_of(terminal, slot_id, wish), int(wish.change)
         command = ChangeQuota(
             id=self._identities.command_id(
-                terminal.name, f"quota|{campaign}|{slot_id}|{wish.share}|{wish.change:+d}", key
+                terminal.name, f"quota|{campaign}|{slot_id}|{wish.share}|{change:+d}", key
             ),
             campaign=campaign,
             slot=slot_id,
-            change=wish.change,
+            change=change,
             share=wish.share,
             terminal=terminal.name,
             why=wish.why,

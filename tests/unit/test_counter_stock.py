@@ -118,6 +118,12 @@ async def test_more_stock_can_be_given_out_at_once_and_a_retry_adds_it_once(worl
     assert (command.terminal, command.why) == ("till-1", "delivery")
 
 
+async def test_a_whole_number_may_be_written_as_json_allows(world: CounterWorld) -> None:
+    till = await world.paired()
+    heard = await till.post("/v1/slots/s-morning/quota", {"change": 50.0, "why": "delivery"})
+    assert heard.json["quota"] == 150
+
+
 async def test_the_same_key_with_another_change_is_another_wish(world: CounterWorld) -> None:
     till = await world.paired()
     first = await till.post("/v1/slots/s-morning/quota", {"change": 50, "why": "delivery"}, key="k")
@@ -154,6 +160,8 @@ async def test_where_two_campaigns_call_a_slot_the_same_the_campaign_is_asked_fo
     ("wish", "field"),
     [
         ({"change": "5", "why": "x"}, "change"),
+        ({"change": 5.5, "why": "x"}, "change"),
+        ({"change": True, "why": "x"}, "change"),
         ({"change": 5, "why": ""}, "why"),
         ({"change": 5}, "why"),
         ({"change": 5, "why": "x", "share": "reserve"}, "share"),
