@@ -23,19 +23,18 @@ from services.console.contract import (
     SignInRequest,
 )
 from services.console.live import UTC, Live
-from services.console.sign_in import Operator, SignIn
+from services.console.sign_in import SESSION_COOKIE, Operator, SignIn
 from services.console.terminals import Terminals
 from services.domain.campaign import Campaign
 from services.domain.campaign_check import Source, check
 from services.domain.campaign_problems import MAX_PROBLEMS_SHOWN, CampaignInvalid
 from services.domain.days import rfc3339
 from services.domain.reasons import DoorReason
-from services.platform.http_answers import NO_STORE, Answer, header, json_answer
+from services.platform.http_answers import Answer, json_answer
 from services.platform.http_requests import idempotency_key, language, malformed, read_body, read_json
 from services.platform.problems import Problem
 
 BEARER: Final = "bearer "
-COOKIE: Final = "maskline_session"
 MAX_CAMPAIGN_BYTES: Final = 16 * 1024 * 1024
 MAX_WHY_CHARACTERS: Final = 500
 LINES: Final = "application/x-ndjson"
@@ -84,7 +83,7 @@ class Handlers:
         authorization = request.headers.get("Authorization")
         if authorization is not None:
             return self._bearer(authorization)
-        operator = self._sign_in.operator(request.cookies.get(COOKIE, ""))
+        operator = self._sign_in.operator(request.cookies.get(SESSION_COOKIE, ""))
         if operator is None:
             raise Problem(DoorReason.UNAUTHORIZED)
         return operator
@@ -260,13 +259,6 @@ def whole_number(request: web.BaseRequest, name: str, default: int | None, least
     if not (text.isascii() and text.isdigit() and len(text) <= 16 and least <= int(text) <= most):
         raise malformed(name, f"a whole number from {least} to {most}")
     return int(text)
-
-
-def session_cookie(token: str, max_age_s: int) -> bytes:
-    """The header line that keeps a session in a browser; 0 s ends it."""
-    return NO_STORE + header(
-        "Set-Cookie", f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={max_age_s}"
-    )
 
 
 def _checked(body: bytes) -> Campaign:

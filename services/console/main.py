@@ -17,6 +17,7 @@ from services.console.campaigns import Campaigns
 from services.console.desk import Desk
 from services.console.handlers import Handlers
 from services.console.live import Live
+from services.console.pages.site import Site
 from services.console.sign_in import SignIn, read_admin_token
 from services.console.terminals import Terminals
 from services.console.users import Users
@@ -74,6 +75,7 @@ class Parts:
     ) -> None:
         identities = Identities(secrets)
         self.sign_in = sign_in
+        self.secure_cookies = settings.secure_cookies
         self.desk = Desk(door, decision_timeout_s=settings.decision_timeout_s)
         self.campaigns = Campaigns(self.desk, identities)
         self.applying = Applying(self.desk, identities, ContactKeys(secrets.contact_folder))
@@ -94,6 +96,16 @@ class Parts:
         router = Router()
         mount(router, calls(handlers))
         add_document_route(router, openapi(handlers))
+        site = Site(
+            desk=self.desk,
+            sign_in=self.sign_in,
+            campaigns=self.campaigns,
+            terminals=self.terminals,
+            trail=self.trail,
+            live=self.live,
+            secure_cookies=self.secure_cookies,
+        )
+        site.mount(router)
         add_health_routes(router, health)
         return router
 

@@ -26,6 +26,7 @@ from services.platform.problems import Problem
 from services.platform.secrets import Secrets
 
 ADMIN_TOKEN_FILE: Final = "admin-token"
+SESSION_COOKIE: Final = "maskline_session"
 SESSION_S: Final = 12 * 3600
 MAX_WRONG: Final = 5
 LOCKED_S: Final = 60.0

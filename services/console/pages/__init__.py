@@ -1,0 +1,1 @@
+"""The console's pages for a browser: numbers, phases, stock, terminals, the audit trail. No JavaScript."""

@@ -1,0 +1,317 @@
+"""What the pages look like: from numbers and answers to markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import quote, urlencode
+
+from services.console.contract import (
+    AuditEntry,
+    AuditTrail,
+    CampaignNumbers,
+    Invited,
+    LiveNow,
+    PhaseChanged,
+    QuotaChanged,
+    SlotList,
+    TerminalList,
+    TerminalNumbers,
+)
+from services.console.pages.markup import NOTHING, Html, fill, joined, stylesheet
+from services.console.pages.words import NAMES, words
+from services.console.users import Role
+from services.platform.languages import LANGUAGES, Language
+from services.platform.problems import Problem, word_of
+from services.platform.texts import text_of
+
+Kind = Literal["good", "bad", "plain"]
+PLACES: Final = {"/": "now", "/terminals": "terminals", "/audit": "audit"}
+VERBS: Final = {"scheduled": ("open", "close"), "open": ("pause", "close"), "paused": ("resume", "close")}
+"""What an operator may do in each phase; from closed only `open`."""
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who looks at the page, and the nonce of its forms."""
+
+    name: str
+    role: Role
+    nonce: str
+
+
+class View:
+    """The pages in one language."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self._words = words(language)
+
+    # -- whole pages ------------------------------------------------------------------------------------------------
+
+    def sign_in(self, card: Html) -> bytes:
+        """Where somebody says who they are."""
+        return self._frame(self._words["sign_in"], card, fill("sign_in", self._words))
+
+    def message(self, visitor: Visitor, card: Html) -> bytes:
+        """Nothing but a card: where the page itself cannot be made."""
+        return self._frame(self._words["title"], card, NOTHING, visitor)
+
+    def overview(self, visitor: Visitor, now: LiveNow) -> bytes:
+        """Every campaign and every line, loaded again every five seconds."""
+        rows = [
+            self._row(
+                one.partition,
+                self._number(one.position),
+                self._number(one.log_end),
+                self._number(one.lag),
+                self._moment(one.last_tick),
+            )
+            for one in now.partitions
+        ]
+        empty = fill("empty", {}, what=self._words["no_campaigns"])
+        content = fill(
+            "overview",
+            self._words,
+            at=self._moment(now.at),
+            campaign_cards=joined(map(self._campaign_card, now.campaigns)) or empty,
+            partition_rows=joined(rows),
+        )
+        return self._frame(self._words["now"], NOTHING, content, visitor, "/", fill("refresh", {}))
+
+    def campaign(
+        self, visitor: Visitor, card: Html, told: CampaignNumbers, slots: SlotList, pharmacy: str, first: int
+    ) -> bytes:
+        """One campaign: its numbers, what can be done to it, and its slots."""
+        rows = [
+            self._row(one.slot, one.pharmacy, self._span(one.starts_at, one.ends_at), one.quota, one.taken, one.left)
+            for one in slots.slots
+        ]
+        content = fill(
+            "campaign",
+            self._words,
+            campaign_title=self._title(told),
+            name=told.campaign,
+            region_name=told.region,
+            partition_number=told.partition,
+            phase=told.phase,
+            phase_word=self._words[f"phase_{told.phase}"],
+            numbers=self._numbers(told),
+            window_lines=joined(
+                fill("window", {}, window=self._span(one.opens_at, one.closes_at)) for one in told.windows
+            ),
+            forms=self._campaign_forms(visitor, told),
+            chosen_pharmacy=pharmacy,
+            slot_rows=joined(rows),
+            page_links=self._slot_pages(told.campaign, pharmacy, first, slots.next),
+        )
+        return self._frame(self._title(told), card, content, visitor, "/")
+
+    def terminals(
+        self, visitor: Visitor, card: Html, told: TerminalList, pharmacies: Iterable[tuple[str, str]]
+    ) -> bytes:
+        """All terminals, and a form for a new one."""
+        options = joined(fill("option", {}, value=value, name=name) for value, name in pharmacies)
+        form = fill("invite_form", self._words, nonce=visitor.nonce, pharmacies=options)
+        content = fill(
+            "terminals",
+            self._words,
+            invite_form=form if visitor.role.may_change else self._look_only(),
+            terminal_rows=joined(self._terminal(visitor, one) for one in told.terminals),
+            none=NOTHING if told.terminals else fill("empty", {}, what=self._words["no_terminals"]),
+        )
+        return self._frame(self._words["terminals"], card, content, visitor, "/terminals")
+
+    def audit(self, visitor: Visitor, told: AuditTrail, partitions: int, is_newest: bool) -> bytes:
+        """Who changed what, newest first."""
+        links = [
+            self._link(f"/audit?partition={number}", str(number), number == told.partition)
+            for number in range(partitions)
+        ]
+        pages = [] if is_newest else [self._link(f"/audit?partition={told.partition}", self._words["newest"])]
+        if told.before is not None:
+            older = f"/audit?partition={told.partition}&before={told.before}"
+            pages.append(self._link(older, self._words["older"]))
+        content = fill(
+            "audit",
+            self._words,
+            partition_links=joined(links),
+            entries=joined(map(self._entry, told.entries)),
+            none=NOTHING if told.entries else fill("empty", {}, what=self._words["no_entries"]),
+            page_links=joined(pages),
+        )
+        return self._frame(self._words["audit"], NOTHING, content, visitor, "/audit")
+
+    # -- answers on top of a page -----------------------------------------------------------------------------------
+
+    def phase_changed(self, told: PhaseChanged, verb: str) -> Html:
+        """Green: it is so now."""
+        return self._card("good", self._words[f"done_{verb}"], f"{self._words['done_phase_detail']} ({told.campaign})")
+
+    def quota_changed(self, told: QuotaChanged) -> Html:
+        """Green: the slot's new numbers."""
+        detail = self._words["quota_detail"].format(slot=told.slot, quota=told.quota, left=told.left)
+        return self._card("good", self._words["quota_title"], detail)
+
+    def invited(self, told: Invited) -> Html:
+        """The pairing code, once."""
+        title = self._words["code_title"].format(code=told.pairing_code)
+        detail = self._words["code_detail"].format(
+            terminal=told.terminal, pharmacy=told.pharmacy, expires_at=self._moment(told.expires_at)
+        )
+        return self._card("good", title, detail)
+
+    def revoked(self, told: TerminalNumbers) -> Html:
+        """A terminal may do nothing any more."""
+        title = self._words["revoked_title"].format(terminal=told.terminal)
+        return self._card("good", title, self._words["revoked_detail"])
+
+    def refused(self, problem: Problem) -> Html:
+        """Red: why not, and what to do."""
+        text = text_of(word_of(problem.reason), self.language, problem.members)
+        return self._card("bad", text.title, problem.detail or text.detail)
+
+    def not_done(self, word: str) -> Html:
+        """Red, in the page's own words: `wrong`, `locked`, `form_old`, `incomplete`, or `change_invalid`."""
+        if word == "change_invalid":
+            return self._card("bad", self._words["incomplete"], self._words[word])
+        title = self._words.get(f"{word}_title") or self._words[word]
+        return self._card("bad", title, self._words[f"{word}_detail"])
+
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _frame(
+        self,
+        heading: str,
+        card: Html,
+        content: Html,
+        visitor: Visitor | None = None,
+        place: str = "",
+        refresh: Html = NOTHING,
+    ) -> bytes:
+        languages = [self._link(f"/language/{one}", NAMES[one], one == self.language) for one in LANGUAGES]
+        navigation = whoami = NOTHING
+        if visitor is not None:
+            links = [self._link(path, self._words[word], path == place) for path, word in PLACES.items()]
+            navigation = fill("navigation", self._words, links=joined(links))
+            role = self._words[f"role_{visitor.role}"]
+            whoami = fill("whoami", self._words, nonce=visitor.nonce, who=visitor.name, role=role)
+        page = fill(
+            "frame",
+            self._words,
+            html_lang=self.language,
+            heading=heading,
+            refresh=refresh,
+            stylesheet=stylesheet()[0],
+            navigation=navigation,
+            whoami=whoami,
+            card=card,
+            content=content,
+            languages=joined(languages),
+        )
+        return page.encode()
+
+    def _card(self, kind: Kind, title: str, detail: str) -> Html:
+        return fill("card", {}, kind=kind, card_title=title, detail=detail)
+
+    def _look_only(self) -> Html:
+        return fill("empty", {}, what=self._words["look_only"])
+
+    def _campaign_card(self, told: CampaignNumbers) -> Html:
+        return fill(
+            "campaign_card",
+            {},
+            name=told.campaign,
+            campaign_title=self._title(told),
+            phase=told.phase,
+            phase_word=self._words[f"phase_{told.phase}"],
+            region_name=told.region,
+            numbers=self._numbers(told),
+        )
+
+    def _numbers(self, told: CampaignNumbers) -> Html:
+        given_out = told.units - told.units_left
+        part = given_out / told.units if told.units else 1.0
+        return fill(
+            "numbers",
+            self._words,
+            percent=round(100 * part),
+            taken_width=round(1000 * part),
+            left_number=self._number(told.units_left),
+            units_number=self._number(told.units),
+            confirmed_number=self._number(told.confirmed),
+            picked_up_number=self._number(told.picked_up),
+            rejected_number=self._number(told.rejected),
+            cancelled_number=self._number(told.cancelled),
+        )
+
+    def _campaign_forms(self, visitor: Visitor, told: CampaignNumbers) -> Html:
+        if not visitor.role.may_change:
+            return self._look_only()
+        verbs = [
+            fill(
+                "verb",
+                {},
+                verb=verb,
+                verb_name=self._words[verb],
+                verb_hint=self._words[f"{verb}_hint"],
+                kind="stop" if verb == "close" else "",
+            )
+            for verb in VERBS.get(told.phase, ("open",))
+        ]
+        return fill("campaign_forms", self._words, name=told.campaign, nonce=visitor.nonce, verbs=joined(verbs))
+
+    def _slot_pages(self, name: str, pharmacy: str, first: int, following: int | None) -> Html:
+        links = []
+        for offset, word in ((0 if first else None, "first_slots"), (following, "more_slots")):
+            if offset is not None:
+                query = urlencode({"first": offset, **({"pharmacy": pharmacy} if pharmacy else {})})
+                links.append(self._link(f"/campaigns/{quote(name)}?{query}", self._words[word]))
+        return joined(links)
+
+    def _terminal(self, visitor: Visitor, told: TerminalNumbers) -> Html:
+        form = NOTHING
+        if told.state != "revoked" and visitor.role.may_change:
+            form = fill("revoke_form", self._words, nonce=visitor.nonce, name=told.terminal)
+        state = self._words[f"state_{told.state}"]
+        return self._row(told.terminal, told.pharmacy, state, self._moment(told.since), form)
+
+    def _entry(self, told: AuditEntry) -> Html:
+        about = [told.campaign, told.slot, told.terminal, told.pharmacy, f"{told.change:+}" if told.change else ""]
+        what = " · ".join([told.command, *filter(None, about)])
+        outcome = f"{told.outcome}: {told.reason}" if told.reason else told.outcome
+        return self._row(self._moment(told.at), told.actor, what, told.why, outcome)
+
+    def _row(self, first: object, *others: object) -> Html:
+        cells = [fill("head_cell", {}, value=first), *(fill("cell", {}, value=value) for value in others)]
+        return fill("row", {}, cells=joined(cells))
+
+    def _link(self, href: str, name: str, is_here: bool = False) -> Html:
+        return fill("link", {}, href=href, name=name, current=Html(' aria-current="page"') if is_here else NOTHING)
+
+    def _title(self, told: CampaignNumbers) -> str:
+        return told.title.get(self.language) or next(iter(told.title.values()), told.campaign)
+
+    def _number(self, number: int | None) -> str:
+        return self._words["not_known"] if number is None else f"{number:,}"
+
+    def _moment(self, time: str | None) -> str:
+        """`2020-02-01T12:00:00+00:00` as people read it."""
+        if time is None:
+            return self._words["not_known"]
+        zone = " UTC" if time.endswith("+00:00") else ""
+        return f"{time[:10]} {time[11:19]}{zone}"
+
+    def _span(self, starts: str, ends: str) -> str:
+        """From and to, the day once where it is the same."""
+        same_day = starts[:10] == ends[:10]
+        return f"{starts[:10]} {starts[11:16]} – {ends[11:16] if same_day else f'{ends[:10]} {ends[11:16]}'}"
+
+
+def pharmacies_of(views: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
+    """Ids and names of several campaigns' pharmacies, each once, by id."""
+    found: dict[str, str] = {}
+    for names in views:
+        found |= names
+    return sorted(found.items())
