@@ -48,7 +48,7 @@ REVOKED: Final = (Reason.UNKNOWN_TERMINAL,)
 
 def calls(handlers: Handlers) -> list[Call]:
     """Every call of `/v1`."""
-    return [*_terminals(handlers), *_reservations(handlers), *_pharmacy(handlers)]
+    return [*_terminals(handlers), *_pick_ups(handlers), *_lookups(handlers), *_pharmacy(handlers)]
 
 
 def openapi(handlers: Handlers) -> bytes:
@@ -102,7 +102,7 @@ def _terminals(handlers: Handlers) -> list[Call]:
     ]
 
 
-def _reservations(handlers: Handlers) -> list[Call]:
+def _pick_ups(handlers: Handlers) -> list[Call]:
     return [
         Call(
             method="POST",
@@ -154,6 +154,11 @@ def _reservations(handlers: Handlers) -> list[Call]:
                 *OF_THE_LOG,
             ),
         ),
+    ]
+
+
+def _lookups(handlers: Handlers) -> list[Call]:
+    return [
         Call(
             method="POST",
             path="/v1/lookups",

@@ -1,4 +1,4 @@
-"""The counter with a real broker, a real Valkey, a real allocator and the front door that books: from wish to hand-out."""
+"""The counter with a real broker, Valkey and allocator, and the front door that books: from the wish to the hand-out."""
 
 import json
 import subprocess
@@ -155,7 +155,12 @@ def test_the_service_answers_as_it_describes_itself(counter: Counter, tmp_path: 
     options = ["--header", f"Authorization: Bearer {counter.token}", "--request-timeout", "12"]
     bounds = ["--phases", "coverage,fuzzing", "--max-examples", "20", "--generation-deterministic"]
     tried = subprocess.run(
-        [*program, *options, *bounds], cwd=tmp_path, capture_output=True, text=True, timeout=FUZZED_WITHIN_S, check=False
+        [*program, *options, *bounds],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=FUZZED_WITHIN_S,
+        check=False,
     )
     assert tried.returncode == 0, tried.stdout[-6_000:]
     assert counter.asks("GET", "/v1/today")[0] == 200
