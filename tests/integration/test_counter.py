@@ -1,4 +1,4 @@
-"""The counter with a real broker, Valkey and allocator, and the front door that books: from the wish to the hand-out."""
+"""The counter with a real broker, Valkey and allocator, and the front door that books: from wish to hand-out."""
 
 import json
 import subprocess
