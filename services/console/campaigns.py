@@ -147,4 +147,5 @@ class Campaigns:
             why=why,
         )
         _, quota, left = (await self._desk.done(view.partition, command)).fact
+        await self._desk.door.refresh_once()
         return QuotaChanged(campaign=name, slot=slot, quota=quota, left=left)

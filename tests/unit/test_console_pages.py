@@ -168,6 +168,7 @@ async def test_a_form_sent_twice_does_it_once(world: ConsoleWorld, browser: Brow
     for _ in range(2):
         answer = await browser.submit(f"{path}/quota", form)
         assert "Slot s-1 now has 120" in answer.text
+        assert "<dd>170</dd>" in answer.text
     answer = await browser.submit(f"{path}/quota", {**form, "change": "-20"})
     assert "Slot s-1 now has 100" in answer.text
 
@@ -246,6 +247,14 @@ async def test_a_terminal_is_invited_and_revoked_by_forms(world: ConsoleWorld, b
         "/terminals/revoke", {"nonce": await browser.nonce("/terminals"), "terminal": "none", "why": "x"}
     )
     assert answer.status == 404
+
+
+async def test_where_there_are_two_regions_the_form_asks_for_one(world: ConsoleWorld, browser: Browser) -> None:
+    assert 'name="region"' not in (await browser.get("/terminals")).text
+    await world.give(checked({**RIGHT, "campaign": "fs-1", "region": "foshan"}), partition=1)
+    assert '<option value="foshan">' in (await browser.get("/terminals")).text
+    form = {"nonce": await browser.nonce("/terminals"), "pharmacy": "p-1", "region": "foshan", "why": "a new till"}
+    assert "Pairing code 01-" in (await browser.submit("/terminals/invite", form)).text
 
 
 async def test_slots_are_shown_by_pharmacy(browser: Browser) -> None:

@@ -28,7 +28,7 @@ from services.console.pages.forms import (
     read_form,
 )
 from services.console.pages.markup import NOTHING, Html, stylesheet
-from services.console.pages.views import View, Visitor, pharmacies_of
+from services.console.pages.views import Place, View, Visitor
 from services.console.sign_in import SESSION_COOKIE, SESSION_S, Operator, SignIn
 from services.console.terminals import Terminals
 from services.domain.reasons import DoorReason
@@ -277,9 +277,13 @@ class Site:
         return _answer(visit.view.campaign(visit.visitor, card, numbers, slots, pharmacy, first), refused)
 
     async def _terminals_page(self, visit: Visit, card: Html, refused: Problem | None = None) -> Answer:
-        views = [{one.id: one.name for one in view.pharmacies.values()} for view in self._desk.door.catalogue]
+        places = [
+            Place(view.row.region, pharmacy.id, pharmacy.name)
+            for view in self._desk.door.catalogue
+            for pharmacy in view.pharmacies.values()
+        ]
         told = await self._terminals.all()
-        return _answer(visit.view.terminals(visit.visitor, card, told, pharmacies_of(views)), refused)
+        return _answer(visit.view.terminals(visit.visitor, card, told, places), refused)
 
     def _to(self, path: str) -> Page:
         async def go(_request: web.BaseRequest) -> Answer:

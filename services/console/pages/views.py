@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from urllib.parse import quote, urlencode
 
 from services.console.contract import (
@@ -39,6 +39,14 @@ class Visitor:
     name: str
     role: Role
     nonce: str
+
+
+class Place(NamedTuple):
+    """A pharmacy that a terminal can be invited to."""
+
+    region: str
+    pharmacy: str
+    name: str
 
 
 class View:
@@ -108,12 +116,18 @@ class View:
         )
         return self._frame(self._title(told), card, content, visitor, "/")
 
-    def terminals(
-        self, visitor: Visitor, card: Html, told: TerminalList, pharmacies: Iterable[tuple[str, str]]
-    ) -> bytes:
-        """All terminals, and a form for a new one."""
-        options = joined(fill("option", {}, value=value, name=name) for value, name in pharmacies)
-        form = fill("invite_form", self._words, nonce=visitor.nonce, pharmacies=options)
+    def terminals(self, visitor: Visitor, card: Html, told: TerminalList, places: Sequence[Place]) -> bytes:
+        """All terminals, and a form for a new one; it asks for the region where there are several."""
+        regions = sorted({place.region for place in places})
+        region_field = fill("region_field", self._words, regions=_options((one, one) for one in regions))
+        pharmacies = {place.pharmacy: place.name for place in places}
+        form = fill(
+            "invite_form",
+            self._words,
+            nonce=visitor.nonce,
+            pharmacies=_options(sorted(pharmacies.items())),
+            region_field=region_field if len(regions) > 1 else NOTHING,
+        )
         content = fill(
             "terminals",
             self._words,
@@ -309,9 +323,5 @@ class View:
         return f"{starts[:10]} {starts[11:16]} – {ends[11:16] if same_day else f'{ends[:10]} {ends[11:16]}'}"
 
 
-def pharmacies_of(views: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
-    """Ids and names of several campaigns' pharmacies, each once, by id."""
-    found: dict[str, str] = {}
-    for names in views:
-        found |= names
-    return sorted(found.items())
+def _options(choices: Iterable[tuple[str, str]]) -> Html:
+    return joined(fill("option", {}, value=value, name=name) for value, name in choices)
