@@ -123,5 +123,15 @@ def _refused(problem: Any) -> ConsoleRefused:
     if not isinstance(problem, dict):
         return ConsoleRefused(what=str(problem), reason="")
     lines = [": ".join(str(problem[name]) for name in ("title", "detail") if problem.get(name))]
-    lines += [f"  {more}" for more in problem.get("problems") or problem.get("differs") or []]
+    lines += [f"  {_problem_line(more)}" for more in problem.get("problems") or problem.get("differs") or []]
     return ConsoleRefused(what="\n".join(lines), reason=str(problem.get("reason", "")))
+
+
+def _problem_line(problem: Any) -> str:
+    """One mistake in a document, as `campaign check` tells it."""
+    if not isinstance(problem, dict):
+        return str(problem)
+    line = f":{problem['line']}" if problem.get("line") else ""
+    return ": ".join(
+        part for part in (f"{problem.get('file', '')}{line}", problem.get("field"), problem.get("what")) if part
+    )

@@ -1,0 +1,204 @@
+"""Figures of the fold: how fast a full log is folded by one allocator, what a call takes, what Redis keeps."""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.embedded.stores import RunningStores, running_stores
+from infra.launcher.first_steps import prepare_log
+from services.allocator.recovery import GROUP
+from services.domain.campaign import commands_of, revision
+from services.domain.commands import Command, Open, Reserve, encode
+from services.platform.settings import ProcessSettings
+from services.state.fold_call import Batch, FoldCall, LogIdentity
+from services.state.library import build
+from services.state.readers import StateReader
+from services.state.redis_client import connect, dedicated
+from services.stream.genesis import read_genesis
+from services.stream.log_producer import LogProducer, append
+from services.stream.partition_reader import PartitionReader
+from services.stream.place import PartitionId
+from services.stream.topics import COMMANDS
+from tests.bench.figure import Figure, figure
+from tests.bench.through_the_door import PLENTY, WIDE_SLOTS
+from tests.bench.wishes import wide_campaign
+from tests.integration.cli_system import ROOT
+
+REPEATS = 3
+REPLAYED = 60_000
+KEPT = 20_000
+CALLS = 400
+BATCH = 200
+FIRST = PartitionId(0)
+FOLD_TIMEOUT_S = 120.0
+WRITE_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Broker, Valkey and a data folder with secrets; no service runs."""
+
+    settings: ProcessSettings
+
+    async def write(self, commands: Sequence[Command]) -> None:
+        """Straight into the log."""
+        producer = await LogProducer.start(self.settings)
+        values = [encode(command) for command in commands]
+        for at in range(0, len(values), WRITE_AT_ONCE):
+            piece = values[at : at + WRITE_AT_ONCE]
+            await append(producer, COMMANDS, FIRST, piece, timestamp_ms=int(time.time() * 1000), ack_timeout_s=20.0)
+        await producer.stop()
+
+    async def position(self) -> int:
+        """What the fold has applied."""
+        redis = connect(self.settings.redis, timeout_s=5.0)
+        position = (await StateReader(redis).read(FIRST, [])).head.position
+        await redis.aclose()
+        return position
+
+    async def used_memory(self) -> int:
+        """Bytes, as Redis counts them."""
+        redis = connect(self.settings.redis, timeout_s=5.0)
+        info: dict[str, Any] = await redis.info("memory")
+        await redis.aclose()
+        return int(info["used_memory"])
+
+    async def mark_published(self) -> int:
+        """Everything in the log counts as published; the log's end."""
+        reader = PartitionReader(self.settings, COMMANDS)
+        end = await reader.log_end(FIRST)
+        await reader.commit(GROUP, {FIRST: end})
+        await reader.stop()
+        return int(end)
+
+    async def fold_all(self, end: int) -> float:
+        """Records a second of one allocator process, from its first batch to the last."""
+        command = [sys.executable, "-m", "services.cli", "allocator", "--partitions", "0"]
+        command += ["--kafka", self.settings.kafka, "--redis", self.settings.redis, "--data", str(self.settings.data)]
+        allocator = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: ASYNC220
+        redis = connect(self.settings.redis, timeout_s=5.0)
+        reader = StateReader(redis)
+        try:
+            async with asyncio.timeout(FOLD_TIMEOUT_S):
+                before = (await reader.read(FIRST, [])).head.position
+                first = (0.0, before)
+                while (position := (await reader.read(FIRST, [])).head.position) < end:
+                    if position > before and not first[0]:
+                        first = (time.perf_counter(), position)
+                    await asyncio.sleep(0.002)
+                return (end - first[1]) / (time.perf_counter() - first[0])
+        finally:
+            allocator.terminate()
+            allocator.wait(20)
+            await redis.aclose()
+
+
+def reservations(count: int, slots: int, first: int = 0) -> list[Command]:
+    """Commands as a front door writes them, by `count` different people."""
+    return [
+        Reserve(
+            campaign="fold",
+            slot=f"s-{number % slots:05d}",
+            units=1,
+            resident=f"p{number:015d}",
+            pass_no=f"r{number:015d}",
+            digest=f"d{number % 10**7:07d}",
+            last4_hash=f"l{number % 10**7:07d}",
+            phone_pseudonym=f"t{number:015d}",
+            contact="c" * 59,
+        )
+        for number in range(first, first + count)
+    ]
+
+
+def definition(slots: int, units_a_slot: int) -> list[Command]:
+    """The campaign, sealed and open."""
+    campaign = wide_campaign("fold", slots, units_a_slot)
+    commands: list[Command] = [*commands_of(campaign, revision(campaign))]
+    return [*commands, Open(id="o" * 16, campaign="fold")]
+
+
+def replay() -> list[Figure]:
+    """One allocator folding a full log in which everything was published."""
+    values = [asyncio.run(_with_stores(_replay_once)) for _ in range(REPEATS)]
+    return [figure("replay_per_s", values, "1/s", f"{REPLAYED} bookings over {WIDE_SLOTS} slots, batches of {BATCH}")]
+
+
+async def _replay_once(stores: Stores) -> float:
+    await stores.write([*definition(WIDE_SLOTS, PLENTY), *reservations(REPLAYED, WIDE_SLOTS)])
+    return await stores.fold_all(await stores.mark_published())
+
+
+def memory() -> list[Figure]:
+    """Growth of used_memory for a confirmed reservation and for a refused one, recorded decisions included."""
+    names = {"redis_bytes_per_confirmed": KEPT, "redis_bytes_per_refused": 0}
+    found = []
+    for name, stock in names.items():
+        value = asyncio.run(_with_stores(_bytes_each_refused if not stock else _bytes_each_confirmed))
+        found.append(figure(name, [value], "B", f"{KEPT} reservations over {WIDE_SLOTS} slots"))
+    return found
+
+
+async def _bytes_each_confirmed(stores: Stores) -> float:
+    return await _bytes_each(stores, units_a_slot=PLENTY, taken=[])
+
+
+async def _bytes_each_refused(stores: Stores) -> float:
+    return await _bytes_each(stores, units_a_slot=1, taken=reservations(WIDE_SLOTS, WIDE_SLOTS, first=10**6))
+
+
+async def _bytes_each(stores: Stores, units_a_slot: int, taken: list[Command]) -> float:
+    await stores.write([*definition(WIDE_SLOTS, units_a_slot), *taken])
+    await stores.fold_all(await stores.mark_published())
+    before = await stores.used_memory()
+    await stores.write(reservations(KEPT, WIDE_SLOTS))
+    await stores.fold_all(await stores.mark_published())
+    return (await stores.used_memory() - before) / KEPT
+
+
+def fcall() -> list[Figure]:
+    """The 99th of 100 calls of 200 bookings each, one in flight, AOF everysec."""
+    return [figure("fcall_p99_ms", [asyncio.run(_with_stores(_fcall_p99))], "ms", f"{CALLS} calls of {BATCH} bookings")]
+
+
+async def _fcall_p99(stores: Stores) -> float:
+    await stores.write(definition(WIDE_SLOTS, PLENTY))
+    end = await stores.mark_published()
+    await stores.fold_all(end)
+    reader = PartitionReader(stores.settings, COMMANDS)
+    genesis = await read_genesis(reader, FIRST)
+    await reader.stop()
+    library = build()
+    identity = LogIdentity(genesis.log, genesis.key_check)
+    call = FoldCall(dedicated(stores.settings.redis, timeout_s=10.0), library, FIRST, identity)
+    await call.load_library()
+    now_ms = int(time.time() * 1000)
+    took_s = []
+    for number in range(CALLS):
+        commands = reservations(BATCH, WIDE_SLOTS, first=number * BATCH)
+        batch = Batch(end + number * BATCH, [now_ms] * BATCH, [1] * BATCH, commands)
+        began_s = time.perf_counter()
+        folded = await call.fold(batch, end)
+        took_s.append(time.perf_counter() - began_s)
+        assert folded.status == "ok", folded.status
+    await call.drop()
+    return sorted(took_s)[int(CALLS * 0.99)] * 1000
+
+
+async def _with_stores(measure: Any) -> float:
+    with tempfile.TemporaryDirectory(prefix="maskline-bench-") as folder, running_stores(Path(folder)) as addresses:
+        stores = Stores(_settings(addresses, Path(folder) / "data"))
+        (Path(folder) / "data").mkdir(mode=0o700)
+        await prepare_log(stores.settings, stores.settings.data, partitions=1, replicas=1)
+        value: float = await measure(stores)
+        return value
+
+
+def _settings(addresses: RunningStores, data: Path) -> ProcessSettings:
+    return ProcessSettings(kafka=addresses.kafka, redis=addresses.redis, data=data, kafka_request_timeout_s=20.0)

@@ -1,0 +1,54 @@
+"""A whole system on the embedded tier for figures, and looks at how far it has come."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.applying import apply_campaign
+from infra.console_client import ConsoleClient
+from loadtests.http_client import HttpClient
+from loadtests.proof import settled
+from services.audit.verify import VerifySettings
+from services.domain.campaign import Campaign
+from tests.integration.cli_system import Up, up
+
+VISIBLE_TIMEOUT_S = 10.0
+
+
+class Bench:
+    """A running system with campaigns."""
+
+    def __init__(self, system: Up) -> None:
+        endpoints = system.endpoints
+        self.front_door: str = endpoints["front_door"]
+        self.settings = VerifySettings(kafka=endpoints["kafka"], redis=endpoints["redis"], data=system.data)
+        self.pids = {each["service"]: each["pid"] for each in [*endpoints["processes"], *endpoints["stores"]]}
+        self._console = ConsoleClient.of(system.data, endpoints["console"])
+
+    def client(self, connections: int) -> HttpClient:
+        """A client of the front door."""
+        return HttpClient(self.front_door, max_connections=connections, timeout_s=20.0)
+
+    async def apply(self, campaign: Campaign) -> None:
+        """Bring a campaign in, and wait until the front door offers it."""
+        await asyncio.to_thread(apply_campaign, self._console, campaign)
+        client = self.client(1)
+        deadline_s = time.monotonic() + VISIBLE_TIMEOUT_S
+        while (await client.request("GET", f"/v1/campaigns/{campaign.campaign}/stock")).status != 200:
+            assert time.monotonic() < deadline_s, "the front door does not show the campaign"
+            await asyncio.sleep(0.02)
+        client.close()
+
+    async def decided(self) -> None:
+        """Wait until everything in the log of the first partition is decided."""
+        await settled(self.settings, 0)
+
+
+@contextmanager
+def running() -> Iterator[Bench]:
+    """A system of its own, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="maskline-bench-") as folder, up(Path(folder) / "data") as system:
+        yield Bench(system)
