@@ -37,6 +37,7 @@ from services.platform.problems import Problem
 BEARER: Final = "bearer "
 MAX_CAMPAIGN_BYTES: Final = 16 * 1024 * 1024
 MAX_WHY_CHARACTERS: Final = 500
+MAX_NAME_CHARACTERS: Final = 48
 LINES: Final = "application/x-ndjson"
 DOCUMENT_NAME: Final = "campaign"
 
@@ -119,7 +120,10 @@ class Handlers:
         """GET /v1/campaigns/{campaign}/slots"""
         self._viewer(request)
         first = whole_number(request, "first", 0, 0, 1_000_000)
-        return json_answer(200, await self._campaigns.slots(name, first or 0, request.query.get("pharmacy")))
+        pharmacy = request.query.get("pharmacy")
+        if pharmacy is not None and not 1 <= len(pharmacy) <= MAX_NAME_CHARACTERS:
+            raise malformed("pharmacy", f"1 to {MAX_NAME_CHARACTERS} characters")
+        return json_answer(200, await self._campaigns.slots(name, first or 0, pharmacy))
 
     async def check(self, request: web.BaseRequest) -> Answer:
         """POST /v1/campaigns/check"""

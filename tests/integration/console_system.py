@@ -1,0 +1,113 @@
+"""Broker, Valkey, allocator and console as processes, with nothing applied yet: a system as the ops team meets it."""
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from infra.embedded.stores import running_stores
+from infra.launcher.first_steps import ensure_admin_token, prepare_log
+from infra.launcher.ports import free_ports
+from services.domain.campaign import Campaign
+from services.domain.campaign_document import document
+from services.domain.days import rfc3339, zone
+from tests.integration.front_door_system import PARTITIONS, Kafka, System, ask, start, wait_until_ready
+from tests.unit.front_door_world import campaign
+
+WHERE: Final = zone("Asia/Shanghai")
+
+
+@dataclass
+class Ops:
+    """The ops team's view of a system."""
+
+    system: System
+    url: str
+    token: str
+    numbers: "itertools.count[int]"
+
+    def asks(
+        self, method: str, path: str, body: Any = None, *, token: str = "", key: str = "", timeout_s: float = 35.0
+    ) -> tuple[int, Any]:
+        headers = {
+            "Authorization": f"Bearer {token or self.token}",
+            "Idempotency-Key": key or f"key-{next(self.numbers)}",
+        }
+        status, _, answer = ask(method, self.url + path, body, headers, timeout_s)
+        return status, json.loads(answer)
+
+    def applies(self, chosen: Campaign, key: str = "") -> tuple[int, Any]:
+        return self.asks("POST", "/v1/campaigns/apply?why=a%20test", document(chosen), key=key)
+
+    def phase(self, name: str) -> str:
+        status, told = self.asks("GET", f"/v1/campaigns/{name}")
+        return str(told["numbers"]["phase"]) if status == 200 else str(told["reason"])
+
+    def waits_for_phase(self, name: str, phase: str, timeout_s: float = 10.0) -> float:
+        """Seconds until the campaign is in this phase."""
+        began_s = time.monotonic()
+        while (found := self.phase(name)) != phase:
+            assert time.monotonic() - began_s < timeout_s, f"{name} is {found}, not {phase}"
+            time.sleep(0.05)
+        return time.monotonic() - began_s
+
+    def clock(self, stack: ExitStack, name: str = "clock") -> None:
+        """Starts a clock."""
+        (admin_port,) = free_ports(1)
+        start(self.system, stack, "clock", "ClockSettings", admin_port=admin_port, **self._common())
+        self.system.processes[name] = self.system.processes["clock"]
+        wait_until_ready(f"http://127.0.0.1:{admin_port}/readyz")
+
+    def console(self, stack: ExitStack, name: str) -> str:
+        """Starts another console; its URL."""
+        port, admin_port = free_ports(2)
+        first = self.system.processes["console"]
+        start(self.system, stack, "console", "ConsoleSettings", port=port, admin_port=admin_port, **self._common())
+        self.system.processes |= {name: self.system.processes["console"], "console": first}
+        wait_until_ready(f"http://127.0.0.1:{admin_port}/readyz")
+        return f"http://127.0.0.1:{port}"
+
+    def kill(self, name: str) -> None:
+        """kill -9."""
+        process = self.system.processes[name]
+        process.kill()
+        process.wait()
+
+    def _common(self) -> dict[str, Any]:
+        stores = self.system.stores
+        return {"kafka": stores.kafka, "redis": stores.redis, "data": self.system.data}
+
+
+@contextmanager
+def running_ops(folder: Path) -> Iterator[Ops]:
+    """Everything but a clock, started and ready."""
+    with ExitStack() as stack:
+        stores = stack.enter_context(running_stores(folder))
+        data = folder / "data"
+        data.mkdir(mode=0o700)
+        ensure_admin_token(data)
+        asyncio.run(prepare_log(Kafka(stores.kafka), data, partitions=PARTITIONS, replicas=1))
+        port, console_admin, allocator_admin = free_ports(3)
+        system = System("", "", stores, data)
+        common = {"kafka": stores.kafka, "redis": stores.redis, "data": data}
+        start(system, stack, "allocator", "AllocatorSettings", partitions="all", admin_port=allocator_admin, **common)
+        start(system, stack, "console", "ConsoleSettings", port=port, admin_port=console_admin, **common)
+        for admin_port in (allocator_admin, console_admin):
+            wait_until_ready(f"http://127.0.0.1:{admin_port}/readyz")
+        token = (data / "admin-token").read_text().strip()
+        yield Ops(system, f"http://127.0.0.1:{port}", token, itertools.count(1))
+
+
+def windowed(name: str, *windows_s: tuple[float, float], region: str = "guangzhou", **changes: Any) -> Campaign:
+    """A campaign whose windows open and close so many seconds from now."""
+    now_ms = int(time.time() * 1000)
+    windows = [
+        {"opens_at": rfc3339(now_ms + int(a * 1000), WHERE), "closes_at": rfc3339(now_ms + int(b * 1000), WHERE)}
+        for a, b in windows_s
+    ]
+    return campaign(name, windows=windows, region=region, **changes)

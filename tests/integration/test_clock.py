@@ -1,0 +1,67 @@
+"""Clocks as processes: campaigns open and close by their windows, whoever dies meanwhile."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.integration.console_system import Ops, running_ops, windowed
+
+pytestmark = pytest.mark.embedded
+
+
+@pytest.fixture(scope="module")
+def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ops]:
+    with running_ops(tmp_path_factory.mktemp("clock")) as ops:
+        yield ops
+
+
+def test_a_campaign_opens_and_closes_within_two_seconds_of_its_window(ops: Ops) -> None:
+    with ExitStack() as stack:
+        ops.clock(stack)
+        ops.applies(windowed("window-1", (1.5, 4.0)))
+        assert ops.phase("window-1") == "scheduled"
+        assert ops.waits_for_phase("window-1", "open") < 1.5 + 2.5
+        assert ops.waits_for_phase("window-1", "closed") < 2.5 + 2.5
+
+
+def test_what_a_killed_clock_missed_the_next_one_does(ops: Ops) -> None:
+    with ExitStack() as stack:
+        ops.clock(stack, "first")
+        ops.applies(windowed("killed-clock", (-60, 2.0), (2.5, 600)))
+        assert ops.phase("killed-clock") == "open"
+        ops.kill("first")
+        with pytest.raises(AssertionError):
+            ops.waits_for_phase("killed-clock", "closed", timeout_s=3.5)
+        ops.asks("POST", "/v1/campaigns/killed-clock/pause", {"why": "the clock is dead"})
+        ops.clock(stack, "second")
+        ops.waits_for_phase("killed-clock", "open")
+        _, trail = ops.asks("GET", "/v1/audit?limit=20")
+        told = [
+            (one["command"], one["why"], one["outcome"])
+            for one in trail["entries"]
+            if one.get("campaign") == "killed-clock" and one.get("actor") == "clock"
+        ]
+        assert told[:2] == [("open", "window 2", "opened"), ("close", "window 1", "closed")]
+
+
+def test_two_clocks_side_by_side_do_no_harm_and_an_operator_has_the_last_word(ops: Ops) -> None:
+    with ExitStack() as stack:
+        ops.clock(stack, "one")
+        ops.clock(stack, "two")
+        ops.applies(windowed("two-clocks", (-60, 600)))
+        ops.asks("POST", "/v1/campaigns/two-clocks/close", {"why": "the wrong stock"})
+        ops.applies(windowed("two-clocks-later", (1.0, 600)))
+        ops.waits_for_phase("two-clocks-later", "open")
+        assert ops.phase("two-clocks") == "closed"
+
+
+def test_the_time_of_every_partition_moves(ops: Ops) -> None:
+    with ExitStack() as stack:
+        ops.clock(stack)
+        _, before = ops.asks("GET", "/v1/live/now")
+        ops.applies(windowed("ticking", (1.0, 600)))
+        ops.waits_for_phase("ticking", "open")
+        _, after = ops.asks("GET", "/v1/live/now")
+        for earlier, later in zip(before["partitions"], after["partitions"], strict=True):
+            assert later["last_tick"] > earlier["last_tick"]
