@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from services.platform.telemetry import configure_logging
 from tests.bench.cost_of_a_booking import cost
 from tests.bench.figure import Figure
 from tests.bench.folding import fcall, memory, replay
@@ -25,6 +26,7 @@ MEASUREMENTS: Final[dict[Callable[[], list[Figure]], tuple[str, ...]]] = {
 
 def main() -> int:
     """Exit code 0, or 2 where something that is not there was asked for."""
+    configure_logging("bench", "warning")
     names = [name for group in MEASUREMENTS.values() for name in group]
     tier = os.environ.get("TIER") or "embedded"
     wanted = [name for name in os.environ.get("ONLY", "").replace(" ", "").split(",") if name]

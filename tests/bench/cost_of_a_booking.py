@@ -17,7 +17,7 @@ from tests.integration.cli_system import ROOT
 
 REPEATS = 5
 BOOKINGS = 6_000
-CONNECTIONS = 64
+CONNECTIONS = 512
 
 
 def cost() -> list[Figure]:
@@ -39,7 +39,7 @@ async def _cost(bench: Bench, noop_pid: int, noop_url: str) -> list[Figure]:
         await bench.decided()
     door.close()
     noop.close()
-    against = f"{_middle(door_us):.0f} µs against {_middle(noop_us):.0f} µs of a no-op web.Application, 64 connections"
+    against = f"{_middle(door_us):.0f} µs against {_middle(noop_us):.0f} µs of a no-op web.Application, {CONNECTIONS} connections"
     return [figure("front_door_cpu_vs_noop", quotients[1:], "1", against)]  # the first pair warms both up
 
 

@@ -4,11 +4,13 @@ import msgspec
 import pytest
 
 from services.audit.errors import CouldNotLookError
+from services.audit.replay import Replay
 from services.audit.report import Kind, Report
 from services.domain import commands as c
 from services.domain.events import encode
 from services.domain.rows import HEAD
 from services.state.readers import decode_row
+from services.stream.fake import FakeLog, FakeReader
 from services.stream.place import Offset
 from services.stream.topics import COMMANDS, EVENTS
 from tests.unit.audit_world import FIRST, NOW_MS, AuditWorld, command_id, pack
@@ -312,3 +314,18 @@ def tamper_event(world: AuditWorld, offset: int, **changed: object) -> None:
     world.log.records[EVENTS, FIRST].clear()
     for at in range(len(world.decisions)):
         world.publish(at, **(changed if at == offset else {}))
+
+
+# --------------------------------------------------------------------------------------------------------------- memory
+
+
+async def test_memory_grows_with_rows_and_with_decisions_still_readable_but_not_with_commands() -> None:
+    log = FakeLog(partitions=1)
+    log.write(COMMANDS, FIRST, [c.encode(c.Genesis(log="log-of-this-test", key_check="k" * 16, rules=1))], NOW_MS)
+    log.write(COMMANDS, FIRST, [c.encode(c.Tick(at_ms=NOW_MS))] * 5_000 + [b"unreadable"] * 5_000, NOW_MS)
+    replay = Replay(FakeReader(log, COMMANDS), FIRST, keep_from=9_900)
+    await replay.begin()
+    await replay.advance(10_001)
+    assert replay.position == 10_001
+    assert list(replay.state.rows) == [HEAD]
+    assert sorted(replay.facts) == list(range(9_900, 10_001))
