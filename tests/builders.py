@@ -226,6 +226,7 @@ def change_quota(
 def invite(
     terminal: str = TERMINAL,
     *,
+    region: str = REGION,
     pharmacy: str = PHARMACY,
     code: str = "",
     expires_ms: int = NOON_MS + DAY_MS,
@@ -235,6 +236,7 @@ def invite(
     return c.InviteTerminal(
         id=digest("invite", terminal, key),
         terminal=terminal,
+        region=region,
         pharmacy=pharmacy,
         code_digest=digest("code", code or terminal),
         expires_ms=expires_ms,

@@ -59,7 +59,7 @@ class Terminals:
 
         Raises Problem: `terminal_exists`; 404 for a pharmacy that no campaign has; 400 where two regions have it.
         """
-        partition = await self._partition_of(wish)
+        region, partition = await self._home_of(wish)
         command_id = self._identities.command_id(actor, f"invite|{wish.pharmacy}|{wish.terminal or ''}", key)
         name = wish.terminal or f"{wish.pharmacy[:20].replace('.', '-')}-{_suffix(command_id)}"
         if wish.terminal is not None and await self._stands_elsewhere(name, partition):
@@ -69,6 +69,7 @@ class Terminals:
         command = InviteTerminal(
             id=command_id,
             terminal=name,
+            region=region,
             pharmacy=wish.pharmacy,
             code_digest=digest,
             expires_ms=self._now_ms() + self._code_valid_ms,
@@ -106,16 +107,16 @@ class Terminals:
         (row,) = await self._desk.read(found[0], [f"t:{terminal}"])
         return _numbers(terminal, found[0], row)
 
-    async def _partition_of(self, wish: Invitation) -> int:
+    async def _home_of(self, wish: Invitation) -> tuple[str, int]:
         """Where the pharmacy's region lives. A campaign that is new is looked for once more."""
         regions = self._regions_of(wish)
         if not regions and await self._desk.door.refresh_once():
             regions = self._regions_of(wish)
         if not regions:
             raise Problem(DoorReason.NOT_FOUND, field="pharmacy", expected="a pharmacy of a campaign that was applied")
-        if len(set(regions.values())) > 1:
+        if len(regions) > 1:
             raise malformed("region", f"one of {', '.join(sorted(regions))}, which all have this pharmacy")
-        return next(iter(regions.values()))
+        return next(iter(regions.items()))
 
     def _regions_of(self, wish: Invitation) -> dict[str, int]:
         """Regions with a pharmacy of this id, and their partitions."""

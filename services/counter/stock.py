@@ -116,7 +116,7 @@ class Stock:
             why=wish.why,
         )
         match await self._desk.decide(terminal.partition, command):
-            case [Fact.QUOTA_CHANGED, int(quota), int(left)]:
+            case [Fact.QUOTA_CHANGED, int(quota), int(left), _]:
                 return QuotaChanged(campaign=campaign, slot=slot_id, quota=quota, left=left)
             case [_, Reason.BELOW_CONFIRMED, int(taken)]:
                 raise Problem(Reason.BELOW_CONFIRMED, confirmed=taken)

@@ -29,10 +29,12 @@ Text = Annotated[str, Meta(max_length=500)]
 Contact = Annotated[str, Meta(max_length=200)]
 Units = Annotated[int, Meta(ge=1, le=1_000_000)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
+PerMille = Annotated[int, Meta(ge=0, le=1_000)]
 TimeMs = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]  # to the year 2100
 Day = Annotated[int, Meta(ge=20200101, le=21001231)]
 
 MAX_CHUNK = 200  # pharmacies or slots in one command
+MAX_ENTITLED_CHUNK = 500
 MAX_RECORD_BYTES = 256 * 1024
 
 
@@ -80,6 +82,25 @@ class AssignRegion(Command, tag="assign_region", frozen=True):
     why: Text = ""
 
 
+class StaggerDay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A day on which only some may book: those whose digit (0 to 9) is among `digits`."""
+
+    from_ms: TimeMs
+    to_ms: TimeMs
+    digits: Annotated[list[Annotated[int, Meta(ge=0, le=9)]], Meta(max_length=10)]
+
+
+class CampaignRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a campaign demands beyond units a person; what is left out is not demanded. Shares are per mille."""
+
+    household_max: Annotated[int, Meta(ge=0, le=1_000)] = 0  # people for whom one phone may act; 0: no limit
+    cool_down: bool = False  # who got some not long ago (`Slot.cool_until_ms`) has to wait
+    entitled: Count = 0  # people on the list of the entitled, which `add_entitled` brings; 0: everybody is
+    stagger: Annotated[list[StaggerDay], Meta(max_length=400)] = []  # on days that are not listed everybody may book
+    assisted_per_mille: PerMille = 0
+    reserve_per_mille: PerMille = 0
+
+
 class DefineCampaign(Command, tag="define_campaign", frozen=True):
     """Begins a definition; visible to nobody before it is sealed. `definition` is the campaign file as JSON text."""
 
@@ -91,6 +112,7 @@ class DefineCampaign(Command, tag="define_campaign", frozen=True):
     pharmacies: Count
     slots: Count
     definition: Annotated[str, Meta(max_length=100_000)]
+    rules: CampaignRules = CampaignRules()
     actor: Text = ""
     why: Text = ""
 
@@ -106,7 +128,7 @@ class Pharmacy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     phone: Annotated[str, Meta(max_length=40)] = ""
 
 
-class Slot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A pick-up window; the boundaries of its day are integers because the fold knows no time zone."""
 
     id: Name
@@ -117,6 +139,9 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     day_from_ms: TimeMs
     day_to_ms: TimeMs
     units: Units
+    pick_until_ms: TimeMs = 0  # the end of the grace; 0: the end of the day
+    cool_until_ms: TimeMs = 0  # who has a reservation here may book again from then on; 0: at once
+    release_ms: TimeMs = 0  # what the assisted share has not used becomes public; 0: never
 
 
 class AddPharmacies(Command, tag="add_pharmacies", frozen=True):
@@ -137,6 +162,16 @@ class AddSlots(Command, tag="add_slots", frozen=True):
     revision: Revision
     first: Count
     slots: Annotated[list[Slot], Meta(min_length=1, max_length=MAX_CHUNK)]
+
+
+class AddEntitled(Command, tag="add_entitled", frozen=True):
+    """A chunk of the list of the entitled, by pseudonym, in order; `first` is how many came before."""
+
+    id: Digest16
+    campaign: Name
+    revision: Revision
+    first: Count
+    residents: Annotated[list[Digest16], Meta(min_length=1, max_length=MAX_ENTITLED_CHUNK)]
 
 
 class SealDefinition(Command, tag="seal_definition", frozen=True):
@@ -185,6 +220,8 @@ class Reserve(Command, tag="reserve", frozen=True):
     last4_hash: Digest8
     phone_pseudonym: OptionalDigest16 = ""
     contact: Contact = ""  # encrypted under the key of (campaign, deletion day)
+    digit: Annotated[int, Meta(ge=-1, le=9)] = -1  # of the document or the birth year, where the campaign staggers
+    terminal: OptionalName = ""  # the desk that books for somebody: from the assisted share first
 
 
 class Cancel(Command, tag="cancel", frozen=True):
@@ -221,10 +258,28 @@ class ChangeQuota(Command, tag="change_quota", frozen=True):
     campaign: Name
     slot: Name
     change: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
-    share: Annotated[str, _whole("public")] = "public"
+    share: Annotated[str, _whole("(public|assisted|reserve)")] = "public"
     terminal: OptionalName = ""  # empty: the ops team
     actor: Text = ""
     why: Text = ""
+
+
+class Release(Command, tag="release", frozen=True):
+    """The clock: what the assisted share of these slots has not used becomes public."""
+
+    id: Digest16
+    campaign: Name
+    slots: Annotated[list[Name], Meta(min_length=1, max_length=MAX_CHUNK)]
+
+
+class Expire(Command, tag="expire", frozen=True):
+    """The clock: of a pharmacy's day, the reservations of one chunk whose time to pick up is over are no-shows."""
+
+    id: Digest16
+    region: Name
+    pharmacy: Name
+    day: Day
+    chunk: Count
 
 
 class InviteTerminal(Command, tag="invite_terminal", frozen=True):
@@ -232,6 +287,7 @@ class InviteTerminal(Command, tag="invite_terminal", frozen=True):
 
     id: Digest16
     terminal: Name
+    region: Name
     pharmacy: Name
     code_digest: Digest16
     expires_ms: TimeMs
@@ -257,8 +313,9 @@ class RevokeTerminal(Command, tag="revoke_terminal", frozen=True):
 
 
 AnyCommand = (
-    Genesis | Tick | AdoptRules | AssignRegion | DefineCampaign | AddPharmacies | AddSlots | SealDefinition
-    | Open | Pause | Resume | Close | Reserve | Cancel | PickUp | UndoPickUp | ChangeQuota
+    Genesis | Tick | AdoptRules | AssignRegion | DefineCampaign | AddPharmacies | AddSlots | AddEntitled
+    | SealDefinition | Open | Pause | Resume | Close | Reserve | Cancel | PickUp | UndoPickUp | ChangeQuota
+    | Release | Expire
     | InviteTerminal | PairTerminal | RevokeTerminal
 )  # fmt: skip
 

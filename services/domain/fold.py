@@ -14,7 +14,7 @@ from services.domain import commands as c
 from services.domain.limits import AHEAD_OF_TICK_MS, RULES_VERSION
 from services.domain.reasons import Reason
 from services.domain.rows import Facts, State
-from services.domain.rules import definition, log, pharmacies, phases, reservations
+from services.domain.rules import bookings, definition, log, pharmacies, phases, reservations
 from services.domain.rules.answers import refused, repeated
 
 
@@ -63,7 +63,7 @@ def decide(state: State, command: c.Command) -> Facts:
     if first is not None:
         return repeated(first[0])
     facts = rule(state, command)
-    state.put(key, facts)
+    state.put(key, facts[:1])
     return facts
 
 
@@ -75,16 +75,19 @@ RULES: dict[type[c.Command], Callable[[State, Any], Facts]] = {
     c.DefineCampaign: definition.define_campaign,
     c.AddPharmacies: definition.add_pharmacies,
     c.AddSlots: definition.add_slots,
+    c.AddEntitled: definition.add_entitled,
     c.SealDefinition: definition.seal_definition,
     c.Open: phases.open_campaign,
     c.Pause: phases.pause,
     c.Resume: phases.resume,
     c.Close: phases.close,
-    c.Reserve: reservations.reserve,
+    c.Reserve: bookings.reserve,
     c.Cancel: reservations.cancel,
     c.PickUp: reservations.pick_up,
     c.UndoPickUp: reservations.undo_pick_up,
     c.ChangeQuota: pharmacies.change_quota,
+    c.Release: pharmacies.release,
+    c.Expire: pharmacies.expire,
     c.InviteTerminal: pharmacies.invite_terminal,
     c.PairTerminal: pharmacies.pair_terminal,
     c.RevokeTerminal: pharmacies.revoke_terminal,
@@ -98,12 +101,15 @@ REMEMBERED: frozenset[type[c.Command]] = frozenset(
         c.DefineCampaign,
         c.AddPharmacies,
         c.AddSlots,
+        c.AddEntitled,
         c.SealDefinition,
         c.Open,
         c.Pause,
         c.Resume,
         c.Close,
         c.ChangeQuota,
+        c.Release,
+        c.Expire,
         c.InviteTerminal,
         c.PairTerminal,
         c.RevokeTerminal,

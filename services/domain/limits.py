@@ -5,6 +5,7 @@ AHEAD_OF_TICK_MS = 120_000  # how far record time may run ahead of the last tick
 MAX_REFUSALS = 20  # recorded for one resident in one campaign: bots must not fill Redis
 MAX_ACTIONS = 20  # remembered on one reservation
 UNDO_WITHIN_MS = 300_000  # a terminal may take a pick-up back
+PASS_NO_CHARS = 16
 MEMBERS_PER_CHUNK = 32  # pass numbers in one row of a pharmacy's day
 
 # Of one fold call. These decide nothing: batch cuts change nothing, and recorded decisions only answer the waiting.

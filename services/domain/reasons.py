@@ -43,6 +43,11 @@ class Reason(IntEnum):
     MALFORMED = 30
     NOT_CONFIRMED = 31  # the reservation was refused: there is nothing to cancel or to pick up
     TERMINAL_EXISTS = 32
+    COOLING_DOWN = 33  # got some not long ago; until when follows
+    NOT_ELIGIBLE = 34  # not on the campaign's list of the entitled
+    WRONG_DAY = 35  # the campaign lets other digits come today
+    HOUSEHOLD_LIMIT = 36  # this phone acts for as many people as it may
+    SLOT_OVER = 37  # the slot has ended
 
     @property
     def word(self) -> str:

@@ -16,9 +16,12 @@ is ever nil: nil makes holes in a Lua array.
 | `x:<no>:s:<first>`         | list[str]        | chunk of at most 200 slot ids                                        |
 | `s:<no>:<slot>`            | `SlotRow`        | slot: when, where, quota, taken                                      |
 | `p:<no>:<resident>`        | `PersonRow`      | resident and campaign                                                |
+| `y:<region>:<resident>`    | `CoolRow`        | resident who got some not long ago, across the campaigns of a region |
+| `h:<no>:<phone>`           | int              | phone and campaign: people it acts for                               |
+| `e:<no>:<resident>`        | int (1)          | resident on the list of the entitled                                 |
 | `r:<pass_no>`              | `ReservationRow` | reservation, refused ones included                                   |
-| `m:<pharmacy>:<day>`       | `MembersRow`     | pharmacy and day: count, and the pass numbers not yet in a chunk     |
-| `m:<pharmacy>:<day>:<k>`   | str              | 32 pass numbers, 16 characters each                                  |
+| `m:<region>:<pharmacy>:<day>` | `MembersRow`  | pharmacy and day: count, and the pass numbers not yet in a chunk     |
+| `m:<region>:<pharmacy>:<day>:<k>` | str       | 32 pass numbers, 16 characters each                                  |
 | `o:<command id>`           | Facts            | command on a campaign, slot, terminal or region: its first answer    |
 | `t:<terminal>`             | `TerminalRow`    | terminal                                                             |
 | `tc:<code digest>`         | `CodeRow`        | pairing code                                                         |
@@ -54,11 +57,20 @@ class ReservationState(IntEnum):
     REJECTED = 2
     CANCELLED = 3
     PICKED_UP = 4
+    EXPIRED = 5
 
     @property
     def word(self) -> str:
         """The stable word of API.md."""
         return self.name.lower()
+
+
+class Share(IntEnum):
+    """Which part of a slot's units."""
+
+    PUBLIC = 1
+    ASSISTED = 2
+    RESERVE = 3
 
 
 class TerminalState(IntEnum):
@@ -104,16 +116,26 @@ class CampaignRow(Row):
     pharmacies_seen: int = 0
     slots_seen: int = 0
     quota: int = 0  # units over all slots
-    left: int = 0
+    left: int = 0  # of the public share
     closed_by_operator: int = 0
     confirmed: int = 0  # reservations, ever
     rejected: int = 0
     cancelled: int = 0
     picked_up: int = 0
+    household_max: int = 0
+    cool_down: int = 0
+    entitled: int = 0
+    entitled_seen: int = 0
+    stagger: list[list[int]] = []  # [from_ms, to_ms, digits as a bit mask], by time
+    assisted_per_mille: int = 0
+    reserve_per_mille: int = 0
+    assisted_left: int = 0
+    reserve_left: int = 0
+    expired: int = 0
 
 
 class SlotRow(Row):
-    """A slot: a pick-up window at one pharmacy, and the bucket of units it may give out."""
+    """A slot: a pick-up window at one pharmacy, and for each share the bucket of units it may give out."""
 
     pharmacy: str
     day: int  # YYYYMMDD in the campaign's time zone
@@ -121,8 +143,24 @@ class SlotRow(Row):
     ends_ms: int
     day_from_ms: int  # the boundaries of the day, decided when the campaign was written: the fold knows no time zone
     day_to_ms: int
-    quota: int
+    quota: int  # of the public share, as `taken`
     taken: int = 0
+    pick_until_ms: int = 0
+    cool_until_ms: int = 0
+    release_ms: int = 0
+    assisted_quota: int = 0
+    assisted_taken: int = 0
+    reserve_quota: int = 0
+    reserve_taken: int = 0
+    picked_up: int = 0  # units
+    expired: int = 0  # units
+
+
+class CoolRow(Row):
+    """Until when somebody has to wait, and the reservation that began it."""
+
+    until_ms: int
+    pass_no: str
 
 
 class PersonRow(Row):
@@ -157,6 +195,8 @@ class ReservationRow(Row):
     ordinal: int = 0  # its number within pharmacy and day: the short code is made of it
     last4_hash: str = ""
     history: list[Action] = []
+    share: int = 1
+    phone: str = ""  # its pseudonym, where the campaign limits households
 
 
 class MembersRow(Row):
@@ -173,6 +213,7 @@ class TerminalRow(Row):
     pharmacy: str
     token_digest: str = ""
     since_ms: int = 0
+    region: str = ""
 
 
 class CodeRow(Row):
@@ -207,6 +248,9 @@ ROW_TYPES: dict[str, Any] = {
     "x:s": list[str],
     "s": SlotRow,
     "p": PersonRow,
+    "y": CoolRow,
+    "h": int,
+    "e": int,
     "r": ReservationRow,
     "m": MembersRow,
     "m:k": str,
@@ -226,7 +270,7 @@ def row_type(logical_key: str) -> Any:
     kind = parts[0]
     if kind == "x" and len(parts) == 4:
         kind = f"x:{parts[2]}"
-    elif kind == "m" and len(parts) == 4:
+    elif kind == "m" and len(parts) == 5:
         kind = "m:k"
     return ROW_TYPES[kind]
 
@@ -250,3 +294,7 @@ class State:
     def put(self, key: str, row: Any) -> None:
         """Keep the row."""
         self.rows[key] = row
+
+    def remove(self, key: str) -> None:
+        """Forget the row."""
+        self.rows.pop(key, None)

@@ -156,11 +156,11 @@ async def test_the_list_of_a_pharmacy_and_day_names_everybody_in_order(world: Wo
     await open_campaign(world, {"noon": 100})
     bookings = [b.reserve(f"resident {n}") for n in range(70)]
     assert await fold_all(world, bookings) == [b.confirmed(n) for n in range(70)]
-    members = await world.row(f"m:{b.PHARMACY}:{b.TODAY}")
-    full = [await world.row(f"m:{b.PHARMACY}:{b.TODAY}:{chunk}") for chunk in range(2)]
+    members = await world.row(f"m:{b.REGION}:{b.PHARMACY}:{b.TODAY}")
+    full = [await world.row(f"m:{b.REGION}:{b.PHARMACY}:{b.TODAY}:{chunk}") for chunk in range(2)]
     assert members.count == 70
     assert "".join([*full, members.tail]) == "".join(booking.pass_no for booking in bookings)
-    assert await world.row(f"m:{b.PHARMACY}:{b.TODAY}:2") is None
+    assert await world.row(f"m:{b.REGION}:{b.PHARMACY}:{b.TODAY}:2") is None
 
 
 async def test_the_time_of_a_reservation_is_the_records_time(world: World) -> None:

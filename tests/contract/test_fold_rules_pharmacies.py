@@ -21,7 +21,7 @@ async def city(world: World) -> World:
 async def test_more_stock_can_be_booked_at_once(city: World) -> None:
     await fold_all(city, [b.reserve("anna", units=5), b.reserve("ben", units=5)])
     assert await city.fold(b.reserve("cleo")) == b.rejected(Reason.SOLD_OUT)
-    assert await city.fold(b.change_quota(+1)) == done(Fact.QUOTA_CHANGED, 11, 1)
+    assert await city.fold(b.change_quota(+1)) == done(Fact.QUOTA_CHANGED, 11, 1, +1)
     assert await city.fold(b.reserve("dan")) == b.confirmed(2)
     campaign = await city.row(f"c:{b.CAMPAIGN}")
     assert (campaign.quota, campaign.left) == (11, 0)
@@ -30,7 +30,7 @@ async def test_more_stock_can_be_booked_at_once(city: World) -> None:
 async def test_a_quota_never_falls_below_what_is_given_out(city: World) -> None:
     await fold_all(city, [b.reserve("anna", units=3)])
     assert await city.fold(b.change_quota(-8)) == refused(Reason.BELOW_CONFIRMED, 3)
-    assert await city.fold(b.change_quota(-7, key="2")) == done(Fact.QUOTA_CHANGED, 3, 0)
+    assert await city.fold(b.change_quota(-7, key="2")) == done(Fact.QUOTA_CHANGED, 3, 0, -7)
     assert await city.fold(b.reserve("ben")) == b.rejected(Reason.SOLD_OUT)
 
 
@@ -41,12 +41,12 @@ async def test_what_was_picked_up_counts_as_given_out(city: World) -> None:
 
 
 async def test_an_empty_slot_may_be_taken_away_wholly(city: World) -> None:
-    assert await city.fold(b.change_quota(-10)) == done(Fact.QUOTA_CHANGED, 0, 0)
+    assert await city.fold(b.change_quota(-10)) == done(Fact.QUOTA_CHANGED, 0, 0, -10)
     assert await city.fold(b.change_quota(-1, key="2")) == refused(Reason.BELOW_CONFIRMED, 0)
 
 
 async def test_a_terminal_changes_its_own_pharmacys_slots_only(city: World) -> None:
-    assert await city.fold(b.change_quota(+1, terminal=b.TERMINAL)) == done(Fact.QUOTA_CHANGED, 11, 11)
+    assert await city.fold(b.change_quota(+1, terminal=b.TERMINAL)) == done(Fact.QUOTA_CHANGED, 11, 11, +1)
     expected = refused(Reason.OTHER_PHARMACY, b.PHARMACY)
     assert await city.fold(b.change_quota(+1, terminal="elsewhere")) == expected
     assert await city.fold(b.change_quota(+1, terminal="nobody")) == refused(Reason.UNKNOWN_TERMINAL)
@@ -59,9 +59,9 @@ async def test_a_quota_of_what_nobody_defined_cannot_be_changed(city: World) -> 
 
 async def test_a_quota_may_change_before_the_opening_and_after_the_close(world: World) -> None:
     await fold_all(world, b.definition(b.slots_of({"noon": 10})))
-    assert await world.fold(b.change_quota(+1)) == done(Fact.QUOTA_CHANGED, 11, 11)
+    assert await world.fold(b.change_quota(+1)) == done(Fact.QUOTA_CHANGED, 11, 11, +1)
     await world.fold(b.close())
-    assert await world.fold(b.change_quota(-1, key="2")) == done(Fact.QUOTA_CHANGED, 10, 10)
+    assert await world.fold(b.change_quota(-1, key="2")) == done(Fact.QUOTA_CHANGED, 10, 10, -1)
 
 
 async def test_an_invited_terminal_pairs_with_its_code_and_brings_its_token(world: World) -> None:

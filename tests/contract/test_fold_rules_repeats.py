@@ -59,10 +59,10 @@ async def test_a_repeat_is_no_try(world: World) -> None:
 async def test_fifty_units_sent_twice_are_fifty_units(world: World) -> None:
     await open_campaign(world, {"noon": 10})
     more = b.change_quota(+50)
-    assert await world.fold(more) == [[Fact.QUOTA_CHANGED, 60, 60]]
-    assert await world.fold(more) == repeated([Fact.QUOTA_CHANGED, 60, 60])
+    assert await world.fold(more) == [[Fact.QUOTA_CHANGED, 60, 60, 50]]
+    assert await world.fold(more) == repeated([Fact.QUOTA_CHANGED, 60, 60, 50])
     assert (await world.row("s:1:noon")).quota == 60
-    assert await world.fold(b.change_quota(+50, key="2")) == [[Fact.QUOTA_CHANGED, 110, 110]]
+    assert await world.fold(b.change_quota(+50, key="2")) == [[Fact.QUOTA_CHANGED, 110, 110, 50]]
 
 
 async def test_a_cancel_sent_again_gets_its_first_answer_and_frees_nothing(world: World) -> None:

@@ -49,6 +49,7 @@ class Counter:
         invitation = c.InviteTerminal(
             id=f"invite-{number:09d}",
             terminal=terminal,
+            region="guangzhou",
             pharmacy=pharmacy,
             code_digest=digest,
             expires_ms=int(time.time() * 1000) + 3_600_000,

@@ -120,7 +120,7 @@ class AuditWorld:
         code = command_id("code")
         self.write(
             c.InviteTerminal(
-                id=command_id("invite"), terminal="t1", pharmacy="ph", code_digest=code, expires_ms=NOW_MS + 10**6
+                id=command_id("invite"), terminal="t1", region="here", pharmacy="ph", code_digest=code, expires_ms=NOW_MS + 10**6
             )
         )
         self.write(c.PairTerminal(id=command_id("pair"), code_digest=code, token_digest=command_id("token")))

@@ -169,6 +169,7 @@ class CounterWorld:
             c.InviteTerminal(
                 id=self.id(),
                 terminal=terminal,
+                region="guangzhou",
                 pharmacy=pharmacy,
                 code_digest=pairing_code_digest(self.identities, code),
                 expires_ms=expires_ms,

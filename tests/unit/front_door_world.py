@@ -152,7 +152,7 @@ class World:
         code = {"code_digest": "code-digest-0001"}
         self.write(
             0,
-            c.InviteTerminal(id="invite-000000001", terminal="t-1", pharmacy="p-1", expires_ms=FAR_MS, **code),
+            c.InviteTerminal(id="invite-000000001", terminal="t-1", region="guangzhou", pharmacy="p-1", expires_ms=FAR_MS, **code),
             c.PairTerminal(id="pair-00000000001", token_digest="token-digest-001", **code),
             c.PickUp(id="pick-up-00000001", pass_no=pass_no, terminal="t-1"),
         )

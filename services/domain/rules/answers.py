@@ -17,7 +17,7 @@ class Fact(IntEnum):
     CANCELLED = 5  # campaign, slot, units
     PICKED_UP = 6  # campaign, slot, units
     PICK_UP_UNDONE = 7  # campaign, slot, units
-    QUOTA_CHANGED = 8  # quota, left
+    QUOTA_CHANGED = 8  # quota, left, change
     REGION_ASSIGNED = 9  # partition
     DEFINED = 10  # campaign number
     PHARMACIES_ADDED = 11  # how many there are now
@@ -33,6 +33,10 @@ class Fact(IntEnum):
     TICKED = 21
     LOG_BEGAN = 22
     RULES_ADOPTED = 23
+    ENTITLED_ADDED = 24  # how many there are now
+    RELEASED = 25  # units that became public
+    EXPIRY_DONE = 26  # reservations that became no-shows
+    EXPIRED = 27  # pass number, campaign, slot, units
 
 
 def refused(reason: Reason, *values: Any) -> Facts:

@@ -21,11 +21,26 @@ def define_campaign(state: State, command: c.DefineCampaign) -> Facts:
         units_max=command.units_max,
         pharmacies=command.pharmacies,
         slots=command.slots,
+        household_max=command.rules.household_max,
+        cool_down=int(command.rules.cool_down),
+        entitled=command.rules.entitled,
+        stagger=[[day.from_ms, day.to_ms, digit_mask(day.digits)] for day in command.rules.stagger],
+        assisted_per_mille=command.rules.assisted_per_mille,
+        reserve_per_mille=command.rules.reserve_per_mille,
     )
     state.put(f"c:{command.campaign}", row)
     state.put(f"n:{row.no}", command.campaign)
     state.put(f"x:{row.no}", command.definition)
     return done(Fact.DEFINED, row.no)
+
+
+def digit_mask(digits: list[int]) -> int:
+    """Digits as bits: {0, 3} is 9."""
+    mask = 0
+    for digit in digits:
+        if mask // 2**digit % 2 == 0:
+            mask += 2**digit
+    return mask
 
 
 def add_pharmacies(state: State, command: c.AddPharmacies) -> Facts:
@@ -58,6 +73,9 @@ def add_slots(state: State, command: c.AddSlots) -> Facts:
             return refused(Reason.MALFORMED)
         ids.append(slot.id)
     for slot in command.slots:
+        assisted = slot.units * row.assisted_per_mille // 1000
+        reserve = slot.units * row.reserve_per_mille // 1000
+        public = slot.units - assisted - reserve
         slot_row = SlotRow(
             pharmacy=slot.pharmacy,
             day=slot.day,
@@ -65,14 +83,36 @@ def add_slots(state: State, command: c.AddSlots) -> Facts:
             ends_ms=slot.ends_ms,
             day_from_ms=slot.day_from_ms,
             day_to_ms=slot.day_to_ms,
-            quota=slot.units,
+            quota=public,
+            pick_until_ms=slot.pick_until_ms or max(slot.day_to_ms, slot.ends_ms),
+            cool_until_ms=slot.cool_until_ms,
+            release_ms=slot.release_ms,
+            assisted_quota=assisted,
+            reserve_quota=reserve,
         )
         state.put(f"s:{row.no}:{slot.id}", slot_row)
         row.quota += slot.units
+        row.left += public
+        row.assisted_left += assisted
+        row.reserve_left += reserve
     state.put(f"x:{row.no}:s:{command.first}", ids)
     row.slots_seen += len(ids)
     state.put(f"c:{command.campaign}", row)
     return done(Fact.SLOTS_ADDED, row.slots_seen)
+
+
+def add_entitled(state: State, command: c.AddEntitled) -> Facts:
+    """A chunk of the list of the entitled, in order."""
+    row = state.get(f"c:{command.campaign}")
+    if row is None or row.phase != Phase.DRAFT or row.revision != command.revision:
+        return refused(Reason.UNKNOWN_CAMPAIGN)
+    if command.first != row.entitled_seen:
+        return refused(Reason.DEFINITION_INCOMPLETE, row.entitled_seen)
+    for resident in command.residents:
+        state.put(f"e:{row.no}:{resident}", 1)
+    row.entitled_seen += len(command.residents)
+    state.put(f"c:{command.campaign}", row)
+    return done(Fact.ENTITLED_ADDED, row.entitled_seen)
 
 
 def seal_definition(state: State, command: c.SealDefinition) -> Facts:
@@ -82,10 +122,9 @@ def seal_definition(state: State, command: c.SealDefinition) -> Facts:
         return refused(Reason.UNKNOWN_CAMPAIGN)
     if row.phase != Phase.DRAFT or row.revision != command.revision:
         return refused(Reason.ALREADY_DEFINED, row.revision)
-    if row.pharmacies_seen != row.pharmacies or row.slots_seen != row.slots:
+    if row.pharmacies_seen != row.pharmacies or row.slots_seen != row.slots or row.entitled_seen != row.entitled:
         return refused(Reason.DEFINITION_INCOMPLETE, row.slots_seen)
     row.phase = int(Phase.SCHEDULED)
-    row.left = row.quota
     state.put(f"c:{command.campaign}", row)
     catalogue = state.get("cat") or []
     catalogue.append(command.campaign)

@@ -1,11 +1,14 @@
 """Stock and terminals of pharmacies."""
 
 from services.domain import commands as c
+from services.domain.limits import MEMBERS_PER_CHUNK, PASS_NO_CHARS
 from services.domain.reasons import Reason
-from services.domain.rows import CodeRow, Facts, State, TerminalRow, TerminalState
+from services.domain.rows import CodeRow, Facts, ReservationState, Share, State, TerminalRow, TerminalState
 from services.domain.rules.answers import Fact, done, refused
+from services.domain.rules.bookings import is_paired
+from services.domain.rules.buckets import SHARES, stock, units_left, units_taken
 from services.domain.rules.phases import sealed_campaign
-from services.domain.rules.reservations import is_paired
+from services.domain.rules.reservations import give_back
 
 
 def change_quota(state: State, command: c.ChangeQuota) -> Facts:
@@ -19,16 +22,77 @@ def change_quota(state: State, command: c.ChangeQuota) -> Facts:
     if command.terminal != "":
         if not is_paired(state, command.terminal):
             return refused(Reason.UNKNOWN_TERMINAL)
-        if state.get(f"t:{command.terminal}").pharmacy != slot.pharmacy:
+        terminal = state.get(f"t:{command.terminal}")
+        if terminal.pharmacy != slot.pharmacy or terminal.region != campaign.region:
             return refused(Reason.OTHER_PHARMACY, slot.pharmacy)
-    if slot.quota + command.change < slot.taken:
-        return refused(Reason.BELOW_CONFIRMED, slot.taken)
-    slot.quota += command.change
+    share = SHARES[command.share]
+    if units_left(slot, share) + command.change < 0:
+        return refused(Reason.BELOW_CONFIRMED, units_taken(slot, share))
+    stock(campaign, slot, share, command.change)
     state.put(f"s:{campaign.no}:{command.slot}", slot)
     campaign.quota += command.change
-    campaign.left += command.change
     state.put(f"c:{command.campaign}", campaign)
-    return done(Fact.QUOTA_CHANGED, slot.quota, slot.quota - slot.taken)
+    left = units_left(slot, share)
+    return done(Fact.QUOTA_CHANGED, units_taken(slot, share) + left, left, command.change)
+
+
+def release(state: State, command: c.Release) -> Facts:
+    """What the assisted share has not used becomes public; a slot that is not there is passed over."""
+    campaign = sealed_campaign(state, command.campaign)
+    if campaign is None:
+        return refused(Reason.UNKNOWN_CAMPAIGN)
+    released = 0
+    for name in command.slots:
+        key = f"s:{campaign.no}:{name}"
+        slot = state.get(key)
+        if slot is not None and slot.release_ms > 0 and slot.release_ms <= state.head.now_ms:
+            units = units_left(slot, Share.ASSISTED)
+            if units > 0:
+                stock(campaign, slot, Share.ASSISTED, -units)
+                stock(campaign, slot, Share.PUBLIC, units)
+                state.put(key, slot)
+                released += units
+    state.put(f"c:{command.campaign}", campaign)
+    return done(Fact.RELEASED, released)
+
+
+def expire(state: State, command: c.Expire) -> Facts:
+    """Of one chunk of a pharmacy's day: who did not come while there was time. Their units go back to their slots."""
+    expired: Facts = []
+    for pass_no in chunk_of_members(state, command):
+        key = f"r:{pass_no}"
+        row = state.get(key)
+        if row is None or row.state != ReservationState.CONFIRMED:
+            continue
+        slot_key = f"s:{row.no}:{row.slot}"
+        slot = state.get(slot_key)
+        if slot.pharmacy != command.pharmacy or state.head.now_ms < slot.pick_until_ms:
+            continue
+        name = state.get(f"n:{row.no}")
+        campaign = state.get(f"c:{name}")
+        row.state = int(ReservationState.EXPIRED)
+        state.put(key, row)
+        slot.expired += row.units
+        campaign.expired += 1
+        give_back(state, campaign, slot, row)
+        state.put(slot_key, slot)
+        state.put(f"c:{name}", campaign)
+        expired.append([int(Fact.EXPIRED), pass_no, name, row.slot, row.units])
+    return [*done(Fact.EXPIRY_DONE, len(expired)), *expired]
+
+
+def chunk_of_members(state: State, command: c.Expire) -> list[str]:
+    """The pass numbers of one chunk of a pharmacy's day; the last chunk stands in the row itself."""
+    key = f"m:{command.region}:{command.pharmacy}:{command.day}"
+    members = state.get(key)
+    if members is None:
+        return []
+    joined = members.tail
+    if command.chunk < members.count // MEMBERS_PER_CHUNK:
+        joined = state.get(f"{key}:{command.chunk}")
+    elif command.chunk > members.count // MEMBERS_PER_CHUNK:
+        return []
+    return [joined[i : i + PASS_NO_CHARS] for i in range(0, len(joined), PASS_NO_CHARS)]
 
 
 def invite_terminal(state: State, command: c.InviteTerminal) -> Facts:
@@ -38,7 +102,8 @@ def invite_terminal(state: State, command: c.InviteTerminal) -> Facts:
     if state.get(key) is not None or state.get(code_key) is not None:
         return refused(Reason.TERMINAL_EXISTS)
     now = state.head.now_ms
-    state.put(key, TerminalRow(state=int(TerminalState.INVITED), pharmacy=command.pharmacy, since_ms=now))
+    row = TerminalRow(state=int(TerminalState.INVITED), pharmacy=command.pharmacy, since_ms=now, region=command.region)
+    state.put(key, row)
     state.put(code_key, CodeRow(terminal=command.terminal, expires_ms=command.expires_ms))
     terminals = state.get("tl") or []
     terminals.append(command.terminal)

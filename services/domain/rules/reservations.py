@@ -1,114 +1,15 @@
-"""Who gets what."""
+"""What happens to a reservation: cancelled, picked up, and taken back."""
 
 from collections.abc import Callable
 from typing import Any
 
 from services.domain import commands as c
-from services.domain.limits import MAX_ACTIONS, MAX_REFUSALS, MEMBERS_PER_CHUNK, UNDO_WITHIN_MS
+from services.domain.limits import MAX_ACTIONS, UNDO_WITHIN_MS
 from services.domain.reasons import Reason
-from services.domain.rows import (
-    Action,
-    CampaignRow,
-    Facts,
-    MembersRow,
-    PersonRow,
-    Phase,
-    ReservationRow,
-    ReservationState,
-    SlotRow,
-    State,
-    TerminalState,
-)
+from services.domain.rows import Action, CampaignRow, Facts, ReservationRow, ReservationState, SlotRow, State
 from services.domain.rules.answers import Fact, done, refused, repeated
-
-
-def reserve(state: State, command: c.Reserve) -> Facts:
-    """First come, first served: whoever stands earlier in the log is decided earlier."""
-    key = f"r:{command.pass_no}"
-    before = state.get(key)
-    if before is not None:
-        if before.digest != command.digest:
-            return refused(Reason.IDEMPOTENCY_KEY_REUSED)
-        return repeated([before.state, before.reason, before.left])
-    campaign = state.get(f"c:{command.campaign}")
-    if campaign is None or campaign.phase == Phase.DRAFT:
-        return refused(Reason.UNKNOWN_CAMPAIGN)
-    slot_key = f"s:{campaign.no}:{command.slot}"
-    slot = state.get(slot_key)
-    if slot is None:
-        return refused(Reason.UNKNOWN_SLOT)
-    person_key = f"p:{campaign.no}:{command.resident}"
-    person = state.get(person_key) or PersonRow()
-    if person.refusals >= MAX_REFUSALS:
-        return refused(Reason.TOO_MANY_TRIES)
-
-    reason, left = why_not(campaign, slot, person, command)
-    row = ReservationRow(
-        state=int(ReservationState.CONFIRMED if reason is None else ReservationState.REJECTED),
-        no=campaign.no,
-        slot=command.slot,
-        units=command.units,
-        at_ms=state.head.now_ms,
-        digest=command.digest,
-    )
-    if reason is not None:
-        row.reason = int(reason)
-        row.left = left
-        state.put(key, row)
-        person.refusals += 1
-        state.put(person_key, person)
-        campaign.rejected += 1
-        state.put(f"c:{command.campaign}", campaign)
-        return done(Fact.REJECTED, row.reason, left)
-
-    slot.taken += command.units
-    state.put(slot_key, slot)
-    campaign.left -= command.units
-    campaign.confirmed += 1
-    state.put(f"c:{command.campaign}", campaign)
-    row.resident = command.resident
-    row.ordinal = enrol(state, slot, command.pass_no)
-    row.last4_hash = command.last4_hash
-    state.put(key, row)
-    person.live = command.pass_no
-    state.put(person_key, person)
-    return done(Fact.CONFIRMED, row.ordinal)
-
-
-def why_not(
-    campaign: CampaignRow, slot: SlotRow, person: PersonRow, command: c.Reserve
-) -> tuple[Reason | None, int]:
-    """The reason against a reservation, and the units left in its slot where that is the reason."""
-    if campaign.phase == Phase.CLOSED:
-        return Reason.CAMPAIGN_CLOSED, 0
-    if campaign.phase == Phase.SCHEDULED:
-        return Reason.NOT_OPEN, 0
-    if campaign.phase == Phase.PAUSED:
-        return Reason.PAUSED, 0
-    if command.units > campaign.units_max:
-        return Reason.UNITS_OVER_LIMIT, 0
-    if person.live != "":
-        return Reason.ALREADY_RESERVED, 0
-    if campaign.left == 0:
-        return Reason.SOLD_OUT, 0
-    left = slot.quota - slot.taken
-    if left < command.units:
-        return Reason.SLOT_FULL, left
-    return None, 0
-
-
-def enrol(state: State, slot: SlotRow, pass_no: str) -> int:
-    """Adds a pass number to the list of its pharmacy and day; its ordinal there makes the short code."""
-    key = f"m:{slot.pharmacy}:{slot.day}"
-    members = state.get(key) or MembersRow()
-    ordinal: int = members.count
-    members.count += 1
-    members.tail += pass_no
-    if members.count % MEMBERS_PER_CHUNK == 0:
-        state.put(f"{key}:{members.count // MEMBERS_PER_CHUNK - 1}", members.tail)
-        members.tail = ""
-    state.put(key, members)
-    return ordinal
+from services.domain.rules.bookings import cool_key, count_household, is_paired
+from services.domain.rules.buckets import take
 
 
 def picked_up_when_and_where(row: ReservationRow) -> tuple[int, str]:
@@ -117,12 +18,6 @@ def picked_up_when_and_where(row: ReservationRow) -> tuple[int, str]:
         if action.fact == Fact.PICKED_UP:
             return action.at_ms, action.actor
     return 0, ""
-
-
-def is_paired(state: State, terminal: str) -> bool:
-    """Whether a terminal may act now."""
-    row = state.get(f"t:{terminal}")
-    return row is not None and row.state == TerminalState.PAIRED
 
 
 def on_reservation(rule: Callable[[State, Any, ReservationRow], Facts]) -> Callable[[State, Any], Facts]:
@@ -161,25 +56,43 @@ def on_reservation(rule: Callable[[State, Any, ReservationRow], Facts]) -> Calla
 
 
 @on_reservation
-def cancel(state: State, _: c.Cancel, row: ReservationRow) -> Facts:
+def cancel(state: State, command: c.Cancel, row: ReservationRow) -> Facts:
     """Gives the units back to the slot; the resident may book again."""
     if row.state == ReservationState.PICKED_UP:
         return refused(Reason.ALREADY_PICKED_UP, *picked_up_when_and_where(row))
     if row.state == ReservationState.CANCELLED:
         return refused(Reason.CANCELLED)
+    if row.state == ReservationState.EXPIRED:
+        return refused(Reason.EXPIRED)
     name = state.get(f"n:{row.no}")
     campaign = state.get(f"c:{name}")
     slot = state.get(f"s:{row.no}:{row.slot}")
-    person = state.get(f"p:{row.no}:{row.resident}")
     row.state = int(ReservationState.CANCELLED)
-    slot.taken -= row.units
-    state.put(f"s:{row.no}:{row.slot}", slot)
-    campaign.left += row.units
     campaign.cancelled += 1
+    give_back(state, campaign, slot, row)
+    state.put(f"s:{row.no}:{row.slot}", slot)
     state.put(f"c:{name}", campaign)
-    person.live = ""
-    state.put(f"p:{row.no}:{row.resident}", person)
+    count_household(state, campaign, row, -1)
+    if state.head.now_ms < slot.starts_ms:
+        end_cool_down(state, campaign, row, command.pass_no)
     return done(Fact.CANCELLED, name, row.slot, row.units)
+
+
+def give_back(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow) -> None:
+    """The units go back to their share, and the resident may book again. The caller puts campaign and slot."""
+    take(campaign, slot, row.share, -row.units)
+    person_key = f"p:{row.no}:{row.resident}"
+    person = state.get(person_key)
+    person.live = ""
+    state.put(person_key, person)
+
+
+def end_cool_down(state: State, campaign: CampaignRow, row: ReservationRow, pass_no: str) -> None:
+    """Who gives a reservation back before its slot begins does not have to wait."""
+    key = cool_key(campaign, row.resident)
+    cool = state.get(key)
+    if cool is not None and cool.pass_no == pass_no:
+        state.remove(key)
 
 
 @on_reservation
@@ -189,16 +102,20 @@ def pick_up(state: State, command: c.PickUp, row: ReservationRow) -> Facts:
         return refused(Reason.ALREADY_PICKED_UP, *picked_up_when_and_where(row))
     if row.state == ReservationState.CANCELLED:
         return refused(Reason.CANCELLED)
-    slot = state.get(f"s:{row.no}:{row.slot}")
-    terminal = state.get(f"t:{command.terminal}")
-    if terminal.pharmacy != slot.pharmacy:
-        return refused(Reason.OTHER_PHARMACY, slot.pharmacy)
-    now = state.head.now_ms
-    if now < slot.day_from_ms or now >= max(slot.day_to_ms, slot.ends_ms):
-        return refused(Reason.WRONG_TIME, slot.starts_ms, slot.ends_ms)
+    if row.state == ReservationState.EXPIRED:
+        return refused(Reason.EXPIRED)
     name = state.get(f"n:{row.no}")
     campaign = state.get(f"c:{name}")
+    slot = state.get(f"s:{row.no}:{row.slot}")
+    terminal = state.get(f"t:{command.terminal}")
+    if terminal.pharmacy != slot.pharmacy or terminal.region != campaign.region:
+        return refused(Reason.OTHER_PHARMACY, slot.pharmacy)
+    now_ms = state.head.now_ms
+    if now_ms < slot.day_from_ms or now_ms >= slot.pick_until_ms:
+        return refused(Reason.WRONG_TIME, slot.starts_ms, slot.ends_ms)
     row.state = int(ReservationState.PICKED_UP)
+    slot.picked_up += row.units
+    state.put(f"s:{row.no}:{row.slot}", slot)
     campaign.picked_up += 1
     state.put(f"c:{name}", campaign)
     return done(Fact.PICKED_UP, name, row.slot, row.units)
@@ -216,8 +133,10 @@ def undo_pick_up(state: State, command: c.UndoPickUp, row: ReservationRow) -> Fa
         return refused(Reason.UNDO_TOO_LATE)
     name = state.get(f"n:{row.no}")
     campaign = state.get(f"c:{name}")
+    slot = state.get(f"s:{row.no}:{row.slot}")
     row.state = int(ReservationState.CONFIRMED)
+    slot.picked_up -= row.units
+    state.put(f"s:{row.no}:{row.slot}", slot)
     campaign.picked_up -= 1
     state.put(f"c:{name}", campaign)
     return done(Fact.PICK_UP_UNDONE, name, row.slot, row.units)
-

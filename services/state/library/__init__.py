@@ -16,13 +16,16 @@ from services.domain.reasons import Reason
 from services.domain.rules.answers import Fact
 
 # In the order in which they build on each other.
-FILES = ("state", "answers", "log", "definition", "phases", "reservations", "pharmacies", "fold")
+FILES = (
+    "state", "answers", "buckets", "log", "definition", "phases", "bookings", "reservations", "pharmacies", "fold"
+)  # fmt: skip
 
 _ENUMS: dict[str, type[IntEnum]] = {
     "FACT": Fact,
     "REASON": Reason,
     "PHASE": rows.Phase,
     "RESERVATION_STATE": rows.ReservationState,
+    "SHARE": rows.Share,
     "TERMINAL_STATE": rows.TerminalState,
 }
 _ROWS: dict[str, type[rows.Row]] = {
@@ -30,6 +33,7 @@ _ROWS: dict[str, type[rows.Row]] = {
     "CAMPAIGN": rows.CampaignRow,
     "SLOT": rows.SlotRow,
     "PERSON": rows.PersonRow,
+    "COOL": rows.CoolRow,
     "RESERVATION": rows.ReservationRow,
     "ACTION": rows.Action,
     "MEMBERS": rows.MembersRow,
@@ -42,6 +46,7 @@ _LIMITS = (
     "MAX_REFUSALS",
     "MAX_ACTIONS",
     "UNDO_WITHIN_MS",
+    "PASS_NO_CHARS",
     "MEMBERS_PER_CHUNK",
     "DECISIONS_PER_CHUNK",
     "DECISIONS_READABLE_MS",

@@ -1,5 +1,14 @@
 -- A campaign's definition, chunk by chunk until it is sealed (services/domain/rules/definition.py).
 
+-- Digits as bits: {0, 3} is 9.
+local function digit_mask(digits)
+  local mask = 0
+  for _, digit in ipairs(digits) do
+    if math.floor(mask / 2 ^ digit) % 2 == 0 then mask = mask + 2 ^ digit end
+  end
+  return mask
+end
+
 local function define_campaign(command)
   local before = get('c:' .. command.campaign)
   if before and before[CAMPAIGN.phase] ~= PHASE.DRAFT then
@@ -8,9 +17,14 @@ local function define_campaign(command)
   local head = get('head')
   local no = head[HEAD.campaigns] + 1
   head[HEAD.campaigns] = no
+  local rules = command.rules or {}
+  local stagger = {}
+  for i, day in ipairs(rules.stagger or {}) do stagger[i] = {day.from_ms, day.to_ms, digit_mask(day.digits)} end
   put('c:' .. command.campaign, {
     no, command.revision, command.region, PHASE.DRAFT, command.units_max, command.pharmacies, command.slots,
     0, 0, 0, 0, 0, 0, 0, 0, 0,
+    rules.household_max or 0, rules.cool_down and 1 or 0, rules.entitled or 0, 0, stagger,
+    rules.assisted_per_mille or 0, rules.reserve_per_mille or 0, 0, 0, 0,
   })
   put('n:' .. no, command.campaign)
   put('x:' .. no, command.definition)
@@ -53,15 +67,38 @@ local function add_slots(command)
     ids[i] = slot.id
   end
   for _, slot in ipairs(command.slots) do
+    local assisted = math.floor(slot.units * row[CAMPAIGN.assisted_per_mille] / 1000)
+    local reserve = math.floor(slot.units * row[CAMPAIGN.reserve_per_mille] / 1000)
+    local public = slot.units - assisted - reserve
+    local pick_until_ms = slot.pick_until_ms or 0
+    if pick_until_ms == 0 then pick_until_ms = math.max(slot.day_to_ms, slot.ends_ms) end
     put('s:' .. no .. ':' .. slot.id, {
-      slot.pharmacy, slot.day, slot.starts_ms, slot.ends_ms, slot.day_from_ms, slot.day_to_ms, slot.units, 0,
+      slot.pharmacy, slot.day, slot.starts_ms, slot.ends_ms, slot.day_from_ms, slot.day_to_ms, public, 0,
+      pick_until_ms, slot.cool_until_ms or 0, slot.release_ms or 0, assisted, 0, reserve, 0, 0, 0,
     })
     row[CAMPAIGN.quota] = row[CAMPAIGN.quota] + slot.units
+    row[CAMPAIGN.left] = row[CAMPAIGN.left] + public
+    row[CAMPAIGN.assisted_left] = row[CAMPAIGN.assisted_left] + assisted
+    row[CAMPAIGN.reserve_left] = row[CAMPAIGN.reserve_left] + reserve
   end
   put('x:' .. no .. ':s:' .. command.first, ids)
   row[CAMPAIGN.slots_seen] = row[CAMPAIGN.slots_seen] + #ids
   put('c:' .. command.campaign, row)
   return done(FACT.SLOTS_ADDED, row[CAMPAIGN.slots_seen])
+end
+
+local function add_entitled(command)
+  local row = get('c:' .. command.campaign)
+  if not row or row[CAMPAIGN.phase] ~= PHASE.DRAFT or row[CAMPAIGN.revision] ~= command.revision then
+    return refused(REASON.UNKNOWN_CAMPAIGN)
+  end
+  if command.first ~= row[CAMPAIGN.entitled_seen] then
+    return refused(REASON.DEFINITION_INCOMPLETE, row[CAMPAIGN.entitled_seen])
+  end
+  for _, resident in ipairs(command.residents) do put('e:' .. row[CAMPAIGN.no] .. ':' .. resident, 1) end
+  row[CAMPAIGN.entitled_seen] = row[CAMPAIGN.entitled_seen] + #command.residents
+  put('c:' .. command.campaign, row)
+  return done(FACT.ENTITLED_ADDED, row[CAMPAIGN.entitled_seen])
 end
 
 local function seal_definition(command)
@@ -70,11 +107,11 @@ local function seal_definition(command)
   if row[CAMPAIGN.phase] ~= PHASE.DRAFT or row[CAMPAIGN.revision] ~= command.revision then
     return refused(REASON.ALREADY_DEFINED, row[CAMPAIGN.revision])
   end
-  if row[CAMPAIGN.pharmacies_seen] ~= row[CAMPAIGN.pharmacies] or row[CAMPAIGN.slots_seen] ~= row[CAMPAIGN.slots] then
+  if row[CAMPAIGN.pharmacies_seen] ~= row[CAMPAIGN.pharmacies] or row[CAMPAIGN.slots_seen] ~= row[CAMPAIGN.slots]
+    or row[CAMPAIGN.entitled_seen] ~= row[CAMPAIGN.entitled] then
     return refused(REASON.DEFINITION_INCOMPLETE, row[CAMPAIGN.slots_seen])
   end
   row[CAMPAIGN.phase] = PHASE.SCHEDULED
-  row[CAMPAIGN.left] = row[CAMPAIGN.quota]
   put('c:' .. command.campaign, row)
   local catalogue = get('cat') or {}
   catalogue[#catalogue + 1] = command.campaign

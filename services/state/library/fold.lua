@@ -14,9 +14,10 @@
 local RULES = {
   genesis = genesis, tick = tick, adopt_rules = adopt_rules, assign_region = assign_region,
   define_campaign = define_campaign, add_pharmacies = add_pharmacies, add_slots = add_slots,
+  add_entitled = add_entitled,
   seal_definition = seal_definition, open = open_campaign, pause = pause, resume = resume, close = close,
   reserve = reserve, cancel = cancel, pick_up = pick_up, undo_pick_up = undo_pick_up,
-  change_quota = change_quota, invite_terminal = invite_terminal, pair_terminal = pair_terminal,
+  change_quota = change_quota, release = release, expire = expire, invite_terminal = invite_terminal, pair_terminal = pair_terminal,
   revoke_terminal = revoke_terminal,
 }
 
@@ -34,7 +35,7 @@ local function decide(command)
   local first = get(key)
   if first then return repeated(first[1]) end
   local facts = rule(command)
-  put(key, facts)
+  put(key, {facts[1]})
   return facts
 end
 
@@ -59,9 +60,16 @@ local function read_ahead(from, commands)
       local campaign = get('c:' .. command.campaign)
       if campaign then
         local slot_key = 's:' .. campaign[CAMPAIGN.no] .. ':' .. command.slot
-        slots[#slots + 1] = slot_key
+        slots[#slots + 1] = {slot_key, campaign[CAMPAIGN.region]}
         want(pointed_to, slot_key)
         want(pointed_to, 'p:' .. campaign[CAMPAIGN.no] .. ':' .. command.resident)
+        if campaign[CAMPAIGN.entitled] > 0 then
+          want(pointed_to, 'e:' .. campaign[CAMPAIGN.no] .. ':' .. command.resident)
+        end
+        if campaign[CAMPAIGN.cool_down] == 1 then want(pointed_to, cool_key(campaign, command.resident)) end
+        if campaign[CAMPAIGN.household_max] > 0 and command.phone_pseudonym then
+          want(pointed_to, 'h:' .. campaign[CAMPAIGN.no] .. ':' .. command.phone_pseudonym)
+        end
       end
     elseif command.pass_no then
       local row = get('r:' .. command.pass_no)
@@ -76,8 +84,8 @@ local function read_ahead(from, commands)
 
   local tails = {}
   for i = 1, #slots do
-    local slot = get(slots[i])
-    if slot then want(tails, 'm:' .. slot[SLOT.pharmacy] .. ':' .. slot[SLOT.day]) end
+    local slot = get(slots[i][1])
+    if slot then want(tails, 'm:' .. slots[i][2] .. ':' .. slot[SLOT.pharmacy] .. ':' .. slot[SLOT.day]) end
   end
   if #tails > 0 then fetch(tails) end
 end

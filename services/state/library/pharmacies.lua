@@ -10,26 +10,98 @@ local function change_quota(command)
   local terminal = command.terminal or ''
   if terminal ~= '' then
     if not is_paired(terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
-    if get('t:' .. terminal)[TERMINAL.pharmacy] ~= slot[SLOT.pharmacy] then
+    local row = get('t:' .. terminal)
+    if row[TERMINAL.pharmacy] ~= slot[SLOT.pharmacy] or row[TERMINAL.region] ~= campaign[CAMPAIGN.region] then
       return refused(REASON.OTHER_PHARMACY, slot[SLOT.pharmacy])
     end
   end
-  if slot[SLOT.quota] + command.change < slot[SLOT.taken] then
-    return refused(REASON.BELOW_CONFIRMED, slot[SLOT.taken])
+  local share = SHARES[command.share or 'public']
+  if units_left(slot, share) + command.change < 0 then
+    return refused(REASON.BELOW_CONFIRMED, units_taken(slot, share))
   end
-  slot[SLOT.quota] = slot[SLOT.quota] + command.change
+  stock(campaign, slot, share, command.change)
   put(slot_key, slot)
   campaign[CAMPAIGN.quota] = campaign[CAMPAIGN.quota] + command.change
-  campaign[CAMPAIGN.left] = campaign[CAMPAIGN.left] + command.change
   put(campaign_key, campaign)
-  return done(FACT.QUOTA_CHANGED, slot[SLOT.quota], slot[SLOT.quota] - slot[SLOT.taken])
+  local left = units_left(slot, share)
+  return done(FACT.QUOTA_CHANGED, units_taken(slot, share) + left, left, command.change)
+end
+
+local function release(command)
+  local campaign = sealed_campaign(command)
+  if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
+  local now_ms = get('head')[HEAD.now_ms]
+  local released, wanted = 0, {}
+  for _, name in ipairs(command.slots) do want(wanted, 's:' .. campaign[CAMPAIGN.no] .. ':' .. name) end
+  if #wanted > 0 then fetch(wanted) end
+  for _, name in ipairs(command.slots) do
+    local key = 's:' .. campaign[CAMPAIGN.no] .. ':' .. name
+    local slot = get(key)
+    if slot and slot[SLOT.release_ms] > 0 and slot[SLOT.release_ms] <= now_ms then
+      local units = units_left(slot, SHARE.ASSISTED)
+      if units > 0 then
+        stock(campaign, slot, SHARE.ASSISTED, -units)
+        stock(campaign, slot, SHARE.PUBLIC, units)
+        put(key, slot)
+        released = released + units
+      end
+    end
+  end
+  put('c:' .. command.campaign, campaign)
+  return done(FACT.RELEASED, released)
+end
+
+-- The pass numbers of one chunk of a pharmacy's day; the last chunk stands in the row itself.
+local function chunk_of_members(command)
+  local key = 'm:' .. command.region .. ':' .. command.pharmacy .. ':' .. command.day
+  local members = get(key)
+  if not members then return {} end
+  local full = math.floor(members[MEMBERS.count] / MEMBERS_PER_CHUNK)
+  if command.chunk > full then return {} end
+  local joined = members[MEMBERS.tail]
+  if command.chunk < full then joined = get(key .. ':' .. command.chunk) end
+  local pass_nos, wanted = {}, {}
+  for i = 1, #joined, PASS_NO_CHARS do
+    local pass_no = string.sub(joined, i, i + PASS_NO_CHARS - 1)
+    pass_nos[#pass_nos + 1] = pass_no
+    want(wanted, 'r:' .. pass_no)
+  end
+  if #wanted > 0 then fetch(wanted) end
+  return pass_nos
+end
+
+local function expire(command)
+  local now_ms = get('head')[HEAD.now_ms]
+  local facts = {{FACT.EXPIRY_DONE, 0}}
+  for _, pass_no in ipairs(chunk_of_members(command)) do
+    local key = 'r:' .. pass_no
+    local row = get(key)
+    if row and row[RESERVATION.state] == RESERVATION_STATE.CONFIRMED then
+      local slot_key = 's:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.slot]
+      local slot = get(slot_key)
+      if slot[SLOT.pharmacy] == command.pharmacy and now_ms >= slot[SLOT.pick_until_ms] then
+        local name = get('n:' .. row[RESERVATION.no])
+        local campaign = get('c:' .. name)
+        row[RESERVATION.state] = RESERVATION_STATE.EXPIRED
+        put(key, row)
+        slot[SLOT.expired] = slot[SLOT.expired] + row[RESERVATION.units]
+        campaign[CAMPAIGN.expired] = campaign[CAMPAIGN.expired] + 1
+        give_back(campaign, slot, row)
+        put(slot_key, slot)
+        put('c:' .. name, campaign)
+        facts[#facts + 1] = {FACT.EXPIRED, pass_no, name, row[RESERVATION.slot], row[RESERVATION.units]}
+      end
+    end
+  end
+  facts[1][2] = #facts - 1
+  return facts
 end
 
 local function invite_terminal(command)
   local key = 't:' .. command.terminal
   local code_key = 'tc:' .. command.code_digest
   if get(key) or get(code_key) then return refused(REASON.TERMINAL_EXISTS) end
-  put(key, {TERMINAL_STATE.INVITED, command.pharmacy, '', get('head')[HEAD.now_ms]})
+  put(key, {TERMINAL_STATE.INVITED, command.pharmacy, '', get('head')[HEAD.now_ms], command.region})
   put(code_key, {command.terminal, command.expires_ms, 0})
   local terminals = get('tl') or {}
   terminals[#terminals + 1] = command.terminal

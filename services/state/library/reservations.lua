@@ -1,80 +1,4 @@
--- Who gets what (services/domain/rules/reservations.py).
-
-local function why_not(campaign, slot, person, command)
-  local phase = campaign[CAMPAIGN.phase]
-  if phase == PHASE.CLOSED then return REASON.CAMPAIGN_CLOSED, 0 end
-  if phase == PHASE.SCHEDULED then return REASON.NOT_OPEN, 0 end
-  if phase == PHASE.PAUSED then return REASON.PAUSED, 0 end
-  if command.units > campaign[CAMPAIGN.units_max] then return REASON.UNITS_OVER_LIMIT, 0 end
-  if person[PERSON.live] ~= '' then return REASON.ALREADY_RESERVED, 0 end
-  if campaign[CAMPAIGN.left] == 0 then return REASON.SOLD_OUT, 0 end
-  local left = slot[SLOT.quota] - slot[SLOT.taken]
-  if left < command.units then return REASON.SLOT_FULL, left end
-  return nil, 0
-end
-
-local function enrol(slot, pass_no)
-  local key = 'm:' .. slot[SLOT.pharmacy] .. ':' .. slot[SLOT.day]
-  local members = get(key) or {0, ''}
-  local ordinal = members[MEMBERS.count]
-  members[MEMBERS.count] = ordinal + 1
-  members[MEMBERS.tail] = members[MEMBERS.tail] .. pass_no
-  if members[MEMBERS.count] % MEMBERS_PER_CHUNK == 0 then
-    put(key .. ':' .. (members[MEMBERS.count] / MEMBERS_PER_CHUNK - 1), members[MEMBERS.tail])
-    members[MEMBERS.tail] = ''
-  end
-  put(key, members)
-  return ordinal
-end
-
-local function reserve(command)
-  local key = 'r:' .. command.pass_no
-  local before = get(key)
-  if before then
-    if before[RESERVATION.digest] ~= command.digest then return refused(REASON.IDEMPOTENCY_KEY_REUSED) end
-    return repeated({before[RESERVATION.state], before[RESERVATION.reason], before[RESERVATION.left]})
-  end
-  local campaign_key = 'c:' .. command.campaign
-  local campaign = get(campaign_key)
-  if not campaign or campaign[CAMPAIGN.phase] == PHASE.DRAFT then return refused(REASON.UNKNOWN_CAMPAIGN) end
-  local no = campaign[CAMPAIGN.no]
-  local slot_key = 's:' .. no .. ':' .. command.slot
-  local slot = get(slot_key)
-  if not slot then return refused(REASON.UNKNOWN_SLOT) end
-  local person_key = 'p:' .. no .. ':' .. command.resident
-  local person = get(person_key) or {'', 0}
-  if person[PERSON.refusals] >= MAX_REFUSALS then return refused(REASON.TOO_MANY_TRIES) end
-
-  local now = get('head')[HEAD.now_ms]
-  local reason, left = why_not(campaign, slot, person, command)
-  if reason then
-    put(key, {RESERVATION_STATE.REJECTED, no, command.slot, command.units, now, command.digest, reason, left})
-    person[PERSON.refusals] = person[PERSON.refusals] + 1
-    put(person_key, person)
-    campaign[CAMPAIGN.rejected] = campaign[CAMPAIGN.rejected] + 1
-    put(campaign_key, campaign)
-    return done(FACT.REJECTED, reason, left)
-  end
-
-  slot[SLOT.taken] = slot[SLOT.taken] + command.units
-  put(slot_key, slot)
-  campaign[CAMPAIGN.left] = campaign[CAMPAIGN.left] - command.units
-  campaign[CAMPAIGN.confirmed] = campaign[CAMPAIGN.confirmed] + 1
-  put(campaign_key, campaign)
-  local ordinal = enrol(slot, command.pass_no)
-  put(key, {
-    RESERVATION_STATE.CONFIRMED, no, command.slot, command.units, now, command.digest, 0, 0,
-    command.resident, ordinal, command.last4_hash, {},
-  })
-  person[PERSON.live] = command.pass_no
-  put(person_key, person)
-  return done(FACT.CONFIRMED, ordinal)
-end
-
-local function is_paired(terminal)
-  local row = get('t:' .. terminal)
-  return row ~= nil and row[TERMINAL.state] == TERMINAL_STATE.PAIRED
-end
+-- What happens to a reservation: cancelled, picked up, and taken back (services/domain/rules/reservations.py).
 
 local function picked_up_when_and_where(row)
   local history = row[RESERVATION.history]
@@ -114,27 +38,40 @@ local function on_reservation(rule)
   end
 end
 
-local cancel = on_reservation(function(_, row)
+-- The units go back to their share, and the resident may book again. The caller puts campaign and slot.
+local function give_back(campaign, slot, row)
+  take(campaign, slot, row[RESERVATION.share], -row[RESERVATION.units])
+  local person_key = 'p:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.resident]
+  local person = get(person_key)
+  person[PERSON.live] = ''
+  put(person_key, person)
+end
+
+-- Who gives a reservation back before its slot begins does not have to wait.
+local function end_cool_down(campaign, row, pass_no)
+  local key = cool_key(campaign, row[RESERVATION.resident])
+  local cool = get(key)
+  if cool and cool[COOL.pass_no] == pass_no then remove(key) end
+end
+
+local cancel = on_reservation(function(command, row)
   if row[RESERVATION.state] == RESERVATION_STATE.PICKED_UP then
     return refused(REASON.ALREADY_PICKED_UP, picked_up_when_and_where(row))
   end
   if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return refused(REASON.CANCELLED) end
-  local no, units = row[RESERVATION.no], row[RESERVATION.units]
-  local name = get('n:' .. no)
+  if row[RESERVATION.state] == RESERVATION_STATE.EXPIRED then return refused(REASON.EXPIRED) end
+  local name = get('n:' .. row[RESERVATION.no])
   local campaign = get('c:' .. name)
-  local slot_key = 's:' .. no .. ':' .. row[RESERVATION.slot]
+  local slot_key = 's:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.slot]
   local slot = get(slot_key)
-  local person_key = 'p:' .. no .. ':' .. row[RESERVATION.resident]
-  local person = get(person_key)
   row[RESERVATION.state] = RESERVATION_STATE.CANCELLED
-  slot[SLOT.taken] = slot[SLOT.taken] - units
-  put(slot_key, slot)
-  campaign[CAMPAIGN.left] = campaign[CAMPAIGN.left] + units
   campaign[CAMPAIGN.cancelled] = campaign[CAMPAIGN.cancelled] + 1
+  give_back(campaign, slot, row)
+  put(slot_key, slot)
   put('c:' .. name, campaign)
-  person[PERSON.live] = ''
-  put(person_key, person)
-  return done(FACT.CANCELLED, name, row[RESERVATION.slot], units)
+  count_household(campaign, row, -1)
+  if get('head')[HEAD.now_ms] < slot[SLOT.starts_ms] then end_cool_down(campaign, row, command.pass_no) end
+  return done(FACT.CANCELLED, name, row[RESERVATION.slot], row[RESERVATION.units])
 end)
 
 local pick_up = on_reservation(function(command, row)
@@ -142,18 +79,22 @@ local pick_up = on_reservation(function(command, row)
     return refused(REASON.ALREADY_PICKED_UP, picked_up_when_and_where(row))
   end
   if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return refused(REASON.CANCELLED) end
-  local slot = get('s:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.slot])
-  local terminal = get('t:' .. command.terminal)
-  if terminal[TERMINAL.pharmacy] ~= slot[SLOT.pharmacy] then
-    return refused(REASON.OTHER_PHARMACY, slot[SLOT.pharmacy])
-  end
-  local now = get('head')[HEAD.now_ms]
-  if now < slot[SLOT.day_from_ms] or now >= math.max(slot[SLOT.day_to_ms], slot[SLOT.ends_ms]) then
-    return refused(REASON.WRONG_TIME, slot[SLOT.starts_ms], slot[SLOT.ends_ms])
-  end
+  if row[RESERVATION.state] == RESERVATION_STATE.EXPIRED then return refused(REASON.EXPIRED) end
   local name = get('n:' .. row[RESERVATION.no])
   local campaign = get('c:' .. name)
+  local slot_key = 's:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.slot]
+  local slot = get(slot_key)
+  local terminal = get('t:' .. command.terminal)
+  if terminal[TERMINAL.pharmacy] ~= slot[SLOT.pharmacy] or terminal[TERMINAL.region] ~= campaign[CAMPAIGN.region] then
+    return refused(REASON.OTHER_PHARMACY, slot[SLOT.pharmacy])
+  end
+  local now_ms = get('head')[HEAD.now_ms]
+  if now_ms < slot[SLOT.day_from_ms] or now_ms >= slot[SLOT.pick_until_ms] then
+    return refused(REASON.WRONG_TIME, slot[SLOT.starts_ms], slot[SLOT.ends_ms])
+  end
   row[RESERVATION.state] = RESERVATION_STATE.PICKED_UP
+  slot[SLOT.picked_up] = slot[SLOT.picked_up] + row[RESERVATION.units]
+  put(slot_key, slot)
   campaign[CAMPAIGN.picked_up] = campaign[CAMPAIGN.picked_up] + 1
   put('c:' .. name, campaign)
   return done(FACT.PICKED_UP, name, row[RESERVATION.slot], row[RESERVATION.units])
@@ -166,7 +107,11 @@ local undo_pick_up = on_reservation(function(command, row)
   if get('head')[HEAD.now_ms] - at_ms > UNDO_WITHIN_MS then return refused(REASON.UNDO_TOO_LATE) end
   local name = get('n:' .. row[RESERVATION.no])
   local campaign = get('c:' .. name)
+  local slot_key = 's:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.slot]
+  local slot = get(slot_key)
   row[RESERVATION.state] = RESERVATION_STATE.CONFIRMED
+  slot[SLOT.picked_up] = slot[SLOT.picked_up] - row[RESERVATION.units]
+  put(slot_key, slot)
   campaign[CAMPAIGN.picked_up] = campaign[CAMPAIGN.picked_up] - 1
   put('c:' .. name, campaign)
   return done(FACT.PICK_UP_UNDONE, name, row[RESERVATION.slot], row[RESERVATION.units])

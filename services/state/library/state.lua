@@ -59,13 +59,23 @@ local function put(key, row)
   end
 end
 
+-- Forgets the row.
+local function remove(key)
+  put(key, false)
+end
+
 -- One MSET of everything that changed: there is no rollback in Redis, so nothing is written before all is decided.
 local function write()
-  local pairs_to_set = {}
+  local pairs_to_set, gone = {}, {}
   for i = 1, #order do
     local key = order[i]
-    pairs_to_set[2 * i - 1] = tag .. key
-    pairs_to_set[2 * i] = pack(rows[key])
+    if rows[key] then
+      pairs_to_set[#pairs_to_set + 1] = tag .. key
+      pairs_to_set[#pairs_to_set + 1] = pack(rows[key])
+    else
+      gone[#gone + 1] = tag .. key
+    end
   end
   call('MSET', unpack(pairs_to_set))
+  if #gone > 0 then call('UNLINK', unpack(gone)) end
 end

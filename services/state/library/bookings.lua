@@ -1,0 +1,145 @@
+-- Who gets what, and every reason against it (services/domain/rules/bookings.py).
+
+local function is_paired(terminal)
+  local row = get('t:' .. terminal)
+  return row ~= nil and row[TERMINAL.state] == TERMINAL_STATE.PAIRED
+end
+
+-- Until when somebody has to wait, in all campaigns of a region.
+local function cool_key(campaign, resident)
+  return 'y:' .. campaign[CAMPAIGN.region] .. ':' .. resident
+end
+
+local function people_of(campaign, command)
+  if (command.phone_pseudonym or '') == '' then return 0 end
+  return get('h:' .. campaign[CAMPAIGN.no] .. ':' .. command.phone_pseudonym) or 0
+end
+
+local function count_household(campaign, row, people)
+  local phone = row[RESERVATION.phone] or ''
+  if phone ~= '' then
+    local key = 'h:' .. campaign[CAMPAIGN.no] .. ':' .. phone
+    put(key, (get(key) or 0) + people)
+  end
+end
+
+-- On a day that is not listed everybody may come.
+local function may_come_now(campaign, digit, now_ms)
+  for _, day in ipairs(campaign[CAMPAIGN.stagger]) do
+    if day[1] <= now_ms and now_ms < day[2] then
+      return digit >= 0 and math.floor(day[3] / 2 ^ digit) % 2 == 1
+    end
+  end
+  return true
+end
+
+local function why_not_now(campaign, command)
+  local phase = campaign[CAMPAIGN.phase]
+  if phase == PHASE.CLOSED then return REASON.CAMPAIGN_CLOSED end
+  if phase == PHASE.SCHEDULED then return REASON.NOT_OPEN end
+  if phase == PHASE.PAUSED then return REASON.PAUSED end
+  if command.units > campaign[CAMPAIGN.units_max] then return REASON.UNITS_OVER_LIMIT end
+  return nil
+end
+
+local function why_not_somebody(campaign, person, command, now_ms)
+  if campaign[CAMPAIGN.entitled] > 0 and not get('e:' .. campaign[CAMPAIGN.no] .. ':' .. command.resident) then
+    return REASON.NOT_ELIGIBLE
+  end
+  if not may_come_now(campaign, command.digit or -1, now_ms) then return REASON.WRONG_DAY end
+  if person[PERSON.live] ~= '' then return REASON.ALREADY_RESERVED end
+  if campaign[CAMPAIGN.household_max] > 0 and people_of(campaign, command) >= campaign[CAMPAIGN.household_max] then
+    return REASON.HOUSEHOLD_LIMIT
+  end
+  if campaign[CAMPAIGN.cool_down] == 1 then
+    local cool = get(cool_key(campaign, command.resident))
+    if cool and cool[COOL.until_ms] > now_ms then return REASON.COOLING_DOWN end
+  end
+  return nil
+end
+
+local function why_not_slot(campaign, slot, now_ms, share, units)
+  if now_ms >= slot[SLOT.ends_ms] then return REASON.SLOT_OVER, 0 end
+  local left = units_left(slot, share)
+  if left >= units then return nil, 0 end
+  if campaign[CAMPAIGN.left] == 0 then return REASON.SOLD_OUT, 0 end
+  return REASON.SLOT_FULL, left
+end
+
+local function why_not(campaign, slot, person, share, command, now_ms)
+  local reason = why_not_now(campaign, command) or why_not_somebody(campaign, person, command, now_ms)
+  if reason then return reason, 0 end
+  return why_not_slot(campaign, slot, now_ms, share, command.units)
+end
+
+-- A desk books from the assisted share while that has enough, and then like everybody.
+local function share_for(slot, command)
+  if (command.terminal or '') ~= '' and units_left(slot, SHARE.ASSISTED) >= command.units then return SHARE.ASSISTED end
+  return SHARE.PUBLIC
+end
+
+local function enrol(campaign, slot, pass_no)
+  local key = 'm:' .. campaign[CAMPAIGN.region] .. ':' .. slot[SLOT.pharmacy] .. ':' .. slot[SLOT.day]
+  local members = get(key) or {0, ''}
+  local ordinal = members[MEMBERS.count]
+  members[MEMBERS.count] = ordinal + 1
+  members[MEMBERS.tail] = members[MEMBERS.tail] .. pass_no
+  if members[MEMBERS.count] % MEMBERS_PER_CHUNK == 0 then
+    put(key .. ':' .. (members[MEMBERS.count] / MEMBERS_PER_CHUNK - 1), members[MEMBERS.tail])
+    members[MEMBERS.tail] = ''
+  end
+  put(key, members)
+  return ordinal
+end
+
+local function reserve(command)
+  local key = 'r:' .. command.pass_no
+  local before = get(key)
+  if before then
+    if before[RESERVATION.digest] ~= command.digest then return refused(REASON.IDEMPOTENCY_KEY_REUSED) end
+    return repeated({before[RESERVATION.state], before[RESERVATION.reason], before[RESERVATION.left]})
+  end
+  local campaign_key = 'c:' .. command.campaign
+  local campaign = get(campaign_key)
+  if not campaign or campaign[CAMPAIGN.phase] == PHASE.DRAFT then return refused(REASON.UNKNOWN_CAMPAIGN) end
+  local no = campaign[CAMPAIGN.no]
+  local slot_key = 's:' .. no .. ':' .. command.slot
+  local slot = get(slot_key)
+  if not slot then return refused(REASON.UNKNOWN_SLOT) end
+  local person_key = 'p:' .. no .. ':' .. command.resident
+  local person = get(person_key) or {'', 0}
+  if person[PERSON.refusals] >= MAX_REFUSALS then return refused(REASON.TOO_MANY_TRIES) end
+  local terminal = command.terminal or ''
+  if terminal ~= '' and not is_paired(terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
+
+  local now_ms = get('head')[HEAD.now_ms]
+  local share = share_for(slot, command)
+  local reason, left = why_not(campaign, slot, person, share, command, now_ms)
+  if reason then
+    put(key, {RESERVATION_STATE.REJECTED, no, command.slot, command.units, now_ms, command.digest, reason, left})
+    person[PERSON.refusals] = person[PERSON.refusals] + 1
+    put(person_key, person)
+    campaign[CAMPAIGN.rejected] = campaign[CAMPAIGN.rejected] + 1
+    put(campaign_key, campaign)
+    return done(FACT.REJECTED, reason, left)
+  end
+
+  take(campaign, slot, share, command.units)
+  put(slot_key, slot)
+  campaign[CAMPAIGN.confirmed] = campaign[CAMPAIGN.confirmed] + 1
+  put(campaign_key, campaign)
+  local ordinal = enrol(campaign, slot, command.pass_no)
+  local phone = campaign[CAMPAIGN.household_max] > 0 and command.phone_pseudonym or ''
+  local row = {
+    RESERVATION_STATE.CONFIRMED, no, command.slot, command.units, now_ms, command.digest, 0, 0,
+    command.resident, ordinal, command.last4_hash, {}, share, phone,
+  }
+  count_household(campaign, row, 1)
+  put(key, row)
+  person[PERSON.live] = command.pass_no
+  put(person_key, person)
+  if slot[SLOT.cool_until_ms] > 0 then
+    put(cool_key(campaign, command.resident), {slot[SLOT.cool_until_ms], command.pass_no})
+  end
+  return done(FACT.CONFIRMED, ordinal)
+end
