@@ -97,6 +97,7 @@ class CampaignRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     cool_down: bool = False  # who got some not long ago (`Slot.cool_until_ms`) has to wait
     entitled: Count = 0  # people on the list of the entitled, which `add_entitled` brings; 0: everybody is
     stagger: Annotated[list[StaggerDay], Meta(max_length=400)] = []  # on days that are not listed everybody may book
+    waiting_per_mille: Annotated[int, Meta(ge=0, le=10_000)] = 0  # units that may wait for a slot, of its public quota
     assisted_per_mille: PerMille = 0
     reserve_per_mille: PerMille = 0
 
@@ -141,6 +142,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
     units: Units
     pick_until_ms: TimeMs = 0  # the end of the grace; 0: the end of the day
     cool_until_ms: TimeMs = 0  # who has a reservation here may book again from then on; 0: at once
+    promote_until_ms: TimeMs = 0  # freed units go to the waiting list until then
+    change_until_ms: TimeMs = 0  # who is in it may change to another slot until then; 0: until it begins
     release_ms: TimeMs = 0  # what the assisted share has not used becomes public; 0: never
 
 
@@ -233,6 +236,15 @@ class Cancel(Command, tag="cancel", frozen=True):
     why: Text = ""
 
 
+class ChangeSlot(Command, tag="change_slot", frozen=True):
+    """The owner wants another slot; the old one is kept unless the new one is got."""
+
+    id: Digest16
+    pass_no: Digest16
+    slot: Name
+    terminal: OptionalName = ""
+
+
 class PickUp(Command, tag="pick_up", frozen=True):
     """A pharmacy hands the units out."""
 
@@ -266,6 +278,14 @@ class ChangeQuota(Command, tag="change_quota", frozen=True):
 
 class Release(Command, tag="release", frozen=True):
     """The clock: what the assisted share of these slots has not used becomes public."""
+
+    id: Digest16
+    campaign: Name
+    slots: Annotated[list[Name], Meta(min_length=1, max_length=MAX_CHUNK)]
+
+
+class EndWaiting(Command, tag="end_waiting", frozen=True):
+    """The clock: nobody is promoted in these slots any more; who still waits hears so."""
 
     id: Digest16
     campaign: Name
@@ -315,7 +335,7 @@ class RevokeTerminal(Command, tag="revoke_terminal", frozen=True):
 AnyCommand = (
     Genesis | Tick | AdoptRules | AssignRegion | DefineCampaign | AddPharmacies | AddSlots | AddEntitled
     | SealDefinition | Open | Pause | Resume | Close | Reserve | Cancel | PickUp | UndoPickUp | ChangeQuota
-    | Release | Expire
+    | ChangeSlot | Release | EndWaiting | Expire
     | InviteTerminal | PairTerminal | RevokeTerminal
 )  # fmt: skip
 

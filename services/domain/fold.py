@@ -14,7 +14,7 @@ from services.domain import commands as c
 from services.domain.limits import AHEAD_OF_TICK_MS, RULES_VERSION
 from services.domain.reasons import Reason
 from services.domain.rows import Facts, State
-from services.domain.rules import bookings, definition, log, pharmacies, phases, reservations
+from services.domain.rules import bookings, definition, log, pharmacies, phases, reservations, waiting
 from services.domain.rules.answers import refused, repeated
 
 
@@ -35,7 +35,7 @@ def apply(state: State, *, offset: int, timestamp_ms: int, digest: int, command:
     if offset == 0:
         head.tick_ms = timestamp_ms
     head.now_ms = max(head.now_ms, min(timestamp_ms, head.tick_ms + AHEAD_OF_TICK_MS))
-    facts = decide(state, command)
+    facts = decide(state, command) + waiting.do_a_piece(state)
     head.position = offset + 1
     head.digest = digest
     return facts
@@ -83,10 +83,12 @@ RULES: dict[type[c.Command], Callable[[State, Any], Facts]] = {
     c.Close: phases.close,
     c.Reserve: bookings.reserve,
     c.Cancel: reservations.cancel,
+    c.ChangeSlot: reservations.change_slot,
     c.PickUp: reservations.pick_up,
     c.UndoPickUp: reservations.undo_pick_up,
     c.ChangeQuota: pharmacies.change_quota,
     c.Release: pharmacies.release,
+    c.EndWaiting: waiting.end_waiting,
     c.Expire: pharmacies.expire,
     c.InviteTerminal: pharmacies.invite_terminal,
     c.PairTerminal: pharmacies.pair_terminal,
@@ -109,6 +111,7 @@ REMEMBERED: frozenset[type[c.Command]] = frozenset(
         c.Close,
         c.ChangeQuota,
         c.Release,
+        c.EndWaiting,
         c.Expire,
         c.InviteTerminal,
         c.PairTerminal,

@@ -5,6 +5,8 @@ AHEAD_OF_TICK_MS = 120_000  # how far record time may run ahead of the last tick
 MAX_REFUSALS = 20  # recorded for one resident in one campaign: bots must not fill Redis
 MAX_ACTIONS = 20  # remembered on one reservation
 UNDO_WITHIN_MS = 300_000  # a terminal may take a pick-up back
+WAITING_PER_RECORD = 8  # entries of waiting lists that one record looks at; what is left is for the next records
+WAITING_PER_CHUNK = 32
 PASS_NO_CHARS = 16
 MEMBERS_PER_CHUNK = 32  # pass numbers in one row of a pharmacy's day
 

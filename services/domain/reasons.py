@@ -48,6 +48,8 @@ class Reason(IntEnum):
     WRONG_DAY = 35  # the campaign lets other digits come today
     HOUSEHOLD_LIMIT = 36  # this phone acts for as many people as it may
     SLOT_OVER = 37  # the slot has ended
+    SAME_SLOT = 38  # the reservation is in that slot already
+    TOO_LATE_TO_CHANGE = 39
 
     @property
     def word(self) -> str:

@@ -22,6 +22,9 @@ is ever nil: nil makes holes in a Lua array.
 | `r:<pass_no>`              | `ReservationRow` | reservation, refused ones included                                   |
 | `m:<region>:<pharmacy>:<day>` | `MembersRow`  | pharmacy and day: count, and the pass numbers not yet in a chunk     |
 | `m:<region>:<pharmacy>:<day>:<k>` | str       | 32 pass numbers, 16 characters each                                  |
+| `w:<no>:<slot>:<k>`        | str              | 32 entries of a slot's waiting list: pass numbers                    |
+| `work`                     | `WorkRow`        | partition: queue of slots with unfinished work                       |
+| `work:<i>`                 | list             | entry of that queue: campaign number, slot                           |
 | `o:<command id>`           | Facts            | command on a campaign, slot, terminal or region: its first answer    |
 | `t:<terminal>`             | `TerminalRow`    | terminal                                                             |
 | `tc:<code digest>`         | `CodeRow`        | pairing code                                                         |
@@ -58,6 +61,7 @@ class ReservationState(IntEnum):
     CANCELLED = 3
     PICKED_UP = 4
     EXPIRED = 5
+    WAITLISTED = 6
 
     @property
     def word(self) -> str:
@@ -132,6 +136,9 @@ class CampaignRow(Row):
     assisted_left: int = 0
     reserve_left: int = 0
     expired: int = 0
+    waiting_per_mille: int = 0
+    waitlisted: int = 0  # reservations, ever
+    promoted: int = 0
 
 
 class SlotRow(Row):
@@ -154,6 +161,12 @@ class SlotRow(Row):
     reserve_taken: int = 0
     picked_up: int = 0  # units
     expired: int = 0  # units
+    promote_until_ms: int = 0
+    change_until_ms: int = 0
+    waiting: int = 0  # units that wait
+    waiting_first: int = 0  # the next entry of the waiting list to look at
+    waiting_next: int = 0  # where the next one is written
+    waiting_work: int = 0  # 1 while the slot stands in the queue of unfinished work
 
 
 class CoolRow(Row):
@@ -161,6 +174,13 @@ class CoolRow(Row):
 
     until_ms: int
     pass_no: str
+
+
+class WorkRow(Row):
+    """The queue of unfinished work: slots whose waiting list has to be looked at."""
+
+    first: int = 0
+    next: int = 0
 
 
 class PersonRow(Row):
@@ -252,6 +272,9 @@ ROW_TYPES: dict[str, Any] = {
     "h": int,
     "e": int,
     "r": ReservationRow,
+    "w": str,
+    "work": WorkRow,
+    "work:i": list[Any],
     "m": MembersRow,
     "m:k": str,
     "o": Facts,
@@ -270,6 +293,8 @@ def row_type(logical_key: str) -> Any:
     kind = parts[0]
     if kind == "x" and len(parts) == 4:
         kind = f"x:{parts[2]}"
+    elif kind == "work" and len(parts) == 2:
+        kind = "work:i"
     elif kind == "m" and len(parts) == 5:
         kind = "m:k"
     return ROW_TYPES[kind]

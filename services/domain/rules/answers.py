@@ -37,6 +37,11 @@ class Fact(IntEnum):
     RELEASED = 25  # units that became public
     EXPIRY_DONE = 26  # reservations that became no-shows
     EXPIRED = 27  # pass number, campaign, slot, units
+    WAITLISTED = 28  # units that wait before this one
+    PROMOTED = 29  # pass number, campaign, slot, units, ordinal
+    WAITING_ENDED = 30  # pass number, campaign, slot, units
+    ENDING_WAITING = 31  # slots whose waiting lists come to their end
+    SLOT_CHANGED = 32  # campaign, old slot, new slot, units, ordinal
 
 
 def refused(reason: Reason, *values: Any) -> Facts:

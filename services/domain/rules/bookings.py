@@ -1,13 +1,11 @@
 """Who gets what: first come, first served, and every reason against it."""
 
 from services.domain import commands as c
-from services.domain.limits import MAX_REFUSALS, MEMBERS_PER_CHUNK
+from services.domain.limits import MAX_REFUSALS
 from services.domain.reasons import Reason
 from services.domain.rows import (
     CampaignRow,
-    CoolRow,
     Facts,
-    MembersRow,
     PersonRow,
     Phase,
     ReservationRow,
@@ -15,10 +13,13 @@ from services.domain.rows import (
     Share,
     SlotRow,
     State,
-    TerminalState,
 )
 from services.domain.rules.answers import Fact, done, refused, repeated
 from services.domain.rules.buckets import take, units_left
+from services.domain.rules.members import confirm, cool_key, count_household, is_paired
+from services.domain.rules.waiting import join, may_wait
+
+WAITABLE = (Reason.SOLD_OUT, Reason.SLOT_FULL)
 
 
 def reserve(state: State, command: c.Reserve) -> Facts:
@@ -46,14 +47,16 @@ def reserve(state: State, command: c.Reserve) -> Facts:
     share = share_for(slot, command)
     reason, left = why_not(state, campaign, slot, person, share, command)
     row = ReservationRow(
-        state=int(ReservationState.CONFIRMED if reason is None else ReservationState.REJECTED),
+        state=int(ReservationState.CONFIRMED),
         no=campaign.no,
         slot=command.slot,
         units=command.units,
         at_ms=state.head.now_ms,
         digest=command.digest,
     )
-    if reason is not None:
+    waits = reason in WAITABLE and share == Share.PUBLIC and may_wait(campaign, slot, state.head.now_ms, command.units)
+    if reason is not None and not waits:
+        row.state = int(ReservationState.REJECTED)
         row.reason = int(reason)
         row.left = left
         state.put(key, row)
@@ -63,23 +66,26 @@ def reserve(state: State, command: c.Reserve) -> Facts:
         state.put(f"c:{command.campaign}", campaign)
         return done(Fact.REJECTED, row.reason, left)
 
-    take(campaign, slot, share, command.units)
-    state.put(slot_key, slot)
-    campaign.confirmed += 1
-    state.put(f"c:{command.campaign}", campaign)
     row.resident = command.resident
-    row.ordinal = enrol(state, campaign, slot, command.pass_no)
     row.last4_hash = command.last4_hash
     row.share = share
-    if campaign.household_max > 0:
-        row.phone = command.phone_pseudonym
-        count_household(state, campaign, row, 1)
-    state.put(key, row)
+    row.phone = command.phone_pseudonym if campaign.household_max > 0 else ""
+    count_household(state, campaign, row, 1)
     person.live = command.pass_no
     state.put(person_key, person)
-    if slot.cool_until_ms > 0:
-        state.put(cool_key(campaign, command.resident), CoolRow(until_ms=slot.cool_until_ms, pass_no=command.pass_no))
-    return done(Fact.CONFIRMED, row.ordinal)
+    if waits:
+        row.state = int(ReservationState.WAITLISTED)
+        campaign.waitlisted += 1
+        facts = done(Fact.WAITLISTED, join(state, campaign, slot, row, command.pass_no))
+    else:
+        take(campaign, slot, share, command.units)
+        campaign.confirmed += 1
+        confirm(state, campaign, slot, row, command.pass_no)
+        facts = done(Fact.CONFIRMED, row.ordinal)
+    state.put(key, row)
+    state.put(slot_key, slot)
+    state.put(f"c:{command.campaign}", campaign)
+    return facts
 
 
 def why_not(
@@ -129,6 +135,8 @@ def why_not_slot(
     if now_ms >= slot.ends_ms:
         return Reason.SLOT_OVER, 0
     left = units_left(slot, share)
+    if share == Share.PUBLIC and slot.waiting > 0:
+        left = 0  # nobody takes units past those who wait
     if left >= units:
         return None, 0
     if campaign.left == 0:
@@ -151,41 +159,9 @@ def may_come_now(campaign: CampaignRow, digit: int, now_ms: int) -> bool:
     return True
 
 
-def cool_key(campaign: CampaignRow, resident: str) -> str:
-    """Where it stands until when somebody has to wait; one for all campaigns of a region."""
-    return f"y:{campaign.region}:{resident}"
-
-
 def people_of(state: State, campaign: CampaignRow, command: c.Reserve) -> int:
     """For how many people the command's phone acts already."""
     if command.phone_pseudonym == "":
         return 0
     people: int = state.get(f"h:{campaign.no}:{command.phone_pseudonym}") or 0
     return people
-
-
-def count_household(state: State, campaign: CampaignRow, row: ReservationRow, people: int) -> None:
-    """One person more, or one less, for whom a phone acts."""
-    if row.phone != "":
-        key = f"h:{campaign.no}:{row.phone}"
-        state.put(key, (state.get(key) or 0) + people)
-
-
-def enrol(state: State, campaign: CampaignRow, slot: SlotRow, pass_no: str) -> int:
-    """Adds a pass number to the list of its pharmacy and day; its ordinal there makes the short code."""
-    key = f"m:{campaign.region}:{slot.pharmacy}:{slot.day}"
-    members = state.get(key) or MembersRow()
-    ordinal: int = members.count
-    members.count += 1
-    members.tail += pass_no
-    if members.count % MEMBERS_PER_CHUNK == 0:
-        state.put(f"{key}:{members.count // MEMBERS_PER_CHUNK - 1}", members.tail)
-        members.tail = ""
-    state.put(key, members)
-    return ordinal
-
-
-def is_paired(state: State, terminal: str) -> bool:
-    """Whether a terminal may act now."""
-    row = state.get(f"t:{terminal}")
-    return row is not None and row.state == TerminalState.PAIRED

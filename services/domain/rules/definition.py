@@ -25,6 +25,7 @@ def define_campaign(state: State, command: c.DefineCampaign) -> Facts:
         cool_down=int(command.rules.cool_down),
         entitled=command.rules.entitled,
         stagger=[[day.from_ms, day.to_ms, digit_mask(day.digits)] for day in command.rules.stagger],
+        waiting_per_mille=command.rules.waiting_per_mille,
         assisted_per_mille=command.rules.assisted_per_mille,
         reserve_per_mille=command.rules.reserve_per_mille,
     )
@@ -87,6 +88,8 @@ def add_slots(state: State, command: c.AddSlots) -> Facts:
             pick_until_ms=slot.pick_until_ms or max(slot.day_to_ms, slot.ends_ms),
             cool_until_ms=slot.cool_until_ms,
             release_ms=slot.release_ms,
+            promote_until_ms=slot.promote_until_ms,
+            change_until_ms=slot.change_until_ms or slot.starts_ms,
             assisted_quota=assisted,
             reserve_quota=reserve,
         )

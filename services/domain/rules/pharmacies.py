@@ -5,10 +5,11 @@ from services.domain.limits import MEMBERS_PER_CHUNK, PASS_NO_CHARS
 from services.domain.reasons import Reason
 from services.domain.rows import CodeRow, Facts, ReservationState, Share, State, TerminalRow, TerminalState
 from services.domain.rules.answers import Fact, done, refused
-from services.domain.rules.bookings import is_paired
 from services.domain.rules.buckets import SHARES, stock, units_left, units_taken
+from services.domain.rules.members import free_person, is_paired
 from services.domain.rules.phases import sealed_campaign
 from services.domain.rules.reservations import give_back
+from services.domain.rules.waiting import units_came_free
 
 
 def change_quota(state: State, command: c.ChangeQuota) -> Facts:
@@ -29,6 +30,8 @@ def change_quota(state: State, command: c.ChangeQuota) -> Facts:
     if units_left(slot, share) + command.change < 0:
         return refused(Reason.BELOW_CONFIRMED, units_taken(slot, share))
     stock(campaign, slot, share, command.change)
+    if command.change > 0:
+        units_came_free(state, campaign.no, command.slot, slot)
     state.put(f"s:{campaign.no}:{command.slot}", slot)
     campaign.quota += command.change
     state.put(f"c:{command.campaign}", campaign)
@@ -50,6 +53,7 @@ def release(state: State, command: c.Release) -> Facts:
             if units > 0:
                 stock(campaign, slot, Share.ASSISTED, -units)
                 stock(campaign, slot, Share.PUBLIC, units)
+                units_came_free(state, campaign.no, name, slot)
                 state.put(key, slot)
                 released += units
     state.put(f"c:{command.campaign}", campaign)
@@ -70,11 +74,12 @@ def expire(state: State, command: c.Expire) -> Facts:
             continue
         name = state.get(f"n:{row.no}")
         campaign = state.get(f"c:{name}")
+        give_back(state, campaign, slot, row)
         row.state = int(ReservationState.EXPIRED)
         state.put(key, row)
+        free_person(state, row)
         slot.expired += row.units
         campaign.expired += 1
-        give_back(state, campaign, slot, row)
         state.put(slot_key, slot)
         state.put(f"c:{name}", campaign)
         expired.append([int(Fact.EXPIRED), pass_no, name, row.slot, row.units])

@@ -6,10 +6,12 @@ from typing import Any
 from services.domain import commands as c
 from services.domain.limits import MAX_ACTIONS, UNDO_WITHIN_MS
 from services.domain.reasons import Reason
-from services.domain.rows import Action, CampaignRow, Facts, ReservationRow, ReservationState, SlotRow, State
+from services.domain.rows import Action, CampaignRow, Facts, Phase, ReservationRow, ReservationState, SlotRow, State
 from services.domain.rules.answers import Fact, done, refused, repeated
-from services.domain.rules.bookings import cool_key, count_household, is_paired
+from services.domain.rules.bookings import why_not_slot
 from services.domain.rules.buckets import take
+from services.domain.rules.members import confirm, cool_key, count_household, free_person, is_paired
+from services.domain.rules.waiting import units_came_free
 
 
 def picked_up_when_and_where(row: ReservationRow) -> tuple[int, str]:
@@ -67,9 +69,10 @@ def cancel(state: State, command: c.Cancel, row: ReservationRow) -> Facts:
     name = state.get(f"n:{row.no}")
     campaign = state.get(f"c:{name}")
     slot = state.get(f"s:{row.no}:{row.slot}")
+    give_back(state, campaign, slot, row)
     row.state = int(ReservationState.CANCELLED)
     campaign.cancelled += 1
-    give_back(state, campaign, slot, row)
+    free_person(state, row)
     state.put(f"s:{row.no}:{row.slot}", slot)
     state.put(f"c:{name}", campaign)
     count_household(state, campaign, row, -1)
@@ -79,12 +82,12 @@ def cancel(state: State, command: c.Cancel, row: ReservationRow) -> Facts:
 
 
 def give_back(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow) -> None:
-    """The units go back to their share, and the resident may book again. The caller puts campaign and slot."""
-    take(campaign, slot, row.share, -row.units)
-    person_key = f"p:{row.no}:{row.resident}"
-    person = state.get(person_key)
-    person.live = ""
-    state.put(person_key, person)
+    """The units go back to their share, or out of the waiting list. The caller puts campaign and slot."""
+    if row.state == ReservationState.WAITLISTED:
+        slot.waiting -= row.units
+    else:
+        take(campaign, slot, row.share, -row.units)
+    units_came_free(state, row.no, row.slot, slot)
 
 
 def end_cool_down(state: State, campaign: CampaignRow, row: ReservationRow, pass_no: str) -> None:
@@ -96,6 +99,36 @@ def end_cool_down(state: State, campaign: CampaignRow, row: ReservationRow, pass
 
 
 @on_reservation
+def change_slot(state: State, command: c.ChangeSlot, row: ReservationRow) -> Facts:
+    """Keeps the old slot unless the new one is got; nobody who waits for the new one is passed."""
+    if row.state != ReservationState.CONFIRMED and row.state != ReservationState.WAITLISTED:
+        return refused(Reason.NOT_CONFIRMED, row.state)
+    name = state.get(f"n:{row.no}")
+    campaign = state.get(f"c:{name}")
+    old_name, old = row.slot, state.get(f"s:{row.no}:{row.slot}")
+    new = state.get(f"s:{row.no}:{command.slot}")
+    now_ms = state.head.now_ms
+    if new is None:
+        return refused(Reason.UNKNOWN_SLOT)
+    if command.slot == old_name or now_ms >= old.change_until_ms:
+        return refused(Reason.TOO_LATE_TO_CHANGE if command.slot != old_name else Reason.SAME_SLOT)
+    if campaign.phase == Phase.PAUSED:
+        return refused(Reason.PAUSED)
+    reason, left = why_not_slot(campaign, new, now_ms, row.share, row.units)
+    if reason is not None:
+        return refused(reason, left)
+    give_back(state, campaign, old, row)
+    state.put(f"s:{row.no}:{old_name}", old)
+    take(campaign, new, row.share, row.units)
+    row.state = int(ReservationState.CONFIRMED)
+    row.slot = command.slot
+    confirm(state, campaign, new, row, command.pass_no)
+    state.put(f"s:{row.no}:{command.slot}", new)
+    state.put(f"c:{name}", campaign)
+    return done(Fact.SLOT_CHANGED, name, old_name, command.slot, row.units, row.ordinal)
+
+
+@on_reservation
 def pick_up(state: State, command: c.PickUp, row: ReservationRow) -> Facts:
     """At the slot's pharmacy, on the slot's day."""
     if row.state == ReservationState.PICKED_UP:
@@ -104,6 +137,8 @@ def pick_up(state: State, command: c.PickUp, row: ReservationRow) -> Facts:
         return refused(Reason.CANCELLED)
     if row.state == ReservationState.EXPIRED:
         return refused(Reason.EXPIRED)
+    if row.state == ReservationState.WAITLISTED:
+        return refused(Reason.NOT_CONFIRMED, 0)
     name = state.get(f"n:{row.no}")
     campaign = state.get(f"c:{name}")
     slot = state.get(f"s:{row.no}:{row.slot}")

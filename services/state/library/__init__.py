@@ -17,7 +17,8 @@ from services.domain.rules.answers import Fact
 
 # In the order in which they build on each other.
 FILES = (
-    "state", "answers", "buckets", "log", "definition", "phases", "bookings", "reservations", "pharmacies", "fold"
+    "state", "answers", "buckets", "log", "definition", "phases", "members", "waiting", "bookings", "reservations",
+    "pharmacies", "fold",
 )  # fmt: skip
 
 _ENUMS: dict[str, type[IntEnum]] = {
@@ -34,6 +35,7 @@ _ROWS: dict[str, type[rows.Row]] = {
     "SLOT": rows.SlotRow,
     "PERSON": rows.PersonRow,
     "COOL": rows.CoolRow,
+    "WORK": rows.WorkRow,
     "RESERVATION": rows.ReservationRow,
     "ACTION": rows.Action,
     "MEMBERS": rows.MembersRow,
@@ -46,6 +48,8 @@ _LIMITS = (
     "MAX_REFUSALS",
     "MAX_ACTIONS",
     "UNDO_WITHIN_MS",
+    "WAITING_PER_RECORD",
+    "WAITING_PER_CHUNK",
     "PASS_NO_CHARS",
     "MEMBERS_PER_CHUNK",
     "DECISIONS_PER_CHUNK",

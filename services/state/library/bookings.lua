@@ -1,26 +1,8 @@
 -- Who gets what, and every reason against it (services/domain/rules/bookings.py).
 
-local function is_paired(terminal)
-  local row = get('t:' .. terminal)
-  return row ~= nil and row[TERMINAL.state] == TERMINAL_STATE.PAIRED
-end
-
--- Until when somebody has to wait, in all campaigns of a region.
-local function cool_key(campaign, resident)
-  return 'y:' .. campaign[CAMPAIGN.region] .. ':' .. resident
-end
-
 local function people_of(campaign, command)
   if (command.phone_pseudonym or '') == '' then return 0 end
   return get('h:' .. campaign[CAMPAIGN.no] .. ':' .. command.phone_pseudonym) or 0
-end
-
-local function count_household(campaign, row, people)
-  local phone = row[RESERVATION.phone] or ''
-  if phone ~= '' then
-    local key = 'h:' .. campaign[CAMPAIGN.no] .. ':' .. phone
-    put(key, (get(key) or 0) + people)
-  end
 end
 
 -- On a day that is not listed everybody may come.
@@ -61,6 +43,7 @@ end
 local function why_not_slot(campaign, slot, now_ms, share, units)
   if now_ms >= slot[SLOT.ends_ms] then return REASON.SLOT_OVER, 0 end
   local left = units_left(slot, share)
+  if share == SHARE.PUBLIC and slot[SLOT.waiting] > 0 then left = 0 end  -- nobody takes units past those who wait
   if left >= units then return nil, 0 end
   if campaign[CAMPAIGN.left] == 0 then return REASON.SOLD_OUT, 0 end
   return REASON.SLOT_FULL, left
@@ -76,20 +59,6 @@ end
 local function share_for(slot, command)
   if (command.terminal or '') ~= '' and units_left(slot, SHARE.ASSISTED) >= command.units then return SHARE.ASSISTED end
   return SHARE.PUBLIC
-end
-
-local function enrol(campaign, slot, pass_no)
-  local key = 'm:' .. campaign[CAMPAIGN.region] .. ':' .. slot[SLOT.pharmacy] .. ':' .. slot[SLOT.day]
-  local members = get(key) or {0, ''}
-  local ordinal = members[MEMBERS.count]
-  members[MEMBERS.count] = ordinal + 1
-  members[MEMBERS.tail] = members[MEMBERS.tail] .. pass_no
-  if members[MEMBERS.count] % MEMBERS_PER_CHUNK == 0 then
-    put(key .. ':' .. (members[MEMBERS.count] / MEMBERS_PER_CHUNK - 1), members[MEMBERS.tail])
-    members[MEMBERS.tail] = ''
-  end
-  put(key, members)
-  return ordinal
 end
 
 local function reserve(command)
@@ -115,7 +84,9 @@ local function reserve(command)
   local now_ms = get('head')[HEAD.now_ms]
   local share = share_for(slot, command)
   local reason, left = why_not(campaign, slot, person, share, command, now_ms)
-  if reason then
+  local waits = (reason == REASON.SOLD_OUT or reason == REASON.SLOT_FULL) and share == SHARE.PUBLIC
+    and may_wait(campaign, slot, now_ms, command.units)
+  if reason and not waits then
     put(key, {RESERVATION_STATE.REJECTED, no, command.slot, command.units, now_ms, command.digest, reason, left})
     person[PERSON.refusals] = person[PERSON.refusals] + 1
     put(person_key, person)
@@ -124,22 +95,27 @@ local function reserve(command)
     return done(FACT.REJECTED, reason, left)
   end
 
-  take(campaign, slot, share, command.units)
-  put(slot_key, slot)
-  campaign[CAMPAIGN.confirmed] = campaign[CAMPAIGN.confirmed] + 1
-  put(campaign_key, campaign)
-  local ordinal = enrol(campaign, slot, command.pass_no)
   local phone = campaign[CAMPAIGN.household_max] > 0 and command.phone_pseudonym or ''
   local row = {
     RESERVATION_STATE.CONFIRMED, no, command.slot, command.units, now_ms, command.digest, 0, 0,
-    command.resident, ordinal, command.last4_hash, {}, share, phone,
+    command.resident, 0, command.last4_hash, {}, share, phone,
   }
   count_household(campaign, row, 1)
-  put(key, row)
   person[PERSON.live] = command.pass_no
   put(person_key, person)
-  if slot[SLOT.cool_until_ms] > 0 then
-    put(cool_key(campaign, command.resident), {slot[SLOT.cool_until_ms], command.pass_no})
+  local facts
+  if waits then
+    row[RESERVATION.state] = RESERVATION_STATE.WAITLISTED
+    campaign[CAMPAIGN.waitlisted] = campaign[CAMPAIGN.waitlisted] + 1
+    facts = done(FACT.WAITLISTED, join(campaign, slot, row, command.pass_no))
+  else
+    take(campaign, slot, share, command.units)
+    campaign[CAMPAIGN.confirmed] = campaign[CAMPAIGN.confirmed] + 1
+    confirm(campaign, slot, row, command.pass_no)
+    facts = done(FACT.CONFIRMED, row[RESERVATION.ordinal])
   end
-  return done(FACT.CONFIRMED, ordinal)
+  put(key, row)
+  put(slot_key, slot)
+  put(campaign_key, campaign)
+  return facts
 end

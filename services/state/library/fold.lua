@@ -17,7 +17,8 @@ local RULES = {
   add_entitled = add_entitled,
   seal_definition = seal_definition, open = open_campaign, pause = pause, resume = resume, close = close,
   reserve = reserve, cancel = cancel, pick_up = pick_up, undo_pick_up = undo_pick_up,
-  change_quota = change_quota, release = release, expire = expire, invite_terminal = invite_terminal, pair_terminal = pair_terminal,
+  change_quota = change_quota, release = release, expire = expire,
+  change_slot = change_slot, end_waiting = end_waiting, invite_terminal = invite_terminal, pair_terminal = pair_terminal,
   revoke_terminal = revoke_terminal,
 }
 
@@ -35,7 +36,7 @@ local function decide(command)
   local first = get(key)
   if first then return repeated(first[1]) end
   local facts = rule(command)
-  put(key, {facts[1]})
+  put(key, {facts[1]})  -- of its own: pieces of unfinished work are added to facts
   return facts
 end
 
@@ -43,6 +44,7 @@ end
 local function read_ahead(from, commands)
   local named = {}
   want(named, 'head')
+  want(named, 'work')
   want(named, 'd:' .. math.floor(from / DECISIONS_PER_CHUNK))
   for i = 1, #commands do
     local command = commands[i]
@@ -145,6 +147,7 @@ local function fold(keys, args)
     local now_ms = math.max(head[HEAD.now_ms], math.min(timestamps[i], head[HEAD.tick_ms] + AHEAD_OF_TICK_MS))
     head[HEAD.now_ms] = now_ms
     local facts = decide(command)
+    do_a_piece(facts)
     head[HEAD.position] = offset + 1
     head[HEAD.digest] = digests[i]
     record(offset, now_ms, facts)

@@ -20,6 +20,7 @@ local function change_quota(command)
     return refused(REASON.BELOW_CONFIRMED, units_taken(slot, share))
   end
   stock(campaign, slot, share, command.change)
+  if command.change > 0 then units_came_free(campaign[CAMPAIGN.no], command.slot, slot) end
   put(slot_key, slot)
   campaign[CAMPAIGN.quota] = campaign[CAMPAIGN.quota] + command.change
   put(campaign_key, campaign)
@@ -42,6 +43,7 @@ local function release(command)
       if units > 0 then
         stock(campaign, slot, SHARE.ASSISTED, -units)
         stock(campaign, slot, SHARE.PUBLIC, units)
+        units_came_free(campaign[CAMPAIGN.no], name, slot)
         put(key, slot)
         released = released + units
       end
@@ -82,11 +84,12 @@ local function expire(command)
       if slot[SLOT.pharmacy] == command.pharmacy and now_ms >= slot[SLOT.pick_until_ms] then
         local name = get('n:' .. row[RESERVATION.no])
         local campaign = get('c:' .. name)
+        give_back(campaign, slot, row)
         row[RESERVATION.state] = RESERVATION_STATE.EXPIRED
         put(key, row)
+        free_person(row)
         slot[SLOT.expired] = slot[SLOT.expired] + row[RESERVATION.units]
         campaign[CAMPAIGN.expired] = campaign[CAMPAIGN.expired] + 1
-        give_back(campaign, slot, row)
         put(slot_key, slot)
         put('c:' .. name, campaign)
         facts[#facts + 1] = {FACT.EXPIRED, pass_no, name, row[RESERVATION.slot], row[RESERVATION.units]}

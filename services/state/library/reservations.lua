@@ -38,13 +38,14 @@ local function on_reservation(rule)
   end
 end
 
--- The units go back to their share, and the resident may book again. The caller puts campaign and slot.
+-- The units go back to their share, or out of the waiting list. The caller puts campaign and slot.
 local function give_back(campaign, slot, row)
-  take(campaign, slot, row[RESERVATION.share], -row[RESERVATION.units])
-  local person_key = 'p:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.resident]
-  local person = get(person_key)
-  person[PERSON.live] = ''
-  put(person_key, person)
+  if row[RESERVATION.state] == RESERVATION_STATE.WAITLISTED then
+    slot[SLOT.waiting] = slot[SLOT.waiting] - row[RESERVATION.units]
+  else
+    take(campaign, slot, row[RESERVATION.share], -row[RESERVATION.units])
+  end
+  units_came_free(row[RESERVATION.no], row[RESERVATION.slot], slot)
 end
 
 -- Who gives a reservation back before its slot begins does not have to wait.
@@ -64,14 +65,43 @@ local cancel = on_reservation(function(command, row)
   local campaign = get('c:' .. name)
   local slot_key = 's:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.slot]
   local slot = get(slot_key)
+  give_back(campaign, slot, row)
   row[RESERVATION.state] = RESERVATION_STATE.CANCELLED
   campaign[CAMPAIGN.cancelled] = campaign[CAMPAIGN.cancelled] + 1
-  give_back(campaign, slot, row)
+  free_person(row)
   put(slot_key, slot)
   put('c:' .. name, campaign)
   count_household(campaign, row, -1)
   if get('head')[HEAD.now_ms] < slot[SLOT.starts_ms] then end_cool_down(campaign, row, command.pass_no) end
   return done(FACT.CANCELLED, name, row[RESERVATION.slot], row[RESERVATION.units])
+end)
+
+local change_slot = on_reservation(function(command, row)
+  local state = row[RESERVATION.state]
+  if state ~= RESERVATION_STATE.CONFIRMED and state ~= RESERVATION_STATE.WAITLISTED then
+    return refused(REASON.NOT_CONFIRMED, state)
+  end
+  local name = get('n:' .. row[RESERVATION.no])
+  local campaign = get('c:' .. name)
+  local prefix = 's:' .. row[RESERVATION.no] .. ':'
+  local old_name = row[RESERVATION.slot]
+  local old, new = get(prefix .. old_name), get(prefix .. command.slot)
+  local now_ms = get('head')[HEAD.now_ms]
+  if not new then return refused(REASON.UNKNOWN_SLOT) end
+  if command.slot == old_name then return refused(REASON.SAME_SLOT) end
+  if now_ms >= old[SLOT.change_until_ms] then return refused(REASON.TOO_LATE_TO_CHANGE) end
+  if campaign[CAMPAIGN.phase] == PHASE.PAUSED then return refused(REASON.PAUSED) end
+  local reason, left = why_not_slot(campaign, new, now_ms, row[RESERVATION.share], row[RESERVATION.units])
+  if reason then return refused(reason, left) end
+  give_back(campaign, old, row)
+  put(prefix .. old_name, old)
+  take(campaign, new, row[RESERVATION.share], row[RESERVATION.units])
+  row[RESERVATION.state] = RESERVATION_STATE.CONFIRMED
+  row[RESERVATION.slot] = command.slot
+  confirm(campaign, new, row, command.pass_no)
+  put(prefix .. command.slot, new)
+  put('c:' .. name, campaign)
+  return done(FACT.SLOT_CHANGED, name, old_name, command.slot, row[RESERVATION.units], row[RESERVATION.ordinal])
 end)
 
 local pick_up = on_reservation(function(command, row)
@@ -80,6 +110,7 @@ local pick_up = on_reservation(function(command, row)
   end
   if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return refused(REASON.CANCELLED) end
   if row[RESERVATION.state] == RESERVATION_STATE.EXPIRED then return refused(REASON.EXPIRED) end
+  if row[RESERVATION.state] == RESERVATION_STATE.WAITLISTED then return refused(REASON.NOT_CONFIRMED, 0) end
   local name = get('n:' .. row[RESERVATION.no])
   local campaign = get('c:' .. name)
   local slot_key = 's:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.slot]

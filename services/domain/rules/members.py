@@ -1,0 +1,51 @@
+"""Who has a reservation: lists of a pharmacy's day, the one live reservation, households, cool-downs, terminals."""
+
+from services.domain.limits import MEMBERS_PER_CHUNK
+from services.domain.rows import CampaignRow, CoolRow, MembersRow, ReservationRow, SlotRow, State, TerminalState
+
+
+def is_paired(state: State, terminal: str) -> bool:
+    """Whether a terminal may act now."""
+    row = state.get(f"t:{terminal}")
+    return row is not None and row.state == TerminalState.PAIRED
+
+
+def cool_key(campaign: CampaignRow, resident: str) -> str:
+    """Where it stands until when somebody has to wait; one for all campaigns of a region."""
+    return f"y:{campaign.region}:{resident}"
+
+
+def count_household(state: State, campaign: CampaignRow, row: ReservationRow, people: int) -> None:
+    """One person more, or one less, for whom a phone acts."""
+    if row.phone != "":
+        key = f"h:{campaign.no}:{row.phone}"
+        state.put(key, (state.get(key) or 0) + people)
+
+
+def confirm(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow, pass_no: str) -> None:
+    """What a confirmation brings: its ordinal, and its cool-down. The caller puts the row."""
+    row.ordinal = enrol(state, campaign, slot, pass_no)
+    if slot.cool_until_ms > 0:
+        state.put(cool_key(campaign, row.resident), CoolRow(until_ms=slot.cool_until_ms, pass_no=pass_no))
+
+
+def free_person(state: State, row: ReservationRow) -> None:
+    """The resident has no live reservation any more, and may book again."""
+    key = f"p:{row.no}:{row.resident}"
+    person = state.get(key)
+    person.live = ""
+    state.put(key, person)
+
+
+def enrol(state: State, campaign: CampaignRow, slot: SlotRow, pass_no: str) -> int:
+    """Adds a pass number to the list of its pharmacy and day; its ordinal there makes the short code."""
+    key = f"m:{campaign.region}:{slot.pharmacy}:{slot.day}"
+    members = state.get(key) or MembersRow()
+    ordinal: int = members.count
+    members.count += 1
+    members.tail += pass_no
+    if members.count % MEMBERS_PER_CHUNK == 0:
+        state.put(f"{key}:{members.count // MEMBERS_PER_CHUNK - 1}", members.tail)
+        members.tail = ""
+    state.put(key, members)
+    return ordinal

@@ -1,0 +1,50 @@
+-- Who has a reservation: lists of a pharmacy's day, the one live reservation, households, cool-downs, terminals
+-- (services/domain/rules/members.py).
+
+local function is_paired(terminal)
+  local row = get('t:' .. terminal)
+  return row ~= nil and row[TERMINAL.state] == TERMINAL_STATE.PAIRED
+end
+
+-- Until when somebody has to wait, in all campaigns of a region.
+local function cool_key(campaign, resident)
+  return 'y:' .. campaign[CAMPAIGN.region] .. ':' .. resident
+end
+
+local function count_household(campaign, row, people)
+  local phone = row[RESERVATION.phone] or ''
+  if phone ~= '' then
+    local key = 'h:' .. campaign[CAMPAIGN.no] .. ':' .. phone
+    put(key, (get(key) or 0) + people)
+  end
+end
+
+local function enrol(campaign, slot, pass_no)
+  local key = 'm:' .. campaign[CAMPAIGN.region] .. ':' .. slot[SLOT.pharmacy] .. ':' .. slot[SLOT.day]
+  local members = get(key) or {0, ''}
+  local ordinal = members[MEMBERS.count]
+  members[MEMBERS.count] = ordinal + 1
+  members[MEMBERS.tail] = members[MEMBERS.tail] .. pass_no
+  if members[MEMBERS.count] % MEMBERS_PER_CHUNK == 0 then
+    put(key .. ':' .. (members[MEMBERS.count] / MEMBERS_PER_CHUNK - 1), members[MEMBERS.tail])
+    members[MEMBERS.tail] = ''
+  end
+  put(key, members)
+  return ordinal
+end
+
+-- What follows when a reservation is confirmed in a slot: its ordinal, and its cool-down. The caller puts the row.
+local function confirm(campaign, slot, row, pass_no)
+  row[RESERVATION.ordinal] = enrol(campaign, slot, pass_no)
+  if slot[SLOT.cool_until_ms] > 0 then
+    put(cool_key(campaign, row[RESERVATION.resident]), {slot[SLOT.cool_until_ms], pass_no})
+  end
+end
+
+-- The resident has no live reservation any more, and may book again.
+local function free_person(row)
+  local key = 'p:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.resident]
+  local person = get(key)
+  person[PERSON.live] = ''
+  put(key, person)
+end

@@ -1,0 +1,120 @@
+-- The waiting list of a slot's public share (services/domain/rules/waiting.py).
+
+local function may_wait(campaign, slot, now_ms, units)
+  local bound = math.floor(slot[SLOT.quota] * campaign[CAMPAIGN.waiting_per_mille] / 1000)
+  return campaign[CAMPAIGN.waiting_per_mille] > 0 and now_ms < slot[SLOT.promote_until_ms]
+    and slot[SLOT.waiting] + units <= bound
+end
+
+-- Writes an entry at the end; the units that wait before it. The caller puts the slot.
+local function join(campaign, slot, row, pass_no)
+  local chunk = math.floor(slot[SLOT.waiting_next] / WAITING_PER_CHUNK)
+  local key = 'w:' .. campaign[CAMPAIGN.no] .. ':' .. row[RESERVATION.slot] .. ':' .. chunk
+  put(key, (get(key) or '') .. pass_no)
+  local before = slot[SLOT.waiting]
+  slot[SLOT.waiting_next] = slot[SLOT.waiting_next] + 1
+  slot[SLOT.waiting] = before + row[RESERVATION.units]
+  return before
+end
+
+-- Somebody waiting may be next: the slot joins the queue of unfinished work. The caller puts the slot.
+local function units_came_free(no, name, slot)
+  if slot[SLOT.waiting] == 0 or slot[SLOT.waiting_work] == 1 then return end
+  local work = get('work') or {0, 0}
+  put('work:' .. work[WORK.next], {no, name})
+  work[WORK.next] = work[WORK.next] + 1
+  put('work', work)
+  slot[SLOT.waiting_work] = 1
+end
+
+-- From waitlisted to confirmed; the ordinal. The caller puts campaign and slot.
+local function promote(campaign, slot, row, pass_no)
+  take(campaign, slot, SHARE.PUBLIC, row[RESERVATION.units])
+  campaign[CAMPAIGN.promoted] = campaign[CAMPAIGN.promoted] + 1
+  row[RESERVATION.state] = RESERVATION_STATE.CONFIRMED
+  confirm(campaign, slot, row, pass_no)
+  put('r:' .. pass_no, row)
+  return row[RESERVATION.ordinal]
+end
+
+-- Nothing came free in time: the reservation is refused, and the resident may look elsewhere.
+local function end_one(campaign, row, pass_no)
+  row[RESERVATION.state] = RESERVATION_STATE.REJECTED
+  row[RESERVATION.reason] = REASON.SLOT_FULL
+  put('r:' .. pass_no, row)
+  free_person(row)
+  count_household(campaign, row, -1)
+end
+
+-- Deals with the next entry of a slot's list; false where there is nothing more to do for now.
+local function look_at_next(no, name, facts)
+  local slot_key = 's:' .. no .. ':' .. name
+  local slot = get(slot_key)
+  if slot[SLOT.waiting] == 0 then
+    slot[SLOT.waiting_work] = 0
+    put(slot_key, slot)
+    return false
+  end
+  local chunk_key = 'w:' .. no .. ':' .. name .. ':' .. math.floor(slot[SLOT.waiting_first] / WAITING_PER_CHUNK)
+  local start = slot[SLOT.waiting_first] % WAITING_PER_CHUNK * PASS_NO_CHARS
+  local pass_no = string.sub(get(chunk_key), start + 1, start + PASS_NO_CHARS)
+  local row = get('r:' .. pass_no)
+  if row[RESERVATION.state] == RESERVATION_STATE.WAITLISTED and row[RESERVATION.slot] == name then
+    local units = row[RESERVATION.units]
+    local is_over = get('head')[HEAD.now_ms] >= slot[SLOT.promote_until_ms]
+    if not is_over and units_left(slot, SHARE.PUBLIC) < units then
+      slot[SLOT.waiting_work] = 0
+      put(slot_key, slot)
+      return false
+    end
+    slot[SLOT.waiting] = slot[SLOT.waiting] - units
+    local campaign_name = get('n:' .. no)
+    local campaign = get('c:' .. campaign_name)
+    if is_over then
+      end_one(campaign, row, pass_no)
+      facts[#facts + 1] = {FACT.WAITING_ENDED, pass_no, campaign_name, name, units}
+    else
+      local ordinal = promote(campaign, slot, row, pass_no)
+      facts[#facts + 1] = {FACT.PROMOTED, pass_no, campaign_name, name, units, ordinal}
+    end
+    put('c:' .. campaign_name, campaign)
+  end
+  slot[SLOT.waiting_first] = slot[SLOT.waiting_first] + 1
+  if slot[SLOT.waiting_first] % WAITING_PER_CHUNK == 0 then remove(chunk_key) end
+  put(slot_key, slot)
+  return true
+end
+
+-- What each record does of the unfinished work, whatever the record itself was.
+local function do_a_piece(facts)
+  local work = get('work')
+  if not work then return end
+  local looked_at = 0
+  while work[WORK.first] < work[WORK.next] and looked_at < WAITING_PER_RECORD do
+    looked_at = looked_at + 1
+    local entry = get('work:' .. work[WORK.first])
+    if not look_at_next(entry[1], entry[2], facts) then
+      remove('work:' .. work[WORK.first])
+      work[WORK.first] = work[WORK.first] + 1
+      put('work', work)
+    end
+  end
+end
+
+local function end_waiting(command)
+  local campaign = sealed_campaign(command)
+  if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
+  local now_ms, ending, wanted = get('head')[HEAD.now_ms], 0, {}
+  for _, name in ipairs(command.slots) do want(wanted, 's:' .. campaign[CAMPAIGN.no] .. ':' .. name) end
+  if #wanted > 0 then fetch(wanted) end
+  for _, name in ipairs(command.slots) do
+    local key = 's:' .. campaign[CAMPAIGN.no] .. ':' .. name
+    local slot = get(key)
+    if slot and slot[SLOT.waiting] > 0 and slot[SLOT.promote_until_ms] <= now_ms then
+      units_came_free(campaign[CAMPAIGN.no], name, slot)
+      put(key, slot)
+      ending = ending + 1
+    end
+  end
+  return done(FACT.ENDING_WAITING, ending)
+end
