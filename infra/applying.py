@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from infra.console_client import ConsoleClient, ConsoleRefused, ConsoleUnreachable
-from services.domain.campaign import Campaign, revision
+from services.domain.campaign import Campaign
 from services.domain.campaign_document import document
 
 PATH: Final = "/v1/campaigns/apply"
@@ -27,14 +27,15 @@ def apply_campaign(
 ) -> dict[str, Any]:
     """What the console did. Raises ConsoleRefused, ConsoleUnreachable.
 
-    The key is the content's revision: the same file applied again, after whatever failure, goes on where it stopped.
+    The key is the content's revision as the console tells it, for only the console knows the pseudonyms of those who
+    are entitled: the same file applied again, after whatever failure, goes on where it stopped.
     """
     before = outlook(console, campaign)
     if before["change"] == "unchanged":
         return before
     if before["change"] == "refused":
         raise ConsoleRefused(what="\n".join(outlook_lines(before)), reason="already_defined")
-    key = f"apply-{revision(campaign)}"
+    key = f"apply-{before['revision']}"
     try:
         return _applied(console, campaign, key, why, on_step)
     except ConsoleRefused as error:

@@ -5,7 +5,10 @@ from pathlib import Path
 import msgspec
 
 from services.domain.campaign import Campaign, Definition
+from services.domain.campaign_document import entitled_file
+from services.domain.campaign_times import timed
 from services.domain.commands import Pharmacy, Slot
+from services.domain.days import zone
 from services.platform.campaign_files import export
 from services.platform.errors import MasklineError
 from services.platform.settings import ProcessSettings
@@ -46,6 +49,7 @@ async def campaign_now(settings: ProcessSettings, name: str) -> Campaign:
 
 async def _whole(catalogue: Catalogue, view: CampaignView) -> Campaign:
     definition = msgspec.convert(view.definition, Definition)
+    where = zone(definition.timezone)
     pharmacies = [msgspec.convert(msgspec.structs.asdict(row), Pharmacy) for row in view.pharmacies.values()]
     slots = [
         Slot(
@@ -56,12 +60,23 @@ async def _whole(catalogue: Catalogue, view: CampaignView) -> Campaign:
             ends_ms=row.ends_ms,
             day_from_ms=row.day_from_ms,
             day_to_ms=row.day_to_ms,
-            units=row.quota,
+            units=row.quota + row.assisted_quota + row.reserve_quota,
         )
         for slot, row in (await catalogue.stock(view)).items()
     ]
-    fields = {name: getattr(definition, name) for name in Definition.__struct_fields__}
-    return Campaign(**fields, pharmacies=tuple(pharmacies), slots=tuple(slots))
+    timed_slots = tuple(timed(slot, definition.rules, where) for slot in slots)
+    fields = msgspec.structs.asdict(definition)
+    return Campaign(**fields, pharmacies=tuple(pharmacies), slots=timed_slots)
+
+
+def missing_list(campaign: Campaign) -> str:
+    """What to do about the list of the entitled, which a running system knows by pseudonyms only; empty without one."""
+    if campaign.rules.entitled == len(campaign.entitled):
+        return ""
+    return (
+        f"The list of the {campaign.rules.entitled} entitled is kept nowhere in clear and cannot be written back: put "
+        f"yours beside the file as {entitled_file(campaign)}."
+    )
 
 
 def write_files(campaign: Campaign, file: Path, *, overwrite: bool) -> list[Path]:

@@ -177,7 +177,7 @@ def export(ctx: click.Context, name: str, file: Path | None, overwrite: bool, se
     """
     import asyncio
 
-    from infra.exporting import campaign_now, write_files
+    from infra.exporting import campaign_now, missing_list, write_files
 
     if name.endswith((".yaml", ".yml")) and file is None:
         file = Path(name)
@@ -185,6 +185,8 @@ def export(ctx: click.Context, name: str, file: Path | None, overwrite: bool, se
     found = asyncio.run(campaign_now(_found(ctx, settings), name))
     for path in write_files(found, file or Path(f"{name}.yaml"), overwrite=overwrite):
         click.echo(str(path))
+    if missing_list(found):
+        click.echo(missing_list(found), err=True)
 
 
 # ------------------------------------------------------------------------------------------------------------- users

@@ -10,6 +10,7 @@ import msgspec
 
 from services.domain.campaign import Campaign, Window, deletion_day
 from services.domain.campaign_tables import MAX_SLOT_UNITS
+from services.domain.campaign_times import timed
 from services.domain.commands import Slot
 from services.domain.days import MINUTE_MS, Day, day_of, zone
 from services.domain.errors import MasklineError
@@ -40,7 +41,8 @@ def scaled(campaign: Campaign, units: int, now_ms: int) -> Campaign:
     (every other one, where nobody has a second), the rest lie tomorrow and later today. Units are shared out in
     proportion to the original ones. Slots get new ids, for the old ones may tell a time. Raises NotThatMany.
     """
-    times = _times(now_ms, zone(campaign.timezone))
+    where = zone(campaign.timezone)
+    times = _times(now_ms, where)
     by_pharmacy: dict[str, list[Slot]] = defaultdict(list)
     for slot in campaign.slots:
         if len(by_pharmacy[slot.pharmacy]) < len(times):
@@ -62,7 +64,10 @@ def scaled(campaign: Campaign, units: int, now_ms: int) -> Campaign:
         pharmacies=tuple(
             pharmacy for pharmacy in campaign.pharmacies if pharmacy.id in {slot.pharmacy for slot in kept}
         ),
-        slots=tuple(msgspec.structs.replace(slot, units=share) for slot, share in zip(kept, shares, strict=True)),
+        slots=tuple(
+            timed(msgspec.structs.replace(slot, units=share), campaign.rules, where)
+            for slot, share in zip(kept, shares, strict=True)
+        ),
         deletion_day=deletion_day(kept, campaign.delete_after_days),
     )
 

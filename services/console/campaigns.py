@@ -146,6 +146,6 @@ class Campaigns:
             actor=actor,
             why=why,
         )
-        _, quota, left = (await self._desk.done(view.partition, command)).fact
+        _, quota, left, *_ = (await self._desk.done(view.partition, command)).fact
         await self._desk.door.refresh_once()
         return QuotaChanged(campaign=name, slot=slot, quota=quota, left=left)

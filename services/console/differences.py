@@ -19,6 +19,9 @@ def differences(known: CampaignView, asked: Campaign) -> list[str]:
     before = definition_document(msgspec.convert(known.definition, Definition))
     after = definition_document(asked)
     lines = [f"{key}: {_shown(before[key])} → {_shown(after[key])}" for key in before if before[key] != after[key]]
+    people = msgspec.convert(known.definition, Definition).rules.entitled, asked.rules.entitled
+    if people[0] != people[1]:
+        lines.append(f"eligible: {people[0]} → {people[1]} people")
     lines += _of_table(
         "pharmacies",
         {
@@ -33,9 +36,11 @@ def differences(known: CampaignView, asked: Campaign) -> list[str]:
         {slot: (row.pharmacy, row.starts_ms, row.ends_ms) for slot, row in known.slots.items()},
         {slot.id: (slot.pharmacy, slot.starts_ms, slot.ends_ms) for slot in asked.slots},
     )
-    quota = sum(row.quota for row in known.slots.values())
+    quota = sum(row.quota + row.assisted_quota + row.reserve_quota for row in known.slots.values())
     if quota != asked.units:
         lines.append(f"units: {quota} → {asked.units}")
+    if not lines and asked.rules.entitled:
+        lines.append("eligible: other people stand on the list")
     return lines
 
 

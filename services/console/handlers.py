@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from services.console.applying import MAX_APPLYING, Applying, Order, order
+from services.console.applying import MAX_APPLYING, Applying, Order
 from services.console.audit_trail import MAX_ENTRIES, Trail
 from services.console.campaigns import TRANSITIONS, Campaigns
 from services.console.contract import (
@@ -183,7 +183,9 @@ class Handlers:
         self._documents += 1
         try:
             body = await read_body(request, MAX_CAMPAIGN_BYTES)
-            return await asyncio.to_thread(lambda: order(_checked(body), actor=actor, why=why, key=key))
+            return await asyncio.to_thread(
+                lambda: self._applying.order(_checked(body), actor=actor, why=why, key=key)
+            )
         finally:
             self._documents -= 1
 

@@ -1,34 +1,23 @@
-"""A campaign as it is once its file has been checked, and the commands that write it into the log.
+"""A campaign as it is once its file has been checked.
 
 `Definition` is what stands in the log as JSON and what the doors read; `Campaign` adds the tables. Instants are
-integers here; `campaign_document` turns a campaign into the form of the file and `campaign_check` turns it back.
+integers here; `campaign_document` turns a campaign into the form of the file, `campaign_check` turns it back, and
+`campaign_commands` writes it into the log.
 """
 
 import hashlib
-from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
 import msgspec
 
-from services.domain.commands import (
-    MAX_CHUNK,
-    AddPharmacies,
-    AddSlots,
-    DefineCampaign,
-    Pharmacy,
-    SealDefinition,
-    Slot,
-)
+from services.domain.commands import Pharmacy, Slot
 from services.domain.days import later
 from services.domain.documents import DocumentType
 
-MAX_CHUNK_BYTES = 128 * 1024  # half a record: long names in Chinese reach it before they are 200
 REVISION_CHARS = 16
 DEFAULT_DELETE_AFTER_DAYS = 14
-
-DefinitionCommand = DefineCampaign | AddPharmacies | AddSlots | SealDefinition
-_Entry = TypeVar("_Entry", Pharmacy, Slot)
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,11 +42,43 @@ class AppealContact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     hours: str = ""
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The rules that this version enforces: units a person (by the fold), kinds of document (by the doors)."""
+class StaggerBy(StrEnum):
+    """The digit by which a campaign staggers: the last one of the document, or of the year of birth."""
+
+    DOCUMENT_DIGIT = "document_digit"
+    BIRTH_YEAR_DIGIT = "birth_year_digit"
+
+
+class Stagger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may book on which weekday; on a day that is not listed everybody may."""
+
+    by: StaggerBy
+    days: Mapping[str, tuple[int, ...]]  # one of WEEKDAYS: digits in order, at least one
+
+
+class Assisted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The share of each slot for those who book at a desk; never released where `release_h` is None."""
+
+    per_mille: int
+    release_h: int | None = None  # so many hours before a slot begins, what is left of it becomes public
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The rules that are enforced: kinds of document by the doors, all others by the fold.
+
+    What a campaign does not demand has its default and stands neither in the log nor in the revision, so a rule that a
+    later version adds changes no revision of a campaign without it.
+    """
 
     units_max: int
-    document_types: tuple[DocumentType, ...] = tuple(DocumentType)
+    document_types: tuple[DocumentType, ...]
+    cool_down_days: int = 0  # whole days that somebody waits after the day of the slot
+    household_max: int = 0  # people for whom one phone may book; 0: no limit
+    stagger: Stagger | None = None
+    entitled: int = 0  # people on the list of the entitled; 0: there is no list
+    assisted: Assisted | None = None
+    reserve_per_mille: int = 0
+    pickup_grace_h: int | None = None  # hours after a slot's end; None: to the end of its day
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,11 +96,22 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     deletion_day: str  # YYYY-MM-DD, that many days after the last slot's day; it names the contact key
 
 
+class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An identity document in its canonical form. It is on its way to become a pseudonym, and is never shown."""
+
+    document_type: DocumentType
+    document_number: str
+
+    def __repr__(self) -> str:
+        return "Document(***)"
+
+
 class Campaign(Definition, frozen=True, kw_only=True):
-    """A whole campaign."""
+    """A whole campaign. `entitled` is there only between its file and the console that makes pseudonyms of it."""
 
     pharmacies: tuple[Pharmacy, ...]
     slots: tuple[Slot, ...]
+    entitled: tuple[Document, ...] = ()
 
     @property
     def units(self) -> int:
@@ -87,10 +119,14 @@ class Campaign(Definition, frozen=True, kw_only=True):
         return sum(slot.units for slot in self.slots)
 
 
+def definition_of(campaign: Definition) -> dict[str, object]:
+    """The fields of a definition, without the tables."""
+    return {name: getattr(campaign, name) for name in Definition.__struct_fields__}
+
+
 def definition_json(campaign: Definition) -> str:
     """What `define_campaign` carries: the definition without the tables, the same text for the same content."""
-    definition = {name: getattr(campaign, name) for name in Definition.__struct_fields__}
-    return msgspec.json.encode(definition, order="deterministic").decode()
+    return msgspec.json.encode(definition_of(campaign), order="deterministic").decode()
 
 
 def read_definition(text: str | bytes) -> Definition:
@@ -98,68 +134,18 @@ def read_definition(text: str | bytes) -> Definition:
     return msgspec.json.decode(text, type=Definition)
 
 
-def revision(campaign: Campaign) -> str:
+def revision(campaign: Campaign, entitled: Sequence[str] = ()) -> str:
     """16 hex characters over the content: the same file is the same revision, wherever and whenever it is read.
 
-    Days are content too: where a new time-zone table moves one of them, the file has become another revision.
+    Days are content too: where a new time-zone table moves one of them, the file has become another revision. Of the
+    entitled only pseudonyms are: a revision stands in the log, and a digest of a document number can be guessed.
     """
-    content = msgspec.json.encode(campaign, order="deterministic")
-    return hashlib.sha256(content).hexdigest()[:REVISION_CHARS]
+    content = definition_of(campaign) | {"pharmacies": campaign.pharmacies, "slots": campaign.slots}
+    if entitled:
+        content["entitled"] = sorted(entitled)
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:REVISION_CHARS]
 
 
 def deletion_day(slots: Sequence[Slot], delete_after_days: int) -> str:
     """The day, YYYY-MM-DD, on which personal data of a campaign with these slots is deleted."""
     return later(max(slot.day for slot in slots), delete_after_days)
-
-
-def commands_of(campaign: Campaign, of_revision: str, *, actor: str = "", why: str = "") -> list[DefinitionCommand]:
-    """The definition as commands, in the order in which they have to stand in the log.
-
-    Their ids are digests of campaign, revision and part: whoever sends the same file again sends the same commands.
-    """
-    name = campaign.campaign
-
-    def command_id(part: str) -> str:
-        digest = hashlib.sha256(f"definition|{name}|{of_revision}|{part}".encode()).digest()
-        return urlsafe_b64encode(digest[:12]).decode()
-
-    commands: list[DefinitionCommand] = [
-        DefineCampaign(
-            id=command_id("define"),
-            campaign=name,
-            region=campaign.region,
-            revision=of_revision,
-            units_max=campaign.rules.units_max,
-            pharmacies=len(campaign.pharmacies),
-            slots=len(campaign.slots),
-            definition=definition_json(campaign),
-            actor=actor,
-            why=why,
-        )
-    ]
-    for first, pharmacies in _chunks(campaign.pharmacies):
-        chunk_id = command_id(f"pharmacies|{first}")
-        commands.append(
-            AddPharmacies(id=chunk_id, campaign=name, revision=of_revision, first=first, pharmacies=pharmacies)
-        )
-    for first, slots in _chunks(campaign.slots):
-        commands.append(
-            AddSlots(id=command_id(f"slots|{first}"), campaign=name, revision=of_revision, first=first, slots=slots)
-        )
-    commands.append(SealDefinition(id=command_id("seal"), campaign=name, revision=of_revision, actor=actor, why=why))
-    return commands
-
-
-def _chunks(entries: Sequence[_Entry]) -> Iterator[tuple[int, list[_Entry]]]:
-    """Pieces of at most MAX_CHUNK entries and MAX_CHUNK_BYTES of JSON, each with the number of entries before it."""
-    chunk: list[_Entry] = []
-    first = used_bytes = 0
-    for index, entry in enumerate(entries):
-        entry_bytes = len(msgspec.json.encode(entry)) + 1
-        if chunk and (len(chunk) == MAX_CHUNK or used_bytes + entry_bytes > MAX_CHUNK_BYTES):
-            yield first, chunk
-            chunk, first, used_bytes = [], index, 0
-        chunk.append(entry)
-        used_bytes += entry_bytes
-    if chunk:
-        yield first, chunk

@@ -10,19 +10,22 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec.structs import replace
 
 from services.domain.campaign import (
     DEFAULT_DELETE_AFTER_DAYS,
     AppealContact,
     Campaign,
     Controller,
+    Document,
     Rules,
     Window,
     deletion_day,
 )
+from services.domain.campaign_entitled import ENTITLED_COLUMNS, read_entitled
 from services.domain.campaign_problems import Path, Report
+from services.domain.campaign_rules import NOT_ENFORCED, read_rules
 from services.domain.campaign_tables import (
-    MAX_SLOT_UNITS,
     PHARMACY_COLUMNS,
     SLOT_COLUMNS,
     Row,
@@ -30,21 +33,17 @@ from services.domain.campaign_tables import (
     read_pharmacies,
     read_slots,
 )
+from services.domain.campaign_times import timed
 from services.domain.commands import Pharmacy, Slot
 from services.domain.days import UnknownZone, zone
 from services.domain.document_reader import DocumentReader, as_text
-from services.domain.documents import DocumentType
 
 LANGUAGES = ("zh-Hans", "zh-Hant", "en")
 MAX_WINDOWS = 100
 MAX_DELETE_AFTER_DAYS = 3_650
 ENFORCED_MODE = "first_come"
 MODES_TO_COME = ("lottery", "register_all")
-RULES_TO_COME = (
-    "cool_down_days", "household_max", "stagger", "eligible", "waiting_list", "assisted", "reserve_per_mille",
-    "change_until_h", "pickup_grace_h", "claim_h",
-)  # fmt: skip
-NOT_ENFORCED = "is not enforced by this version; remove it, or wait for a version that enforces it"
+ELIGIBLE: Path = ("rules", "eligible")
 _KEYS = (
     "campaign", "region", "timezone", "title", "controller", "appeal_contact", "mode", "rehearsal", "windows", "rules",
     "waiting_room", "delete_after_days", "pharmacies", "slots",
@@ -80,13 +79,17 @@ def check(source: Source, report: Report | None = None) -> Campaign:
     title = _title(reader)
     controller = Controller(name=reader.text(("controller", "name")), contact=reader.text(("controller", "contact")))
     reader.known_keys(("controller",), Controller.__struct_fields__)
-    windows, rules = _windows(reader), _rules(reader)
+    windows = _windows(reader)
+    rules = read_rules(reader, windows, where)
     appeal_contact = _appeal_contact(reader)
     delete_after_days = reader.integer(
         ("delete_after_days",), 1, MAX_DELETE_AFTER_DAYS, default=DEFAULT_DELETE_AFTER_DAYS
     )
     pharmacies, slots = _tables(source, reader, where)
+    entitled = _entitled(source, reader, rules)
+    slots = [timed(slot, rules, where) for slot in slots]
     _slots_end_after_the_opening(source, slots, windows, report)
+    _desks_come_before_the_release(slots, windows, report)
     report.raise_if_any()
     return Campaign(
         campaign=campaign,
@@ -96,11 +99,12 @@ def check(source: Source, report: Report | None = None) -> Campaign:
         controller=controller,
         appeal_contact=appeal_contact,
         windows=windows,
-        rules=rules,
+        rules=replace(rules, entitled=len(entitled)),
         delete_after_days=delete_after_days,
         deletion_day=deletion_day(slots, delete_after_days),
         pharmacies=tuple(pharmacies),
         slots=tuple(slots),
+        entitled=entitled,
     )
 
 
@@ -153,29 +157,6 @@ def _appeal_contact(reader: DocumentReader) -> AppealContact:
     return AppealContact(**contact)
 
 
-def _rules(reader: DocumentReader) -> Rules:
-    known = Rules.__struct_fields__
-    reader.known_keys(("rules",), (*known, *RULES_TO_COME))
-    for rule in RULES_TO_COME:
-        if reader.value(("rules", rule), None) is not None:
-            reader.problem(("rules", rule), NOT_ENFORCED)
-    units_max = reader.integer(("rules", "units_max"), 1, MAX_SLOT_UNITS)
-    path: Path = ("rules", "document_types")
-    types = reader.value(path, [kind.value for kind in DocumentType])
-    if not isinstance(types, Sequence) or isinstance(types, str) or not types:
-        reader.problem(path, f"has to be a list of kinds of documents: {', '.join(DocumentType)}")
-        types = ()
-    found: list[DocumentType] = []
-    for place, kind in enumerate(types):
-        if kind not in list(DocumentType):
-            reader.problem((*path, place), f"{kind!r} is no kind of document; there are {', '.join(DocumentType)}")
-        elif kind in found:
-            reader.problem((*path, place), f"{kind} stands here twice; remove one")
-        else:
-            found.append(DocumentType(kind))
-    return Rules(units_max=units_max, document_types=tuple(found))
-
-
 def _windows(reader: DocumentReader) -> tuple[Window, ...]:
     windows = reader.value(("windows",), None)
     if not isinstance(windows, Sequence) or isinstance(windows, str) or not 1 <= len(windows) <= MAX_WINDOWS:
@@ -212,6 +193,33 @@ def _tables(source: Source, reader: DocumentReader, where: ZoneInfo) -> tuple[li
     )
 
 
+def _entitled(source: Source, reader: DocumentReader, rules: Rules) -> tuple[Document, ...]:
+    """The list of those who may book; empty where the campaign has none."""
+    if "eligible" in source.tables:
+        table = source.tables["eligible"]
+    elif reader.value(ELIGIBLE, None) is None:
+        return ()
+    else:
+        table = _entitled_table(source, reader)
+    return read_entitled(table, rules.document_types, reader.report) if table is not None else ()
+
+
+def _entitled_table(source: Source, reader: DocumentReader) -> Table | None:
+    """The list where it stands in the document itself; no key and no value of it is repeated."""
+    entries = reader.value(ELIGIBLE, None)
+    if not isinstance(entries, Sequence) or isinstance(entries, str):
+        reader.problem(ELIGIBLE, f"has to name a CSV file with the columns {', '.join(ENTITLED_COLUMNS)}")
+        return None
+    rows = []
+    for place, entry in enumerate(entries):
+        line = reader.report.line_of((*ELIGIBLE, place)) or place + 1
+        if isinstance(entry, Mapping) and entry.keys() == ENTITLED_COLUMNS.keys():
+            rows.append(Row(line, {column: as_text(entry[column]) for column in ENTITLED_COLUMNS}))
+        else:
+            reader.problem((*ELIGIBLE, place), f"has to have the keys {', '.join(ENTITLED_COLUMNS)} and no others")
+    return Table(source.file if source.lines else f"{source.file}, rules.eligible", rows)
+
+
 def _table(source: Source, reader: DocumentReader, key: str, columns: Mapping[str, bool]) -> Table | None:
     """A table that stands in the document as a list; each cell becomes the text that a CSV file would have."""
     entries = reader.value((key,), None)
@@ -238,3 +246,12 @@ def _slots_end_after_the_opening(
         table = source.tables.get("slots")
         what = f"{len(too_early)} of the slots, {too_early[0]} first, end before a window opens; nobody could book them"
         report.row(table.file if table else source.file, 0, "ends_at", f"{what}. Mend the dates there or in `windows`")
+
+
+def _desks_come_before_the_release(slots: Sequence[Slot], windows: Sequence[Window], report: Report) -> None:
+    if not windows:
+        return
+    too_early = [slot.id for slot in slots if 0 < slot.release_ms <= windows[0].opens_ms]
+    if too_early:
+        what = f"is before a window opens for {len(too_early)} of the slots, {too_early[0]} first; no desk could book"
+        report.document(("rules", "assisted", "release_h"), f"{what} from the share. Make it shorter, or leave it out")

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from services.domain.campaign import Campaign, Definition
+from msgspec import to_builtins
+
+from services.domain.campaign import WEEKDAYS, Campaign, Definition, Document
 from services.domain.campaign_check import ENFORCED_MODE
 from services.domain.campaign_tables import MICRODEGREES
 from services.domain.commands import Pharmacy, Slot
@@ -25,21 +27,56 @@ def definition_document(campaign: Definition) -> dict[str, Any]:
             {"opens_at": rfc3339(window.opens_ms, where), "closes_at": rfc3339(window.closes_ms, where)}
             for window in campaign.windows
         ],
-        "rules": {
-            "units_max": campaign.rules.units_max,
-            "document_types": [kind.value for kind in campaign.rules.document_types],
-        },
+        "rules": _rules(campaign),
         "delete_after_days": campaign.delete_after_days,
     }
 
 
+def entitled_file(campaign: Definition) -> str:
+    """The name of the list of the entitled; what stands in it is kept nowhere."""
+    return f"{campaign.campaign}-entitled.csv"
+
+
+def _rules(campaign: Definition) -> dict[str, Any]:
+    """The rules that a campaign has; what it does not demand is left out."""
+    rules = campaign.rules
+    found: dict[str, Any] = {
+        "units_max": rules.units_max,
+        "document_types": [kind.value for kind in rules.document_types],
+    }
+    if rules.cool_down_days:
+        found["cool_down_days"] = rules.cool_down_days
+    if rules.household_max:
+        found["household_max"] = rules.household_max
+    if rules.stagger is not None:
+        days = {day: list(rules.stagger.days[day]) for day in WEEKDAYS if day in rules.stagger.days}
+        found["stagger"] = {"by": rules.stagger.by.value, "days": days}
+    if rules.entitled:
+        found["eligible"] = entitled_file(campaign)
+    if rules.assisted is not None:
+        found["assisted"] = to_builtins(rules.assisted)
+    if rules.reserve_per_mille:
+        found["reserve_per_mille"] = rules.reserve_per_mille
+    if rules.pickup_grace_h is not None:
+        found["pickup_grace_h"] = rules.pickup_grace_h
+    return found
+
+
 def document(campaign: Campaign) -> dict[str, Any]:
     """A whole campaign as one document, the tables as lists of rows of text and numbers; `check` reads it back."""
+    definition = definition_document(campaign)
+    if campaign.entitled:
+        definition["rules"]["eligible"] = [entitled_row(document) for document in campaign.entitled]
     return {
-        **definition_document(campaign),
+        **definition,
         "pharmacies": [pharmacy_row(pharmacy) for pharmacy in campaign.pharmacies],
         "slots": [slot_row(slot, campaign.timezone) for slot in campaign.slots],
     }
+
+
+def entitled_row(document: Document) -> dict[str, str]:
+    """A document as a row of the list of the entitled."""
+    return {"document_type": document.document_type.value, "document_number": document.document_number}
 
 
 def pharmacy_row(pharmacy: Pharmacy) -> dict[str, str]:

@@ -71,7 +71,21 @@ def day_of(at_ms: int, where: ZoneInfo) -> Day:
 
 def later(day: int, days: int) -> str:
     """The day that many days after YYYYMMDD, as YYYY-MM-DD."""
-    return (date(day // 10_000, day // 100 % 100, day % 100) + timedelta(days=days)).isoformat()
+    return (_date(day) + timedelta(days=days)).isoformat()
+
+
+def days_after(day: int, days: int, where: ZoneInfo) -> Day:
+    """The day of that zone that many days after YYYYMMDD."""
+    return _day(_date(day) + timedelta(days=days), where)
+
+
+def weekday(day: int) -> int:
+    """Of YYYYMMDD; Monday is 0."""
+    return _date(day).weekday()
+
+
+def _date(day: int) -> date:
+    return date(day // 10_000, day // 100 % 100, day % 100)
 
 
 @lru_cache(maxsize=4_096)

@@ -1,8 +1,9 @@
-"""Campaigns as files: a YAML file and two CSV tables beside it, read and written.
+"""Campaigns as files: a YAML file and the CSV tables beside it, read and written.
 
 YAML is read as its newest standard would have it: `off` is a word and not false, a phone number with a leading zero is
 text, a time is text. Anchors, tags and keys that stand twice are refused: a file means what it looks like.
-CSV is read as spreadsheets write it: UTF-8 with or without a byte-order mark, or GB18030.
+CSV is read as spreadsheets write it: UTF-8 with or without a byte-order mark, or GB18030. Of the list of the entitled
+nothing that stands in it is ever repeated in a problem.
 """
 
 import csv
@@ -16,7 +17,14 @@ import yaml
 
 from services.domain.campaign import Campaign
 from services.domain.campaign_check import Source, check
-from services.domain.campaign_document import definition_document, pharmacy_row, slot_row
+from services.domain.campaign_document import (
+    definition_document,
+    entitled_file,
+    entitled_row,
+    pharmacy_row,
+    slot_row,
+)
+from services.domain.campaign_entitled import ENTITLED_COLUMNS
 from services.domain.campaign_problems import Path as DocumentPath
 from services.domain.campaign_problems import Report
 from services.domain.campaign_tables import PHARMACY_COLUMNS, SLOT_COLUMNS, Row, Table
@@ -24,6 +32,7 @@ from services.domain.campaign_tables import PHARMACY_COLUMNS, SLOT_COLUMNS, Row,
 MAX_YAML_BYTES = 256 * 1024  # the tables belong in CSV files
 MAX_CSV_BYTES = 16 * 1024 * 1024
 _TABLES: Mapping[str, Mapping[str, bool]] = {"pharmacies": PHARMACY_COLUMNS, "slots": SLOT_COLUMNS}
+_ELIGIBLE: DocumentPath = ("rules", "eligible")
 
 ReadFile = Callable[[str], bytes]
 
@@ -49,12 +58,19 @@ def parse(name: str, read: ReadFile) -> Campaign:
     for key, columns in _TABLES.items():
         value = document.get(key) if isinstance(document, dict) else None
         if isinstance(value, str):
-            tables[key] = _table(key, value, columns, read, report)
+            tables[key] = _table((key,), value, columns, read, report)
+    rules = document.get("rules") if isinstance(document, dict) else None
+    eligible = rules.get("eligible") if isinstance(rules, dict) else None
+    if isinstance(eligible, str):
+        tables["eligible"] = _entitled(eligible, read, report)
     return check(Source(file=name, document=document, lines=lines, tables=tables), report)
 
 
 def export(campaign: Campaign) -> dict[str, str]:
-    """The texts of a campaign's files by name, the YAML file first; `parse` makes an equal campaign of them."""
+    """The texts of a campaign's files by name, the YAML file first; `parse` makes an equal campaign of them.
+
+    The list of the entitled is among them only where the campaign brings it: a running system does not know it.
+    """
     tables = {key: f"{campaign.campaign}-{key}.csv" for key in _TABLES}
     text = yaml.dump(
         definition_document(campaign) | tables,
@@ -64,11 +80,14 @@ def export(campaign: Campaign) -> dict[str, str]:
         default_flow_style=None,
         width=118,
     )
-    return {
+    texts = {
         f"{campaign.campaign}.yaml": text,
         tables["pharmacies"]: _csv(PHARMACY_COLUMNS, [pharmacy_row(pharmacy) for pharmacy in campaign.pharmacies]),
         tables["slots"]: _csv(SLOT_COLUMNS, [slot_row(slot, campaign.timezone) for slot in campaign.slots]),
     }
+    if campaign.entitled:
+        texts[entitled_file(campaign)] = _csv(ENTITLED_COLUMNS, [entitled_row(one) for one in campaign.entitled])
+    return texts
 
 
 # ----------------------------------------------------------------------------------------------------- files and bytes
@@ -182,10 +201,20 @@ _SCALARS: Mapping[str, Callable[[str], Any]] = {
 # ----------------------------------------------------------------------------------------------------------------- CSV
 
 
-def _table(key: str, name: str, columns: Mapping[str, bool], read: ReadFile, report: Report) -> Table | None:
+def _entitled(name: str, read: ReadFile, report: Report) -> Table | None:
+    """The list of the entitled. What is no file is not repeated: it could be somebody's number."""
+    if not name.endswith(".csv"):
+        report.document(_ELIGIBLE, "has to name a CSV file beside the campaign file, such as entitled.csv")
+        return None
+    return _table(_ELIGIBLE, name, ENTITLED_COLUMNS, read, report)
+
+
+def _table(
+    path: DocumentPath, name: str, columns: Mapping[str, bool], read: ReadFile, report: Report
+) -> Table | None:
     """The rows of a CSV file under the columns that are known; None with problems reported where it has no such."""
     if name != Path(name).name or "\\" in name or name.startswith(".") or not (name and name.isprintable()):
-        report.document((key,), f"{name[:60]!r} is no plain file name; put the table beside the campaign file")
+        report.document(path, f"{name[:60]!r} is no plain file name; put the table beside the campaign file")
         return None
     text = _text(name, read, MAX_CSV_BYTES, report)
     if any(problem.file == name for problem in report.problems):
@@ -221,7 +250,9 @@ def _header_is_good(name: str, header: list[str], columns: Mapping[str, bool], r
     if missing:
         report.row(name, 1, ", ".join(missing), f"missing among the columns; the first line names them: {wanted}")
     if unknown:
-        report.row(name, 1, ", ".join(unknown), f"unknown as a column; known are {wanted}")
+        # A list of the entitled without a first line of names would show somebody's number here.
+        shown = "" if columns is ENTITLED_COLUMNS else ", ".join(unknown)
+        report.row(name, 1, shown, f"unknown as a column; known are {wanted}")
     if len(set(header)) < len(header):
         report.row(name, 1, "", "names the same column twice; remove one")
     return not missing and not unknown and len(set(header)) == len(header)

@@ -13,7 +13,6 @@ from typing import Any
 from infra.embedded.stores import RunningStores, running_stores
 from infra.launcher.first_steps import prepare_log
 from services.allocator.recovery import GROUP
-from services.domain.campaign import commands_of, revision
 from services.domain.commands import Command, Open, Reserve, encode
 from services.platform.settings import ProcessSettings
 from services.state.fold_call import Batch, FoldCall, LogIdentity
@@ -29,6 +28,7 @@ from tests.bench.figure import Figure, figure
 from tests.bench.through_the_door import PLENTY, WIDE_SLOTS
 from tests.bench.wishes import wide_campaign
 from tests.integration.cli_system import ROOT
+from tests.unit.campaign_documents import written
 
 REPEATS = 3
 REPLAYED = 60_000
@@ -120,7 +120,7 @@ def reservations(count: int, slots: int, first: int = 0) -> list[Command]:
 def definition(slots: int, units_a_slot: int) -> list[Command]:
     """The campaign, sealed and open."""
     campaign = wide_campaign("fold", slots, units_a_slot)
-    commands: list[Command] = [*commands_of(campaign, revision(campaign))]
+    commands: list[Command] = [*written(campaign)]
     return [*commands, Open(id="o" * 16, campaign="fold")]
 
 

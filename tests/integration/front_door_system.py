@@ -21,12 +21,13 @@ from infra.embedded.stores import RunningStores, running_stores
 from infra.launcher.first_steps import prepare_log
 from infra.launcher.ports import free_ports
 from services.domain import commands as c
-from services.domain.campaign import Campaign, commands_of, revision
+from services.domain.campaign import Campaign
 from services.platform.contact import ContactKeys
 from services.platform.secrets import Secrets
 from services.stream.log_producer import LogProducer, append
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
+from tests.unit.campaign_documents import written
 from tests.unit.front_door_world import campaign
 
 READY_TIMEOUT_S: Final = 15.0
@@ -80,7 +81,7 @@ class System:
         secrets = Secrets.load(self.data / "secrets")
         ContactKeys(secrets.contact_folder).create(applied.campaign, date.fromisoformat(applied.deletion_day))
         opening = c.Open(id=f"opening-{next(self.numbers):08d}", campaign=applied.campaign)
-        self.write(partition, *commands_of(applied, revision(applied)), opening)
+        self.write(partition, *written(applied), opening)
 
     def passport(self) -> dict[str, str]:
         """A resident who was not here before."""

@@ -6,12 +6,28 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from services.domain.campaign import AppealContact, Campaign, Controller, Rules, Window, deletion_day
+from services.domain.campaign import (
+    WEEKDAYS,
+    AppealContact,
+    Assisted,
+    Campaign,
+    Controller,
+    Document,
+    Rules,
+    Stagger,
+    StaggerBy,
+    Window,
+    deletion_day,
+    revision,
+)
 from services.domain.campaign_check import Source, check
+from services.domain.campaign_commands import DefinitionCommand, commands_of
 from services.domain.campaign_problems import CampaignInvalid
+from services.domain.campaign_times import timed
 from services.domain.commands import Pharmacy, Slot
 from services.domain.days import FIRST_MS, MINUTE_MS, day_of, zone
 from services.domain.documents import DocumentType
+from tests.builders import digest
 
 RIGHT: Mapping[str, Any] = {
     "campaign": "gz-2020-02",
@@ -64,6 +80,24 @@ def problems_of(document: Any) -> list[str]:
     return []
 
 
+def pseudonym(document_type: str, number: str) -> str:
+    """Stands in for `Identities.resident`."""
+    return digest("resident", document_type, number)
+
+
+def pseudonyms(campaign: Campaign) -> list[str]:
+    """Of those who are entitled."""
+    return [pseudonym(one.document_type, one.document_number) for one in campaign.entitled]
+
+
+def written(campaign: Campaign, of_revision: str = "", **words: str) -> list[DefinitionCommand]:
+    """The definition as commands, as some console would write it."""
+    entitled = pseudonyms(campaign)
+    of_revision = of_revision or revision(campaign, entitled)
+    key = f"{campaign.campaign}|{of_revision}"
+    return commands_of(campaign, of_revision, lambda step: digest(key, step), entitled=entitled, **words)
+
+
 # ------------------------------------------------------------------------------------------------------- any campaign
 
 DAY_MS = 86_400_000
@@ -92,6 +126,32 @@ def _windows(draw: st.DrawFn) -> tuple[Window, ...]:
 
 
 @st.composite
+def _staggers(draw: st.DrawFn) -> Stagger:
+    digits = st.lists(st.integers(0, 9), min_size=1, unique=True).map(lambda found: tuple(sorted(found)))
+    days = draw(st.dictionaries(st.sampled_from(WEEKDAYS), digits, min_size=1))
+    return Stagger(by=draw(st.sampled_from(StaggerBy)), days=days)
+
+
+@st.composite
+def rules(draw: st.DrawFn, entitled: int) -> Rules:
+    """Any rules; of the shares there is no release, which not every opening lets desks live to see."""
+    kinds = draw(st.lists(st.sampled_from(DocumentType), min_size=1, unique=True))
+    if entitled and DocumentType.PASSPORT not in kinds:
+        kinds.append(DocumentType.PASSPORT)
+    return Rules(
+        units_max=draw(st.integers(1, 1_000_000)),
+        document_types=tuple(kinds),
+        cool_down_days=draw(st.just(0) | st.integers(1, 366)),
+        household_max=draw(st.just(0) | st.integers(1, 1_000)),
+        stagger=draw(st.none() | _staggers()),
+        entitled=entitled,
+        assisted=draw(st.none() | st.builds(Assisted, per_mille=st.integers(0, 500))),
+        reserve_per_mille=draw(st.just(0) | st.integers(1, 500)),
+        pickup_grace_h=draw(st.none() | st.integers(0, 720)),
+    )
+
+
+@st.composite
 def campaigns(draw: st.DrawFn) -> Campaign:
     """Any campaign that a file can hold."""
     zone_name = draw(st.sampled_from(ZONES))
@@ -117,7 +177,9 @@ def campaigns(draw: st.DrawFn) -> Campaign:
     )
     slots = tuple({(slot.pharmacy, slot.starts_ms, slot.ends_ms): slot for slot in slots}.values())
     delete_after_days = draw(st.integers(1, 3_650))
-    kinds = draw(st.lists(st.sampled_from(DocumentType), min_size=1, unique=True))
+    numbers = draw(st.just([]) | st.lists(st.from_regex(r"E[0-9]{8}", fullmatch=True), max_size=4, unique=True))
+    entitled = tuple(Document(document_type=DocumentType.PASSPORT, document_number=number) for number in numbers)
+    found = draw(rules(len(entitled)))
     return Campaign(
         campaign=draw(_names),
         region=draw(_names),
@@ -126,9 +188,10 @@ def campaigns(draw: st.DrawFn) -> Campaign:
         controller=Controller(name=draw(_texts), contact=draw(_texts)),
         appeal_contact=AppealContact(phone=draw(_texts), place=draw(st.just("") | _texts)),
         windows=draw(_windows()),
-        rules=Rules(units_max=draw(st.integers(1, 1_000_000)), document_types=tuple(kinds)),
+        rules=found,
         delete_after_days=delete_after_days,
         deletion_day=deletion_day(slots, delete_after_days),
         pharmacies=pharmacies,
-        slots=slots,
+        slots=tuple(timed(slot, found, zone(zone_name)) for slot in slots),
+        entitled=entitled,
     )

@@ -22,7 +22,7 @@ import msgspec
 from services.console.main import OpsSettings, Parts
 from services.console.sign_in import SignIn, read_admin_token
 from services.console.users import USERS, Role, Users
-from services.domain.campaign import Campaign, commands_of, revision
+from services.domain.campaign import Campaign
 from services.domain.commands import AssignRegion
 from services.platform.crypto import base64url
 from services.platform.health import Health
@@ -31,6 +31,7 @@ from services.platform.private_files import create_private
 from services.platform.secrets import Secrets
 from services.stream.fake import FakeReader
 from services.stream.topics import COMMANDS
+from tests.unit.campaign_documents import written
 from tests.unit.folded_world import FoldedWorld
 
 ADMIN_TOKEN = "token-of-the-installation"
@@ -121,7 +122,7 @@ class ConsoleWorld:
                               campaign=campaign.campaign, partitions=self.system.partitions)  # fmt: skip
         now_ms = int(time.time() * 1000)
         self.system.write(0, assign, at_ms=now_ms)
-        self.system.write(partition, *commands_of(campaign, revision(campaign)), at_ms=now_ms)
+        self.system.write(partition, *written(campaign), at_ms=now_ms)
         await self.system.door.refresh_once()
 
 

@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 
 from services.domain import commands as c
-from services.domain.campaign import Campaign, commands_of, revision
+from services.domain.campaign import Campaign
 from services.domain.campaign_check import Source, check
 from services.domain.days import day_of, rfc3339
 from services.domain.fold import apply
@@ -39,7 +39,7 @@ from services.stream.fake import FakeLog, FakeProducer, FakeReader
 from services.stream.group_commit import GroupCommit
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
-from tests.unit.campaign_documents import RIGHT
+from tests.unit.campaign_documents import RIGHT, written
 
 PARTITIONS = 2
 CAMPAIGN = "gz-2020-02"
@@ -138,7 +138,7 @@ class World:
     async def apply(self, applied: Campaign, partition: int = 0, *, opened: bool = True) -> None:
         """What the console does: contact key, definition, opening."""
         ContactKeys(self.secrets.contact_folder).create(applied.campaign, date.fromisoformat(applied.deletion_day))
-        self.write(partition, *commands_of(applied, revision(applied)))
+        self.write(partition, *written(applied))
         if opened:
             self.transition(c.Open, applied.campaign, partition)
         self.model.fold(partition)

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.domain.campaign_check import RULES_TO_COME
+from services.domain.campaign import Assisted, Rules, Stagger, StaggerBy
 from services.domain.campaign_problems import CampaignInvalid, Problem, Problems
+from services.domain.campaign_rules import RULES_TO_COME
+from services.domain.days import instant_ms
 from services.domain.documents import DocumentType
 from tests.unit.campaign_documents import ABSENT, RIGHT, changed, checked, problems_of
 
@@ -96,6 +98,31 @@ def test_what_asks_for_nothing_is_accepted(key: str, value: Any) -> None:
         (("rules", "document_types"), "passport", "rules.document_types: has to be a list"),
         (("rules", "document_types"), ["library_card"], "rules.document_types[1]: 'library_card' is no kind"),
         (("rules", "document_types"), ["passport", "passport"], "rules.document_types[2]: passport stands here twice"),
+        (("rules", "cool_down_days"), -1, "rules.cool_down_days: has to be a whole number from 0 to 366"),
+        (("rules", "cool_down_days"), 367, "rules.cool_down_days: has to be a whole number"),
+        (("rules", "cool_down_days"), "2", "rules.cool_down_days: has to be a whole number"),
+        (("rules", "household_max"), 0, "rules.household_max: has to be a whole number from 1 to 1000"),
+        (("rules", "pickup_grace_h"), -1, "rules.pickup_grace_h: has to be a whole number from 0 to 720"),
+        (("rules", "reserve_per_mille"), 1_001, "rules.reserve_per_mille: has to be a whole number from 0 to 1000"),
+        (("rules", "assisted"), 100, "rules.assisted: has to be a group of keys: per_mille, release_h"),
+        (("rules", "assisted"), {"release_h": 2}, "rules.assisted.per_mille: has to be a whole number"),
+        (("rules", "assisted"), {"per_mille": 1, "release": 2}, "assisted.release: is unknown here; did you mean"),
+        (("rules", "assisted"), {"per_mille": 1, "release_h": 2.5}, "assisted.release_h: has to be a whole number"),
+        (("rules", "assisted"), {"per_mille": 1, "release_h": 48}, "release_h: is before a window opens for 2 of the"),
+        (("rules", "stagger"), "odd", "rules.stagger: has to be a group of keys: by, days"),
+        (("rules", "stagger"), {"days": {"mon": [1]}}, "stagger.by: has to be one of document_digit, birth_year_digit"),
+        (("rules", "stagger"), {"by": "document_digit"}, "rules.stagger.days: is missing"),
+        (("rules", "stagger"), {"by": "document_digit", "days": [1]}, "rules.stagger.days: has to be a group of keys"),
+        (("rules", "stagger"), {"by": "document_digit", "days": {"monday": [1]}}, "days.monday: is unknown here"),
+        (("rules", "stagger"), {"by": "document_digit", "days": {"mon": "odd"}}, "days.mon: has to be a list of dig"),
+        (("rules", "stagger"), {"by": "document_digit", "days": {"mon": [1, 10]}}, "days.mon: has to be a list of dig"),
+        (("rules", "stagger"), {"by": "document_digit", "days": {"mon": [1, 1]}}, "days.mon: has to be a list of dig"),
+        (("rules", "stagger"), {"by": "document_digit", "days": {"mon": [True]}}, "days.mon: has to be a list of dig"),
+        (("rules", "stagger"), {"by": "document_digit", "days": {"mon": []}}, "days.mon: has to be a list of dig"),
+        (("rules", "eligible"), 5, "rules.eligible: has to name a CSV file"),
+        (("rules", "eligible"), "people.csv", "rules.eligible: has to name a CSV file"),
+        (("rules", "eligible"), [], "rules.eligible: has no rows"),
+        (("rules", "eligible"), [{"document_type": "passport"}], "rules.eligible[1]: has to have the keys"),
         (("delete_after_days",), 0, "delete_after_days: has to be a whole number from 1"),
         (("windows",), [], "windows: has to be a list of 1 to 100"),
         (("windows",), ABSENT, "windows: has to be a list"),
@@ -142,6 +169,86 @@ def test_what_is_no_document_at_all_is_told_so(document: Any) -> None:
     assert "is no campaign" in problem
 
 
+def test_the_rules_of_a_document_are_read() -> None:
+    asked = {
+        "units_max": 5, "document_types": ["passport"], "cool_down_days": 2, "household_max": 3,
+        "stagger": {"by": "birth_year_digit", "days": {"tue": [7, 2], "mon": [6, 1]}},
+        "eligible": [{"document_type": "passport", "document_number": "e1234 5678"}],
+        "assisted": {"per_mille": 100, "release_h": 12}, "reserve_per_mille": 20, "pickup_grace_h": 24,
+    }  # fmt: skip
+    campaign = checked(changed("rules", to=asked))
+    assert campaign.rules == Rules(
+        units_max=5,
+        document_types=(DocumentType.PASSPORT,),
+        cool_down_days=2,
+        household_max=3,
+        stagger=Stagger(by=StaggerBy.BIRTH_YEAR_DIGIT, days={"mon": (1, 6), "tue": (2, 7)}),
+        entitled=1,
+        assisted=Assisted(per_mille=100, release_h=12),
+        reserve_per_mille=20,
+        pickup_grace_h=24,
+    )
+    assert [one.document_number for one in campaign.entitled] == ["E12345678"]
+
+
+def test_what_a_rule_asks_of_a_slot_is_an_instant_in_the_campaigns_zone() -> None:
+    rules = {"units_max": 5, "cool_down_days": 2, "pickup_grace_h": 24, "assisted": {"per_mille": 1, "release_h": 3}}
+    morning = checked(changed("rules", to=rules)).slots[0]
+    assert morning.day == 20200203
+    assert morning.cool_until_ms == instant_ms("2020-02-06T00:00:00+08:00")  # the 4th and the 5th are two whole days
+    assert morning.pick_until_ms == instant_ms("2020-02-04T12:00:00+08:00")
+    assert morning.release_ms == instant_ms("2020-02-03T06:00:00+08:00")
+
+
+def test_without_the_rules_a_slot_asks_for_nothing() -> None:
+    for slot in checked(RIGHT).slots:
+        assert (slot.cool_until_ms, slot.pick_until_ms, slot.release_ms) == (0, 0, 0)
+
+
+def test_the_shares_are_not_more_than_the_whole() -> None:
+    rules = {"units_max": 5, "assisted": {"per_mille": 600}, "reserve_per_mille": 401}
+    (problem,) = problems_of(changed("rules", to=rules))
+    assert "and assisted.per_mille are more than the whole, which is 1000" in problem
+    assert problems_of(changed("rules", to=rules | {"reserve_per_mille": 400})) == []
+
+
+def test_a_stagger_over_years_is_refused() -> None:
+    window = [{"opens_at": "2020-02-01T20:00:00+08:00", "closes_at": "2028-02-01T20:00:00+08:00"}]
+    document = changed("windows", to=window)
+    document["rules"]["stagger"] = {"by": "document_digit", "days": {"mon": [1]}}
+    (problem,) = problems_of(document)
+    assert "rules.stagger: is for 400 days at most" in problem
+
+
+SECRET = "11010519491231002X"
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"document_type": SECRET, "document_number": "cn_resident_id"}, "document_type: is no kind of document"),
+        ({"document_type": "cn_resident_id", "document_number": SECRET[:-1] + "1"}, "document_number: This cannot be"),
+        ({"document_type": "military_id", "document_number": SECRET}, "document_type: military_id is none that this"),
+        ({"document_type": "passport", "document_number": {"is": SECRET}}, "document_number: This cannot be"),
+        ({SECRET: "cn_resident_id"}, "rules.eligible[2]: has to have the keys"),
+        (SECRET, "rules.eligible[2]: has to have the keys"),
+    ],
+)
+def test_a_mistake_in_the_list_of_the_entitled_is_told_without_what_stands_there(row: Any, told: str) -> None:
+    right = {"document_type": "cn_resident_id", "document_number": SECRET}
+    problems = problems_of(changed("rules", "eligible", to=[right, row]))
+    assert any(told in problem for problem in problems), problems
+    assert not any(SECRET[:-1] in problem for problem in problems)
+
+
+def test_somebody_who_is_entitled_stands_on_the_list_once() -> None:
+    row = {"document_type": "cn_resident_id", "document_number": SECRET}
+    again = row | {"document_number": "１１０１０５ 19491231 002x"}
+    (problem,) = problems_of(changed("rules", "eligible", to=[row, again]))
+    assert "rules.eligible:2: document_number: is the one of line 1 again" in problem
+    assert SECRET not in repr(checked(changed("rules", "eligible", to=[row])))
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*RIGHT, "id", "mode"]), inner),
@@ -181,10 +288,10 @@ def test_two_slots_at_one_place_and_time_are_one_slot() -> None:
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    document = changed("rules", to={"unit_max": 5, "household_max": 3})
+    document = changed("rules", to={"unit_max": 5, "claim_h": 3})
     document |= {"timezone": "Mars/Base", "mode": "lottery", "slots": [{"id": "s"}], "colour": 1}
     problems = problems_of(document)
-    for told in ("timezone", "lottery", "rules.unit_max", "rules.units_max", "household_max", "colour"):
+    for told in ("timezone", "lottery", "rules.unit_max", "rules.units_max", "claim_h", "colour"):
         assert any(told in problem for problem in problems), told
     for column in ("pharmacy", "starts_at", "ends_at", "units"):
         assert any(f"campaign.json, slots:1: {column}: " in problem for problem in problems), column

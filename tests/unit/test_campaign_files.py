@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.campaigns import SUIKANG_V1
-from services.domain.campaign import Campaign, revision
+from services.domain.campaign import Campaign, definition_json, revision
 from services.domain.campaign_problems import CampaignInvalid
 from services.domain.documents import DocumentType
 from services.platform.campaign_files import MAX_CSV_BYTES, MAX_YAML_BYTES, export, load, parse
@@ -103,7 +102,10 @@ def test_a_campaign_is_read_from_a_folder(tmp_path: Path) -> None:
     ("old", "new", "told"),
     [
         ("mode: first_come", "mode: lottery", "gz.yaml:8: mode: `lottery` is not enforced by this version"),
-        ("units_max: 5}", "units_max: 5, cool_down_days: 2}", "gz.yaml:11: rules.cool_down_days: is not enforced"),
+        ("units_max: 5}", "units_max: 5, claim_h: 2}", "gz.yaml:11: rules.claim_h: is not enforced"),
+        ("units_max: 5}", "units_max: 5, eligible: 110105}", "gz.yaml:11: rules.eligible: has to name a CSV file"),
+        ("units_max: 5}", "units_max: 5, eligible: ../a.csv}", "gz.yaml:11: rules.eligible: '../a.csv' is no plain"),
+        ("units_max: 5}", "units_max: 5, eligible: a.csv}", "a.csv: cannot be read: No such file or directory"),
         ("timezone: Asia/Shanghai", "timezone: Asia/Guangzhou", "gz.yaml:4: timezone: There is no time zone"),
         ("region: guangzhou\n", "", "gz.yaml:2: region: is missing"),
         ("region: guangzhou", "regoin: guangzhou", "gz.yaml:3: regoin: is unknown here; did you mean `region`?"),
@@ -187,6 +189,49 @@ def test_columns_may_stand_in_any_order_with_blanks_and_capitals() -> None:
     rows = [line.split(",") for line in SLOTS.splitlines()]
     turned = "\n".join(" , ".join(reversed(row)) for row in rows).replace("units", "Units")
     assert campaign_of(slots=turned) == campaign_of()
+
+
+ENTITLED = "document_type,document_number\ncn_resident_id,11010519491231002X\npassport, e12345678\n"
+SECRET = "11010519491231002"
+
+
+def entitled_of(content: bytes) -> Campaign:
+    texts = {
+        "gz.yaml": YAML.replace("units_max: 5", "units_max: 5, eligible: people.csv").encode(),
+        "pharmacies.csv": PHARMACIES.encode(),
+        "slots.csv": SLOTS.encode(),
+        "people.csv": content,
+    }
+    return parse("gz.yaml", texts.__getitem__)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+def test_a_list_of_the_entitled_is_read_beside_the_campaign(encoding: str) -> None:
+    campaign = entitled_of((ENTITLED + "military_id,军字第1234567号\n").encode(encoding))
+    assert campaign.rules.entitled == 3
+    numbers = [one.document_number for one in campaign.entitled]
+    assert numbers == ["11010519491231002X", "E12345678", "军1234567"]
+    assert SECRET not in definition_json(campaign)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (ENTITLED.partition("\n")[2], "people.csv:1: unknown as a column; known are document_type, document_number"),
+        (ENTITLED.replace("002X", "0021"), "people.csv:2: document_number: This cannot be the number"),
+        (ENTITLED.replace("cn_resident_id,", ""), "people.csv:2: has 1 cells under 2 columns"),
+        (ENTITLED + "passport,E 1234-5678\n", "people.csv:4: document_number: is the one of line 3 again"),
+        (ENTITLED + f'passport,"{SECRET}\n', "people.csv:4: is no CSV from here on"),
+        (ENTITLED.replace(",", ";"), "people.csv:1: is not separated by commas"),
+        ("document_type,document_number\n", "people.csv: has no rows; without anybody on the list"),
+    ],
+)
+def test_a_mistake_in_the_list_of_the_entitled_is_told_with_its_line_and_without_a_number(text: str, told: str) -> None:
+    with pytest.raises(CampaignInvalid) as caught:
+        entitled_of(text.encode())
+    problems = [str(problem) for problem in caught.value.problems]
+    assert any(problem.startswith(told) for problem in problems), problems
+    assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -273,4 +318,4 @@ def test_guangzhous_first_evening_is_a_campaign_of_seven_kinds_of_documents_and_
     assert len(campaign.pharmacies) == 100
     assert all("示范" in pharmacy.name for pharmacy in campaign.pharmacies)
     assert (campaign.windows[0].closes_ms - campaign.windows[0].opens_ms) == 4 * 3_600_000
-    assert "cool_down_days" not in yaml.safe_load(SUIKANG_V1.read_text(encoding="utf-8"))["rules"]
+    assert campaign.rules.cool_down_days == 2

@@ -58,10 +58,10 @@ def test_a_right_campaign_file_is_told_with_its_size() -> None:
 def test_everything_wrong_with_a_campaign_file_is_told_at_once(tmp_path: Path) -> None:
     file = tmp_path / "wrong.yaml"
     text = (CAMPAIGNS / "suikang-v1.yaml").read_text("utf-8")
-    file.write_text(text.replace("units_max: 5", "units_max: 0\n  cool_down_days: 2"), "utf-8")
+    file.write_text(text.replace("units_max: 5", "units_max: 0\n  claim_h: 2"), "utf-8")
     told = str(failure(run("campaign", "check", file)))
     assert "units_max" in told
-    assert "cool_down_days" in told
+    assert "claim_h" in told
     assert "suikang-v1-pharmacies.csv" in told  # it is not beside the file
 
 

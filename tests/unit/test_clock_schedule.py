@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.clock.schedule import Schedule
 from services.domain import commands as c
-from services.domain.campaign import Window, commands_of, revision
+from services.domain.campaign import Window
 from services.domain.days import instant_ms
 from services.domain.rows import Phase
 from services.domain.schedule import due, transitions
@@ -18,7 +18,7 @@ from services.platform.identities import Identities
 from services.platform.secrets import Secrets
 from services.state.errors import StateUnavailableError
 from services.stream.place import PartitionId
-from tests.unit.campaign_documents import changed, checked
+from tests.unit.campaign_documents import changed, checked, written
 from tests.unit.folded_world import FoldedWorld
 
 MORNING = {"opens_at": "2020-02-01T09:30:00+08:00", "closes_at": "2020-02-01T10:00:00+08:00"}
@@ -54,7 +54,7 @@ async def world() -> AsyncIterator[FoldedWorld]:
     """A campaign with a window in the morning and one in the afternoon, sealed; nobody has opened it."""
     world = FoldedWorld(partitions=2, now_ms=at("09:00"))
     async with world.running():
-        world.write(0, *commands_of(CAMPAIGN, revision(CAMPAIGN)), at_ms=at("09:00"))
+        world.write(0, *written(CAMPAIGN), at_ms=at("09:00"))
         await world.door.refresh_once()
         yield world
 
@@ -248,7 +248,7 @@ async def test_one_broken_definition_stops_no_other_campaign(
     world: FoldedWorld, schedule: Schedule, wrist: Wrist
 ) -> None:
     document = changed("campaign", to="broken")
-    broken = commands_of(checked(document), "0" * 16)
+    broken = written(checked(document))
     assert isinstance(broken[0], c.DefineCampaign)
     fields = {name: getattr(broken[0], name) for name in broken[0].__struct_fields__}
     world.write(0, c.DefineCampaign(**(fields | {"definition": '{"windows":7}'})), *broken[1:])

@@ -206,14 +206,16 @@ async def test_the_same_key_again_changes_nothing_twice(world: ConsoleWorld) -> 
 
 
 async def test_a_quota_never_falls_below_what_is_given_out(world: ConsoleWorld) -> None:
-    await world.give(CAMPAIGN)
+    document = changed("slots", 0, "starts_at", to="2090-02-03T09:00:00+08:00")
+    document["slots"][0]["ends_at"] = "2090-02-03T12:00:00+08:00"  # nobody books in a slot that is over
+    await world.give(checked(document))
     await world.post(f"/v1/campaigns/{NAME}/open", {"why": "x"})
     world.system.write(0, c.Reserve(campaign=NAME, slot="s-1", units=3, resident="r" * 16, pass_no="p" * 16,
                                     digest="d" * 8, last4_hash="h" * 8))  # fmt: skip
     answer = await world.post(f"/v1/campaigns/{NAME}/slots/s-1/quota", {"change": -98, "why": "x"})
     assert (answer.reason, answer.json["confirmed"]) == ("below_confirmed", 3)
     slots = (await world.get(f"/v1/campaigns/{NAME}/slots")).json
-    assert [(one["slot"], one["taken"], one["left"]) for one in slots["slots"]] == [("s-1", 3, 97), ("s-2", 0, 50)]
+    assert [(one["slot"], one["taken"], one["left"]) for one in slots["slots"]] == [("s-2", 0, 50), ("s-1", 3, 97)]
     assert (await world.get(f"/v1/campaigns/{NAME}/slots?pharmacy=p-2")).json["total"] == 1
     assert (await world.get(f"/v1/campaigns/{NAME}/slots?first=2")).json == {
         "campaign": NAME, "slots": [], "total": 2, "next": None

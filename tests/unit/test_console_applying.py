@@ -20,7 +20,7 @@ from services.platform.identities import Identities
 from services.platform.problems import Problem
 from services.platform.secrets import Secrets
 from services.stream.place import PartitionId
-from tests.unit.campaign_documents import changed, checked
+from tests.unit.campaign_documents import changed, checked, pseudonym
 from tests.unit.folded_world import FoldedWorld
 
 CAMPAIGN = checked(changed("delete_after_days", to=14))
@@ -81,7 +81,7 @@ def applying(world: FoldedWorld, secrets: Secrets, keys: ContactKeys, now: Now) 
 
 
 def wish(campaign: Campaign = CAMPAIGN, key: str = "k-1", actor: str = "user:lin") -> Order:
-    return order(campaign, actor=actor, why="the first round", key=key)
+    return order(campaign, pseudonym, actor=actor, why="the first round", key=key)
 
 
 class Told(list[tuple[str, int, int]]):
@@ -335,3 +335,58 @@ async def test_a_dry_run_names_what_differs(applying: Applying) -> None:
         "slots: 1 changed (s-1)",
         "units: 150 → 170",
     ]
+
+
+def entitled_campaign(people: int, first: int = 0) -> Campaign:
+    """A campaign for so many holders of passports."""
+    rows = [{"document_type": "passport", "document_number": f"E{first + at:08d}"} for at in range(people)]
+    return checked(changed("rules", "eligible", to=rows))
+
+
+async def test_the_entitled_are_pseudonyms_before_anything_is_written(
+    world: FoldedWorld, applying: Applying, secrets: Secrets
+) -> None:
+    campaign = entitled_campaign(3)
+    applied = await apply(applying, applying.order(campaign, actor="user:lin", why="", key="k-1"))
+    assert applied.change == "created"
+    people = {Identities(secrets).resident("passport", f"E{at:08d}") for at in range(3)}
+    (chunk,) = world.every(c.AddEntitled)
+    assert set(chunk.residents) == people
+    assert all(world.row(0, f"e:1:{resident}") == 1 for resident in people)
+    assert b"E0000000" not in world.values()
+
+
+async def test_an_order_knows_no_documents() -> None:
+    assert wish(entitled_campaign(3)).campaign.entitled == ()
+    assert "E0000000" not in repr(wish(entitled_campaign(3)))
+
+
+@pytest.mark.parametrize("stop_after", [4, 5, 6])
+async def test_a_long_list_of_the_entitled_goes_on_where_it_stopped(
+    world: FoldedWorld, applying: Applying, stop_after: int
+) -> None:
+    campaign = entitled_campaign(1_001)
+    told = Told()
+    told.stop_after = stop_after
+    with pytest.raises(ConnectionResetError):
+        await applying.apply(wish(campaign), told)
+    assert told[-1] == ("entitled", stop_after, 7)
+    assert (await apply(applying, wish(campaign))).change == "created"
+    assert [len(one.residents) for one in world.every(c.AddEntitled)] == [500, 500, 1]
+    assert row(world).entitled_seen == 1_001
+
+
+async def test_a_dry_run_tells_other_people_on_the_list(applying: Applying) -> None:
+    await apply(applying, wish(entitled_campaign(3)))
+    assert (await applying.outlook(wish(entitled_campaign(3)))).change == "unchanged"
+    looked = await applying.outlook(wish(entitled_campaign(4)))
+    assert (looked.change, looked.differs) == ("refused", ["eligible: 3 → 4 people"])
+    looked = await applying.outlook(wish(entitled_campaign(3, first=1)))
+    assert (looked.change, looked.differs) == ("refused", ["eligible: other people stand on the list"])
+
+
+async def test_shares_are_no_difference(applying: Applying) -> None:
+    document = changed("rules", "assisted", to={"per_mille": 300})
+    await apply(applying, wish(checked(document)))
+    looked = await applying.outlook(wish(checked(document | {"title": {"en": "Other masks"}})))
+    assert [line.partition(":")[0] for line in looked.differs] == ["title"]
