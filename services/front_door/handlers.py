@@ -95,7 +95,9 @@ class Handlers:
         return Answer(201 if reservation.state == "confirmed" else 200, _encode(reservation))
 
     async def _pending(self, reservation_id: str, place: Place) -> Answer:
-        ahead = await self._line.ahead(place)
+        ahead = self._line.ahead_now(place)
+        if ahead is None:
+            ahead = await self._line.ahead(place)
         url = self.status_url(reservation_id, place)
         body = _encode(Pending(id=reservation_id, state="pending", ahead=ahead, status_url=url))
         return Answer(202, body, JSON, b"%bLocation: %b\r\n" % (NO_STORE, url.encode()))
