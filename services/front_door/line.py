@@ -1,6 +1,6 @@
 """The place in line: how many requests stand before one, from positions that are at most some milliseconds old.
 
-While people are told their place, one task per partition reads the position a hundred times a second, so that an answer
+While people are told their place, one task per partition reads the position fifty times a second, so that an answer
 costs a subtraction; when nobody has asked for a while it ends.
 """
 
@@ -11,7 +11,7 @@ from services.state.errors import CatchingUpError, StateUnavailableError
 from services.state.readers import StateReader
 from services.stream.place import Place
 
-READ_EVERY_S: Final = 0.01
+READ_EVERY_S: Final = 0.02
 FRESH_S: Final = 0.1
 """How old a position may be (the loop is that late only when it is full of work); an older one is read anew first."""
 ANSWER_WITHIN_S: Final = 0.1
