@@ -10,13 +10,15 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from tests.integration.front_door_system import System, ask, running_system
+from infra.launcher.ports import free_ports
+from tests.integration.front_door_system import System, ask, running_system, start, wait_until_ready
 from tests.unit.front_door_world import wish
 
 pytestmark = pytest.mark.embedded
@@ -81,6 +83,26 @@ def test_the_page_of_a_campaign_really_books(system: System) -> None:
     )
     assert status == 200  # after the redirect to the reservation's own page
     assert "Booked" in page.decode()
+
+
+def test_a_front_door_that_is_asked_to_stop_answers_what_it_has_begun(system: System) -> None:
+    port, admin_port = free_ports(2)
+    stores = {"kafka": system.stores.kafka, "redis": system.stores.redis, "data": system.data}
+    with ExitStack() as stack:
+        start(system, stack, "front_door", "FrontDoorSettings", port=port, admin_port=admin_port, **stores)
+        process = system.processes["front_door"]
+        other = System(f"http://127.0.0.1:{port}", "", system.stores, system.data, numbers=system.numbers)
+        wait_until_ready(f"http://127.0.0.1:{admin_port}/readyz")
+        wait_until_ready(f"{other.url}/v1/campaigns/gz-2020-02")
+        os.kill(system.processes["allocator"].pid, signal.SIGSTOP)
+        with ThreadPoolExecutor(1) as person:
+            waiting = person.submit(book, other, "while-stopping", 5)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            os.kill(system.processes["allocator"].pid, signal.SIGCONT)
+            assert waiting.result()[0] == 201
+        assert process.wait(10) == 0
 
 
 # -- F13: clients that misbehave ----------------------------------------------------------------------------------
