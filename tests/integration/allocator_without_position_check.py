@@ -10,10 +10,10 @@ from services.allocator import main as allocator
 from services.state.library import Library, build
 
 APPLIED_BEFORE = (
-    "  for offset = from, math.min(to, head[HEAD.position]) - 1 do decisions[#decisions + 1] = recorded(offset) end\n"
+    "  for offset = from, math.min(to, position) - 1 do decisions[offset - from + 1] = recorded(offset) end\n"
 )
-APPLY_NEW_ONES = "  for offset = head[HEAD.position], to - 1 do\n"
-A_GAP = "  if from > head[HEAD.position] then return pack({'gap', head[HEAD.position], {}}) end\n"
+APPLY_NEW_ONES = "  for offset = position, to - 1 do\n"
+A_GAP = "  if from > position then return pack({'gap', position, {}}) end\n"
 
 
 def without_position_check() -> Library:

@@ -1,16 +1,16 @@
 -- Stock and terminals of pharmacies (services/domain/rules/pharmacies.py).
 
 local function change_quota(command)
-  local campaign_key = 'c:' .. command.campaign
+  local campaign_key = K.c .. command.campaign
   local campaign = sealed_campaign(command)
   if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
-  local slot_key = 's:' .. campaign[CAMPAIGN.no] .. ':' .. command.slot
+  local slot_key = K.s .. text[campaign[CAMPAIGN.no]] .. ':' .. command.slot
   local slot = get(slot_key)
   if not slot then return refused(REASON.UNKNOWN_SLOT) end
   local terminal = command.terminal or ''
   if terminal ~= '' then
     if not is_paired(terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
-    if get('t:' .. terminal)[TERMINAL.pharmacy] ~= slot[SLOT.pharmacy] then
+    if get(K.t .. terminal)[TERMINAL.pharmacy] ~= slot[SLOT.pharmacy] then
       return refused(REASON.OTHER_PHARMACY, slot[SLOT.pharmacy])
     end
   end
@@ -26,25 +26,25 @@ local function change_quota(command)
 end
 
 local function invite_terminal(command)
-  local key = 't:' .. command.terminal
-  local code_key = 'tc:' .. command.code_digest
+  local key = K.t .. command.terminal
+  local code_key = K.tc .. command.code_digest
   if get(key) or get(code_key) then return refused(REASON.TERMINAL_EXISTS) end
-  put(key, {TERMINAL_STATE.INVITED, command.pharmacy, '', get('head')[HEAD.now_ms]})
+  put(key, {TERMINAL_STATE.INVITED, command.pharmacy, '', get(K.head)[HEAD.now_ms]})
   put(code_key, {command.terminal, command.expires_ms, 0})
-  local terminals = get('tl') or {}
+  local terminals = get(K.tl) or {}
   terminals[#terminals + 1] = command.terminal
-  put('tl', terminals)
+  put(K.tl, terminals)
   return done(FACT.TERMINAL_INVITED)
 end
 
 local function pair_terminal(command)
-  local code_key = 'tc:' .. command.code_digest
+  local code_key = K.tc .. command.code_digest
   local code = get(code_key)
   if not code then return refused(REASON.UNKNOWN_PAIRING_CODE) end
   if code[CODE.used] == 1 then return refused(REASON.PAIRING_CODE_USED) end
-  local key = 't:' .. code[CODE.terminal]
+  local key = K.t .. code[CODE.terminal]
   local terminal = get(key)
-  local now = get('head')[HEAD.now_ms]
+  local now = get(K.head)[HEAD.now_ms]
   if now >= code[CODE.expires_ms] or terminal[TERMINAL.state] ~= TERMINAL_STATE.INVITED then
     return refused(REASON.PAIRING_CODE_EXPIRED)
   end
@@ -58,11 +58,11 @@ local function pair_terminal(command)
 end
 
 local function revoke_terminal(command)
-  local key = 't:' .. command.terminal
+  local key = K.t .. command.terminal
   local terminal = get(key)
   if not terminal then return refused(REASON.UNKNOWN_TERMINAL) end
   terminal[TERMINAL.state] = TERMINAL_STATE.REVOKED
-  terminal[TERMINAL.since_ms] = get('head')[HEAD.now_ms]
+  terminal[TERMINAL.since_ms] = get(K.head)[HEAD.now_ms]
   put(key, terminal)
   return done(FACT.TERMINAL_REVOKED)
 end

@@ -13,8 +13,12 @@ local function why_not(campaign, slot, person, command)
   return nil, 0
 end
 
+local function members_key(slot)
+  return K.m .. slot[SLOT.pharmacy] .. ':' .. text[slot[SLOT.day]]
+end
+
 local function enrol(slot, pass_no)
-  local key = 'm:' .. slot[SLOT.pharmacy] .. ':' .. slot[SLOT.day]
+  local key = members_key(slot)
   local members = get(key) or {0, ''}
   local ordinal = members[MEMBERS.count]
   members[MEMBERS.count] = ordinal + 1
@@ -28,24 +32,24 @@ local function enrol(slot, pass_no)
 end
 
 local function reserve(command)
-  local key = 'r:' .. command.pass_no
+  local key = K.r .. command.pass_no
   local before = get(key)
   if before then
     if before[RESERVATION.digest] ~= command.digest then return refused(REASON.IDEMPOTENCY_KEY_REUSED) end
     return repeated({before[RESERVATION.state], before[RESERVATION.reason], before[RESERVATION.left]})
   end
-  local campaign_key = 'c:' .. command.campaign
+  local campaign_key = K.c .. command.campaign
   local campaign = get(campaign_key)
   if not campaign or campaign[CAMPAIGN.phase] == PHASE.DRAFT then return refused(REASON.UNKNOWN_CAMPAIGN) end
   local no = campaign[CAMPAIGN.no]
-  local slot_key = 's:' .. no .. ':' .. command.slot
+  local slot_key = K.s .. text[no] .. ':' .. command.slot
   local slot = get(slot_key)
   if not slot then return refused(REASON.UNKNOWN_SLOT) end
-  local person_key = 'p:' .. no .. ':' .. command.resident
+  local person_key = K.p .. text[no] .. ':' .. command.resident
   local person = get(person_key) or {'', 0}
   if person[PERSON.refusals] >= MAX_REFUSALS then return refused(REASON.TOO_MANY_TRIES) end
 
-  local now = get('head')[HEAD.now_ms]
+  local now = get(K.head)[HEAD.now_ms]
   local reason, left = why_not(campaign, slot, person, command)
   if reason then
     put(key, {RESERVATION_STATE.REJECTED, no, command.slot, command.units, now, command.digest, reason, left})
@@ -64,7 +68,7 @@ local function reserve(command)
   local ordinal = enrol(slot, command.pass_no)
   put(key, {
     RESERVATION_STATE.CONFIRMED, no, command.slot, command.units, now, command.digest, 0, 0,
-    command.resident, ordinal, command.last4_hash, {},
+    command.resident, ordinal, command.last4_hash,
   })
   person[PERSON.live] = command.pass_no
   put(person_key, person)
@@ -72,12 +76,12 @@ local function reserve(command)
 end
 
 local function is_paired(terminal)
-  local row = get('t:' .. terminal)
+  local row = get(K.t .. terminal)
   return row ~= nil and row[TERMINAL.state] == TERMINAL_STATE.PAIRED
 end
 
 local function picked_up_when_and_where(row)
-  local history = row[RESERVATION.history]
+  local history = row[RESERVATION.history] or {}
   for i = #history, 1, -1 do
     if history[i][ACTION.fact] == FACT.PICKED_UP then return history[i][ACTION.at_ms], history[i][ACTION.actor] end
   end
@@ -86,7 +90,7 @@ end
 
 local function on_reservation(rule)
   return function(command)
-    local key = 'r:' .. command.pass_no
+    local key = K.r .. command.pass_no
     local row = get(key)
     if not row then return refused(REASON.UNKNOWN_RESERVATION) end
     local history = row[RESERVATION.history] or {}
@@ -108,7 +112,8 @@ local function on_reservation(rule)
     end
     local fact = facts[1]
     local reason = fact[1] == FACT.REFUSED and fact[2] or 0
-    history[#history + 1] = {command.id, fact[1], reason, get('head')[HEAD.now_ms], terminal}
+    history[#history + 1] = {command.id, fact[1], reason, get(K.head)[HEAD.now_ms], terminal}
+    row[RESERVATION.history] = history
     put(key, row)
     return facts
   end
@@ -120,18 +125,18 @@ local cancel = on_reservation(function(_, row)
   end
   if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return refused(REASON.CANCELLED) end
   local no, units = row[RESERVATION.no], row[RESERVATION.units]
-  local name = get('n:' .. no)
-  local campaign = get('c:' .. name)
-  local slot_key = 's:' .. no .. ':' .. row[RESERVATION.slot]
+  local name = get(K.n .. text[no])
+  local campaign = get(K.c .. name)
+  local slot_key = K.s .. text[no] .. ':' .. row[RESERVATION.slot]
   local slot = get(slot_key)
-  local person_key = 'p:' .. no .. ':' .. row[RESERVATION.resident]
+  local person_key = K.p .. text[no] .. ':' .. row[RESERVATION.resident]
   local person = get(person_key)
   row[RESERVATION.state] = RESERVATION_STATE.CANCELLED
   slot[SLOT.taken] = slot[SLOT.taken] - units
   put(slot_key, slot)
   campaign[CAMPAIGN.left] = campaign[CAMPAIGN.left] + units
   campaign[CAMPAIGN.cancelled] = campaign[CAMPAIGN.cancelled] + 1
-  put('c:' .. name, campaign)
+  put(K.c .. name, campaign)
   person[PERSON.live] = ''
   put(person_key, person)
   return done(FACT.CANCELLED, name, row[RESERVATION.slot], units)
@@ -142,20 +147,20 @@ local pick_up = on_reservation(function(command, row)
     return refused(REASON.ALREADY_PICKED_UP, picked_up_when_and_where(row))
   end
   if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return refused(REASON.CANCELLED) end
-  local slot = get('s:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.slot])
-  local terminal = get('t:' .. command.terminal)
+  local slot = get(K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot])
+  local terminal = get(K.t .. command.terminal)
   if terminal[TERMINAL.pharmacy] ~= slot[SLOT.pharmacy] then
     return refused(REASON.OTHER_PHARMACY, slot[SLOT.pharmacy])
   end
-  local now = get('head')[HEAD.now_ms]
+  local now = get(K.head)[HEAD.now_ms]
   if now < slot[SLOT.day_from_ms] or now >= math.max(slot[SLOT.day_to_ms], slot[SLOT.ends_ms]) then
     return refused(REASON.WRONG_TIME, slot[SLOT.starts_ms], slot[SLOT.ends_ms])
   end
-  local name = get('n:' .. row[RESERVATION.no])
-  local campaign = get('c:' .. name)
+  local name = get(K.n .. text[row[RESERVATION.no]])
+  local campaign = get(K.c .. name)
   row[RESERVATION.state] = RESERVATION_STATE.PICKED_UP
   campaign[CAMPAIGN.picked_up] = campaign[CAMPAIGN.picked_up] + 1
-  put('c:' .. name, campaign)
+  put(K.c .. name, campaign)
   return done(FACT.PICKED_UP, name, row[RESERVATION.slot], row[RESERVATION.units])
 end)
 
@@ -163,11 +168,11 @@ local undo_pick_up = on_reservation(function(command, row)
   if row[RESERVATION.state] ~= RESERVATION_STATE.PICKED_UP then return refused(REASON.NOT_PICKED_UP) end
   local at_ms, terminal = picked_up_when_and_where(row)
   if terminal ~= command.terminal then return refused(REASON.OTHER_TERMINAL) end
-  if get('head')[HEAD.now_ms] - at_ms > UNDO_WITHIN_MS then return refused(REASON.UNDO_TOO_LATE) end
-  local name = get('n:' .. row[RESERVATION.no])
-  local campaign = get('c:' .. name)
+  if get(K.head)[HEAD.now_ms] - at_ms > UNDO_WITHIN_MS then return refused(REASON.UNDO_TOO_LATE) end
+  local name = get(K.n .. text[row[RESERVATION.no]])
+  local campaign = get(K.c .. name)
   row[RESERVATION.state] = RESERVATION_STATE.CONFIRMED
   campaign[CAMPAIGN.picked_up] = campaign[CAMPAIGN.picked_up] - 1
-  put('c:' .. name, campaign)
+  put(K.c .. name, campaign)
   return done(FACT.PICK_UP_UNDONE, name, row[RESERVATION.slot], row[RESERVATION.units])
 end)
