@@ -1,4 +1,4 @@
-"""What must never happen in the fold, and for each its control: without the protection the same story finds the harm."""
+"""What must never happen in the fold, each with its control: without the protection the same story finds the harm."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
