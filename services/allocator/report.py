@@ -17,7 +17,6 @@ class MetricsReport:
     def folded(self, partition: int, position: int, decisions: list[Facts | bool]) -> None:
         """Count decisions by their first fact."""
         metrics.POSITION.labels(partition).set(position)
-        metrics.BATCH_RECORDS.observe(len(decisions))
         firsts = [facts[0] for facts in decisions if isinstance(facts, list)]
         for fact, count in Counter(first[0] for first in firsts).items():
             metrics.DECISIONS.add_many(count, partition, _WORDS[fact])

@@ -214,9 +214,9 @@ class ReservationRow(Row):
     resident: str = ""
     ordinal: int = 0  # its number within pharmacy and day: the short code is made of it
     last4_hash: str = ""
-    history: list[Action] = []
     share: int = 1
     phone: str = ""  # its pseudonym, where the campaign limits households
+    history: list[Action] = []
 
 
 class MembersRow(Row):

@@ -58,7 +58,7 @@ PUBLISHED_HEADERS: Final = {200: ("ETag", "Cache-Control"), 304: ("ETag", "Cache
 
 def calls(handlers: Handlers) -> list[Call]:
     """Every call of `/v1`."""
-    return [*_offers(handlers), *_reservations(handlers)]
+    return [*_offers(handlers), _booking(handlers), *_reservation(handlers)]
 
 
 def openapi(handlers: Handlers) -> bytes:
@@ -122,25 +122,28 @@ def _offers(handlers: Handlers) -> list[Call]:
     ]
 
 
-def _reservations(handlers: Handlers) -> list[Call]:
-    return [
-        Call(
-            method="POST",
-            path="/v1/reservations",
-            name="book",
-            summary="Ask for units in a slot.",
-            description=(
-                "202: it stands in line, and nothing can lose it. With a wait: 201 confirmed, 409 refused. The same "
-                "key and body again are the same reservation, answered with its state of now."
-            ),
-            handler=handlers.book,
-            body=(ReservationRequest,),
-            needs_key=True,
-            may_wait=True,
-            answers={200: Reservation, 201: Reservation, 202: Pending},
-            answer_headers={202: ("Location",)},
-            reasons=(*BEFORE_THE_LOG, *DECIDED, *OF_THE_LOG),
+def _booking(handlers: Handlers) -> Call:
+    return Call(
+        method="POST",
+        path="/v1/reservations",
+        name="book",
+        summary="Ask for units in a slot.",
+        description=(
+            "202: it stands in line, and nothing can lose it. With a wait: 201 confirmed, 409 refused. The same "
+            "key and body again are the same reservation, answered with its state of now."
         ),
+        handler=handlers.book,
+        body=(ReservationRequest,),
+        needs_key=True,
+        may_wait=True,
+        answers={200: Reservation, 201: Reservation, 202: Pending},
+        answer_headers={202: ("Location",)},
+        reasons=(*BEFORE_THE_LOG, *DECIDED, *OF_THE_LOG),
+    )
+
+
+def _reservation(handlers: Handlers) -> list[Call]:
+    return [
         Call(
             method="GET",
             path="/v1/reservations/{id}",

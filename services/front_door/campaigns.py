@@ -22,7 +22,7 @@ from services.platform.problems import Problem
 from services.state.catalogue import CampaignView, Catalogue
 from services.state.errors import CatchingUpError, StateUnavailableError
 
-LEAST_REFRESH_PAUSE_S: Final = 0.2
+LEAST_REFRESH_PAUSE_S: Final = 0.05
 """Between two looks for campaigns that are not known: invented names must not cost a read each."""
 CONTACT_KEY_PAUSE_S: Final = 1.0
 """Between two looks for a contact key that was not there."""

@@ -18,7 +18,7 @@ from services.front_door.reservations import Booking, Reservations
 from services.front_door.standing import Owner, Standings
 from services.front_door.stock import StockView
 from services.platform.http_answers import JSON, NO_STORE, SVG, Answer
-from services.platform.http_requests import idempotency_key, language, malformed, prefer_wait_s, read_json
+from services.platform.http_requests import decode_json, idempotency_key, language, malformed, prefer_wait_s, read_body
 from services.platform.identities import Identities
 from services.platform.problems import Problem
 from services.stream.place import Place
@@ -73,7 +73,7 @@ class Handlers:
             return busy(language(request))
         key = idempotency_key(request)
         wait_s = prefer_wait_s(request)
-        wish = await read_json(request, ReservationRequest)
+        wish = decode_json(await read_body(request), ReservationRequest)
         campaign = self._campaigns.get(wish.campaign) or await self._campaigns.find(wish.campaign)
         try:
             booking = self._reservations.booking(wish, campaign, key)
@@ -95,7 +95,9 @@ class Handlers:
         return Answer(201 if reservation.state == "confirmed" else 200, _encode(reservation))
 
     async def _pending(self, reservation_id: str, place: Place) -> Answer:
-        ahead = await self._line.ahead(place)
+        ahead = self._line.ahead_now(place)
+        if ahead is None:
+            ahead = await self._line.ahead(place)
         url = self.status_url(reservation_id, place)
         body = _encode(Pending(id=reservation_id, state="pending", ahead=ahead, status_url=url))
         return Answer(202, body, JSON, b"%bLocation: %b\r\n" % (NO_STORE, url.encode()))

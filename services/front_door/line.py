@@ -1,6 +1,6 @@
 """The place in line: how many requests stand before one, from positions that are at most some milliseconds old.
 
-While people are told their place, one task per partition reads the position a hundred times a second, so that an answer
+While people are told their place, one task per partition reads the position fifty times a second, so that an answer
 costs a subtraction; when nobody has asked for a while it ends.
 """
 
@@ -11,9 +11,9 @@ from services.state.errors import CatchingUpError, StateUnavailableError
 from services.state.readers import StateReader
 from services.stream.place import Place
 
-READ_EVERY_S: Final = 0.01
-FRESH_S: Final = 0.03
-"""How old a position may be; an older one is read anew before an answer."""
+READ_EVERY_S: Final = 0.02
+FRESH_S: Final = 0.1
+"""How old a position may be (the loop is that late only when it is full of work); an older one is read anew first."""
 ANSWER_WITHIN_S: Final = 0.1
 """How long an answer is held for a position: the log has the command, which is what matters."""
 WATCH_FOR_S: Final = 0.2
@@ -30,20 +30,26 @@ class Line:
         self._asked_at_s: dict[int, float] = {}
         self._watchers: dict[int, asyncio.Task[None]] = {}
 
-    async def ahead(self, place: Place) -> int | None:
-        """Requests before this one; 0 where it is decided; None where Redis does not tell now."""
+    def ahead_now(self, place: Place) -> int | None:
+        """Requests before this one, 0 where it is decided; None where no position is fresh: see `ahead`."""
         partition, offset = place
         now_s = self._loop.time()
         self._asked_at_s[partition] = now_s
         if partition not in self._watchers:
             self._watchers[partition] = asyncio.create_task(self._watch(partition), name=f"line-{partition}")
         if now_s - self._read_at_s.get(partition, -FRESH_S) >= FRESH_S:
-            try:
-                async with asyncio.timeout(ANSWER_WITHIN_S):
-                    await self._read(partition)
-            except (CatchingUpError, StateUnavailableError, TimeoutError):
-                return None
-        return max(0, offset - self._reader.seen(partition))
+            return None
+        ahead = offset - self._reader.seen(partition)
+        return ahead if ahead > 0 else 0
+
+    async def ahead(self, place: Place) -> int | None:
+        """The same from a position that is read now; None where Redis does not tell."""
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                await self._read(place.partition)
+        except (CatchingUpError, StateUnavailableError, TimeoutError):
+            return None
+        return self.ahead_now(place)
 
     async def _read(self, partition: int) -> None:
         await self._reader.read(partition, ())

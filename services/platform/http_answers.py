@@ -77,11 +77,13 @@ class Answer:
         elif request.version != HttpVersion11:
             connection = b"Connection: keep-alive\r\n"
         body = self.body
-        return b"%bDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b%b%b\r\n%b" % (
+        # A 304 has no body of its own: a length would speak of the representation that the client has (RFC 9110, 8.6).
+        length = b"" if self.status == HTTPStatus.NOT_MODIFIED else b"Content-Length: %d\r\n" % len(body)
+        return b"%bDate: %b\r\nContent-Type: %b\r\n%b%b%b%b\r\n%b" % (
             _STATUS_LINES[self.status],
             _date(),
             self.content_type,
-            len(body),
+            length,
             _ALWAYS,
             self.headers,
             connection,

@@ -13,6 +13,7 @@ from services.domain.commands import Command, Genesis, encode
 from services.domain.rows import Facts
 from services.platform.errors import MasklineError
 from services.platform.lifecycle import TaskSet
+from services.platform.metrics import ACK_SECONDS, BATCH_RECORDS
 from services.platform.settings import ProcessSettings
 from services.state.catalogue import Catalogue
 from services.state.decisions import DecisionGoneError, DecisionWaiter
@@ -106,7 +107,7 @@ async def open_door(
     genesis = await _read_genesis(settings, key_check)
     redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
     producer = await LogProducer.start(settings)
-    commit = GroupCommit(producer, COMMANDS, genesis, commit_settings)
+    commit = GroupCommit(producer, COMMANDS, genesis, commit_settings, on_batch=_note_batch)
     door = Door(commit, StateReader(redis), genesis)
     tasks.start(commit.run(), "group-commit")
     await door.refresh_once()
@@ -117,6 +118,11 @@ async def open_door(
         await commit.stop()
         await producer.stop()
         await redis.aclose()
+
+
+def _note_batch(_: PartitionId, records: int, seconds: float) -> None:
+    ACK_SECONDS.observe(seconds)
+    BATCH_RECORDS.observe(records)
 
 
 async def _read_genesis(settings: ProcessSettings, key_check: str) -> dict[PartitionId, Genesis]:

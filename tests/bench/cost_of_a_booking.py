@@ -39,7 +39,8 @@ async def _cost(bench: Bench, noop_pid: int, noop_url: str) -> list[Figure]:
         await bench.decided()
     door.close()
     noop.close()
-    against = f"{_middle(door_us):.0f} µs against {_middle(noop_us):.0f} µs of a no-op web.Application, {CONNECTIONS} connections"
+    beside = f"{_middle(noop_us):.0f} µs of a no-op web.Application"
+    against = f"{_middle(door_us):.0f} µs against {beside}, {CONNECTIONS} connections"
     return [figure("front_door_cpu_vs_noop", quotients[1:], "1", against)]  # the first pair warms both up
 
 

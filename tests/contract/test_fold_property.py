@@ -15,7 +15,7 @@ from services.domain.events import events_of, place_of
 from services.domain.rows import Facts
 from tests import builders as b
 from tests.contract.random_logs import Record, lengths, random_log, seeds
-from tests.contract.worlds import LuaWorld, ModelWorld, differences
+from tests.contract.worlds import LuaWorld, decided_by_the_model, differences
 
 pytestmark = [
     pytest.mark.embedded,
@@ -55,11 +55,6 @@ def told(seed: int, steps: int, log: list[Record], decisions: list[Facts]) -> st
     """A log's seed and its end, for a person who has to understand a failure."""
     lines = [f"{at}: {record} -> {facts}" for at, (record, facts) in enumerate(zip(log, decisions, strict=True))]
     return "\n".join([f"random_log(seed={seed}, steps={steps})", *lines[-10:]])
-
-
-async def decided_by_the_model(log: list[Record]) -> tuple[ModelWorld, list[Facts]]:
-    model = ModelWorld()
-    return model, [await model.fold(value, at_ms=at_ms) for value, at_ms in log]
 
 
 async def empty(lua: LuaWorld) -> None:

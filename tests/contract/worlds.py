@@ -192,3 +192,24 @@ def without_bookkeeping(rows: dict[str, Any]) -> dict[str, Any]:
     head: Head = rows[HEAD]
     kept = Head(log=head.log, key_check=head.key_check, rules=head.rules, campaigns=head.campaigns)
     return {**rows, HEAD: kept}
+
+
+Records = list[tuple[bytes, int]]
+"""Values and time stamps."""
+
+
+def at_noon(*commands: Command) -> Records:
+    """Records of one moment."""
+    return [(encode(command), b.NOON_MS) for command in commands]
+
+
+def a_rush(people: int = 30) -> Records:
+    """A campaign of ten units in two slots, and more people than that, from the genesis record on."""
+    everybody = [b.reserve(f"resident {n}", "noon" if n % 2 else "evening") for n in range(people)]
+    return at_noon(b.genesis(), *b.definition(b.slots_of({"noon": 6, "evening": 4})), b.open_(), *everybody)
+
+
+async def decided_by_the_model(log: Iterable[tuple[bytes, int]]) -> tuple[ModelWorld, list[Facts]]:
+    """What has to come out."""
+    model = ModelWorld()
+    return model, [await model.fold(value, at_ms=at_ms) for value, at_ms in log]

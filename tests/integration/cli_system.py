@@ -15,6 +15,9 @@ from typing import Any
 import msgspec
 
 from infra.campaigns.demo import scaled
+from loadtests.http_client import HttpClient
+from loadtests.surge import Surge, SurgeSettings
+from loadtests.tally import Tally
 from services.domain.campaign import Campaign
 from services.platform.campaign_files import export, load
 
@@ -97,3 +100,14 @@ def small_campaign(folder: Path, name: str = "small", units: int = 60) -> Path:
     for file, text in export(campaign).items():
         (folder / file).write_text(text, "utf-8")
     return folder / f"{name}.yaml"
+
+
+async def rush(system: Up, file: Path, name: str, residents: int, arrive_within_s: float = 0.5) -> Tally:
+    """People who all want masks at once; what they heard."""
+    client = HttpClient(system.endpoints["front_door"], max_connections=32, timeout_s=10.0)
+    slots = [slot.id for slot in load(file).slots]
+    settings = SurgeSettings(residents=residents, arrive_within_s=arrive_within_s)
+    try:
+        return await Surge(client, name, slots, settings).run()
+    finally:
+        client.close()

@@ -30,6 +30,7 @@ from services.stream.topics import COMMANDS
 from tests.unit.campaign_documents import written
 from tests.unit.front_door_world import campaign
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 READY_TIMEOUT_S: Final = 15.0
 PARTITIONS: Final = 2
 MAIN: Final = """
@@ -130,6 +131,7 @@ def start(system: System, stack: ExitStack, package: str, settings: str, **value
     output = stack.enter_context((system.data.parent / f"{package}.log").open("ab"))
     process = subprocess.Popen(
         [sys.executable, "-W", "error::ResourceWarning", "-c", program],
+        cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

@@ -9,16 +9,12 @@ import msgspec
 import pytest
 import redis
 
-from loadtests.http_client import HttpClient
-from loadtests.surge import Surge, SurgeSettings
-from loadtests.tally import Tally
 from services.audit.main import main as verify
 from services.audit.report import Report
 from services.audit.verify import VerifySettings
 from services.domain.rows import CampaignRow, ReservationRow, SlotRow
-from services.platform.campaign_files import load
 from services.state.readers import decode_row
-from tests.integration.cli_system import Up, maskline, small_campaign, up
+from tests.integration.cli_system import Up, maskline, rush, small_campaign, up
 
 pytestmark = pytest.mark.embedded
 pack = msgspec.msgpack.encode
@@ -41,15 +37,6 @@ def valkey(system: Up) -> Iterator["redis.Redis"]:
     client = redis.Redis.from_url(system.endpoints["redis"])
     yield client
     client.close()
-
-
-async def rush(system: Up, file: Path, name: str, residents: int) -> Tally:
-    client = HttpClient(system.endpoints["front_door"], max_connections=32, timeout_s=10.0)
-    slots = [slot.id for slot in load(file).slots]
-    try:
-        return await Surge(client, name, slots, SurgeSettings(residents=residents, arrive_within_s=0.5)).run()
-    finally:
-        client.close()
 
 
 def settings_of(system: Up) -> VerifySettings:

@@ -7,7 +7,7 @@ import pytest
 from services.audit.report import MAX_TOLD_PER_KIND, Kind, Report, merge
 from services.domain import commands as c
 from services.domain.reasons import Reason
-from services.domain.rules import reservations
+from services.domain.rules import bookings
 from tests.unit.audit_world import AuditWorld, command_id
 
 
@@ -22,7 +22,7 @@ def world() -> AuditWorld:
 @pytest.fixture
 def rules_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everybody gets everything, in the model and so in this world's Redis as well."""
-    monkeypatch.setattr(reservations, "why_not", lambda *_: (None, 0))
+    monkeypatch.setattr(bookings, "why_not", lambda *_: (None, 0))
 
 
 def told(report: Report, kind: Kind) -> str:
@@ -82,14 +82,14 @@ async def test_a_smaller_wish_may_be_served_after_a_larger_one_was_refused(world
 async def test_being_served_after_somebody_was_refused_as_much_is_out_of_turn(
     world: AuditWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    genuine = reservations.why_not
+    genuine = bookings.why_not
 
     def refuses_ben(campaign: Any, slot: Any, person: Any, command: Any) -> Any:
         if command.resident == command_id("ben"):
             return Reason.SLOT_FULL, 0
         return genuine(campaign, slot, person, command)
 
-    monkeypatch.setattr(reservations, "why_not", refuses_ben)
+    monkeypatch.setattr(bookings, "why_not", refuses_ben)
     world.reserve("ben", "s1", 2)
     world.reserve("carl", "s1", 2)
     report = await world.verify()

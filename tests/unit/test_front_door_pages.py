@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import AsyncIterator
-from html.parser import HTMLParser
 from pathlib import Path
 from string import Formatter
-from urllib.parse import urlencode
+from types import SimpleNamespace
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,69 +15,18 @@ from services.domain.days import instant_ms
 from services.domain.documents import DocumentProblem, DocumentType
 from services.domain.rows import Phase
 from services.domain.stock import Band
-from services.front_door.pages import markup, times
+from services.front_door.pages import kept, markup, offers, times
+from services.front_door.pages.visit import Visit
 from services.front_door.words import words
 from services.platform.languages import LANGUAGES
-from tests.unit.front_door_world import CAMPAIGN, Heard, World, campaign, front_door
-
-FORM = f"/campaigns/{CAMPAIGN}/slots/s-1"
+from tests.unit.front_door_browser import FORM, Page, page
+from tests.unit.front_door_world import CAMPAIGN, World, campaign, front_door
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with front_door(tmp_path) as world:
         yield world
-
-
-class Page(HTMLParser):
-    """What a page has: its tags with their attributes, and whether every tag is closed."""
-
-    EMPTY = frozenset({"meta", "link", "img", "input", "br"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.EMPTY:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-    def value(self, name: str) -> str:
-        return next(str(field["value"]) for field in self.all("input") if field.get("name") == name)
-
-
-async def page(world: World, path: str, status: int = 200, **options: object) -> tuple[Heard, Page]:
-    heard = await world.ask("GET", path, **options)
-    assert heard.status == status, heard.text
-    return heard, Page(heard.text)
-
-
-async def send_form(world: World, path: str = FORM, **changes: str) -> Heard:
-    """Open the form, fill it in, send it."""
-    _, form = await page(world, path)
-    fields = {
-        "nonce": form.value("nonce"),
-        "units": "3",
-        "document_type": "cn_resident_id",
-        "document_number": "11010519491231002X",
-        "phone": "13800000000",
-    }
-    return await post(world, path, fields | changes)
-
-
-async def post(world: World, path: str, fields: dict[str, str]) -> Heard:
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    return await world.ask("POST", path, data=urlencode(fields), headers=headers)
 
 
 # -- looking ------------------------------------------------------------------------------------------------------
@@ -176,161 +125,35 @@ async def test_pages_without_forms_may_be_kept_and_forms_may_not(world: World) -
     assert (await page(world, FORM))[0].headers["Cache-Control"] == "no-store"
 
 
-# -- booking ------------------------------------------------------------------------------------------------------
-
-
-async def test_above_the_document_field_stands_who_answers_for_the_data(world: World) -> None:
-    heard, _ = await page(world, FORM)
-    above = heard.text[: heard.text.index('name="document_number"')]
-    deletion = world.door.catalogue.get(CAMPAIGN).definition["deletion_day"]  # type: ignore[union-attr]
-    for told in (
-        "Health Commission",
-        "privacy@masks.example",
-        "12345",
-        deletion,
-        "only to give each person one booking",
-    ):
-        assert told in above
-
-
-async def test_a_form_really_books(world: World) -> None:
-    async with world.folding():
-        sent = await send_form(world)
-        assert sent.status == 303
-        heard, shown = await page(world, sent.headers["Location"])
-    assert "Booked" in heard.text
-    command = world.command()
-    assert isinstance(command, c.Reserve)
-    assert command.units == 3
-    picture = next(str(image["src"]) for image in shown.all("img"))
-    assert (await world.ask("GET", picture)).headers["Content-Type"] == "image/svg+xml"
-    assert re.search(r"\d{4} \d{4}", heard.text)
-
-
-async def test_a_form_sent_twice_is_one_booking_and_another_choice_is_another(world: World) -> None:
-    _, form = await page(world, FORM)
-    fields = {
-        "nonce": form.value("nonce"),
-        "units": "3",
-        "document_type": "cn_resident_id",
-        "document_number": "11010519491231002X",
-        "phone": "13800000000",
-    }
-    first, again = [await post(world, FORM, fields) for _ in range(2)]
-    other = await post(world, FORM.replace("s-1", "s-2"), fields)
-    fewer = await post(world, FORM, fields | {"units": "2"})
-    ids = [heard.headers["Location"].split("?")[0] for heard in (first, again, other, fewer)]
-    assert ids[0] == ids[1]
-    assert len(set(ids)) == 3
-
-
-@pytest.mark.parametrize(
-    ("changes", "status", "told"),
-    [
-        ({"document_number": "110105194912310021"}, 409, "its last character does not fit the others"),
-        ({"document_number": ""}, 400, "Please fill in this field"),
-        ({"phone": "110"}, 400, "eleven digits for a mainland mobile number"),
-        ({"units": "many"}, 400, "Please fill in this field"),
-        ({"document_type": "military_id"}, 400, "This kind of document is not accepted here"),
-    ],
-)
-async def test_what_is_wrong_in_a_form_is_said_at_its_field_and_the_rest_is_kept(
-    world: World, changes: dict[str, str], status: int, told: str
+async def test_a_page_that_everybody_gets_is_made_once_for_each_language(
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    end = world.end()
-    heard = await send_form(world, **changes)
-    assert heard.status == status
-    assert told in heard.text
-    kept = Page(heard.text)
-    assert kept.value("phone") == changes.get("phone", "13800000000")
-    assert world.end() == end
+    made = []
+    make = offers.campaign
+
+    def counted(*arguments: Any) -> markup.Html:
+        made.append(arguments)
+        return make(*arguments)
+
+    monkeypatch.setattr(offers, "campaign", counted)
+    path = f"/campaigns/{CAMPAIGN}"
+    first, _ = await page(world, path)
+    assert (await world.ask("GET", path, headers={"If-None-Match": first.headers["ETag"]})).status == 304
+    for _ in range(5):
+        await page(world, path)
+        await page(world, path, headers={"Accept-Language": "zh-CN"})
+    assert len(made) == 2
 
 
-async def test_a_form_that_was_not_made_here_is_refused(world: World) -> None:
-    for fields in ({}, {"nonce": "short"}, {"nonce": "x" * 16, **{f"f{n}": "1" for n in range(20)}}):
-        assert (await post(world, FORM, fields)).status == 400
-
-
-async def test_while_booking_is_closed_there_is_no_form(world: World) -> None:
-    world.transition(c.Pause)
-    world.model.fold()
-    await world.door.refresh_once()
-    heard, shown = await page(world, FORM)
-    assert "Booking is not open" in heard.text
-    assert not shown.all("form")
-
-
-async def test_a_log_that_is_away_keeps_the_form_and_its_key(world: World) -> None:
-    world.producer.is_down = True
-    heard = await send_form(world)
-    assert heard.status == 503
-    assert "Retry-After" in heard.headers
-    assert Page(heard.text).value("document_number") == "11010519491231002X"
-
-
-# -- the decision -------------------------------------------------------------------------------------------------
-
-
-async def test_who_is_in_line_sees_the_place_and_the_page_looks_again(world: World) -> None:
-    sent, *_ = [
-        await send_form(world, document_type="passport", document_number=f"E000000{number}") for number in (1, 2, 3)
-    ][::-1]
-    heard, shown = await page(world, sent.headers["Location"])
-    assert '<p class="big">2</p>' in heard.text
-    assert {"http-equiv": "refresh", "content": "2"} in shown.all("meta")
-    world.model.fold()
-    decided, shown = await page(world, sent.headers["Location"])
-    assert "Booked" in decided.text
-    assert not [meta for meta in shown.all("meta") if "http-equiv" in meta]
-
-
-async def test_who_is_refused_reads_why_and_whom_to_ask(world: World) -> None:
-    async with world.folding():
-        await send_form(world)
-        sent = await send_form(world)
-        heard, _ = await page(world, sent.headers["Location"])
-    assert "You already have a booking" in heard.text
-    assert "12345" in heard.text
-    assert f"/campaigns/{CAMPAIGN}" in heard.text
-
-
-async def test_a_booking_can_be_cancelled_from_its_page(world: World) -> None:
-    async with world.folding():
-        sent = await send_form(world)
-        _, shown = await page(world, sent.headers["Location"])
-        form = next(form for form in shown.all("form") if str(form["action"]).endswith("/cancel"))
-        cancelled = await post(world, str(form["action"]), {"nonce": shown.value("nonce")})
-        assert cancelled.status == 303
-        heard, after = await page(world, cancelled.headers["Location"])
-    assert "Cancelled" in heard.text
-    assert not after.all("img")
-    assert not [form for form in after.all("form") if str(form["action"]).endswith("/cancel")]
-
-
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [("/campaigns/nowhere", 404), (f"/campaigns/{CAMPAIGN}/slots/s-9", 404), ("/reservations/00" + "x" * 22, 404)],
-)
-async def test_a_problem_is_a_page_too(world: World, path: str, status: int) -> None:
-    heard, _ = await page(world, path, status)
-    assert heard.headers["Content-Type"] == "text/html; charset=utf-8"
-
-
-async def test_while_redis_is_away_a_page_says_when_to_try_again(world: World) -> None:
-    sent = await send_form(world)
-    world.model.is_down = True
-    heard, _ = await page(world, sent.headers["Location"], 503)
-    assert "again in 3 seconds" in heard.text
-    assert heard.headers["Retry-After"] == "3"
-
-
-async def test_what_a_pharmacy_did_is_told_as_its_doing(world: World) -> None:
-    sent = await send_form(world)
-    world.pick_up(world.command().pass_no)  # type: ignore[attr-defined]
-    world.model.fold()
-    heard, shown = await page(world, sent.headers["Location"])
-    assert "picked up (by the pharmacy)" in heard.text
-    assert not shown.all("img")
+async def test_addresses_that_people_make_up_are_not_kept_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.front_door.pages.kept.MAX_KEPT", 3)
+    pages = kept.KeptPages()
+    for number in range(10):
+        visit = cast("Visit", SimpleNamespace(address=f"/?q={number}", spoken="en"))
+        pages.page(visit, 1, lambda: b"page")
+    assert len(pages._kept) == 3
 
 
 # -- texts --------------------------------------------------------------------------------------------------------

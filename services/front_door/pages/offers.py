@@ -1,5 +1,6 @@
 """What is on offer: the campaigns, and the pharmacies of one with their times and what is left."""
 
+from collections import defaultdict
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -51,10 +52,11 @@ class Index(NamedTuple):
 def index(offered: Offered) -> Index:
     """Made once for each campaign."""
     days: dict[int, tuple[int, int]] = {}
-    slots: dict[int, dict[str, list[str]]] = {}
-    for name, row in sorted(offered.slots.items(), key=lambda item: (item[1].starts_ms, item[0])):
-        days.setdefault(row.day, (row.day_from_ms, row.day_to_ms))
-        slots.setdefault(row.day, {}).setdefault(row.pharmacy, []).append(name)
+    slots: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for _, name in sorted((row.starts_ms, name) for name, row in offered.slots.items()):
+        row = offered.slots[name]
+        days[row.day] = (row.day_from_ms, row.day_to_ms)
+        slots[row.day][row.pharmacy].append(name)
     return Index(days, slots)
 
 

@@ -12,8 +12,9 @@ from services.domain.reasons import DoorReason, Reason
 from services.front_door.campaigns import Campaigns, Offered
 from services.front_door.pages import booking_form, decision, offers
 from services.front_door.pages.booking_form import Filled
+from services.front_door.pages.kept import KeptPages
 from services.front_door.pages.markup import NOTHING, Html, fill, safe, stylesheet
-from services.front_door.pages.visit import CACHEABLE, KEPT_FOR_EVER, Visit, see
+from services.front_door.pages.visit import KEPT_FOR_EVER, Visit, see
 from services.front_door.refusals import RETRY_AFTER_S, of_input
 from services.front_door.reservations import Reservations
 from services.front_door.standing import Owner, Standings
@@ -50,6 +51,7 @@ class Site:
         self._reservations = reservations
         self._standings = standings
         self._identities = identities
+        self._kept = KeptPages()
 
     def mount(self, router: Router) -> None:
         """Adds the routes."""
@@ -67,16 +69,26 @@ class Site:
 
         router.get(path, send_style)
 
-    async def home(self, visit: Visit, _request: web.BaseRequest) -> Answer:
+    async def home(self, visit: Visit, request: web.BaseRequest) -> Answer:
         on_offer = [(offered, self._campaigns.phase(offered)) for offered in self._campaigns]
-        return visit.page(visit.words["site"], offers.home(visit, on_offer), headers=CACHEABLE)
+        version = tuple((offered.name, offered.no, phase) for offered, phase in on_offer)
 
-    async def campaign(self, visit: Visit, _request: web.BaseRequest, name: str) -> Answer:
+        def make() -> bytes:
+            return visit.document(visit.words["site"], offers.home(visit, on_offer))
+
+        return await self._kept.page(visit, version, make).answer(request)
+
+    async def campaign(self, visit: Visit, request: web.BaseRequest, name: str) -> Answer:
         offered = await self._campaigns.find(name)
         stock = await self._stock.of(offered)
-        choice = offers.Choice.of(visit, offered, int(time.time() * 1000))
-        content = offers.campaign(visit, offered, self._campaigns.phase(offered), stock, choice)
-        return visit.page(visit.title(dict(offered.definition.title)), content, headers=CACHEABLE)
+        phase = self._campaigns.phase(offered)
+
+        def make() -> bytes:
+            choice = offers.Choice.of(visit, offered, int(time.time() * 1000))
+            content = offers.campaign(visit, offered, phase, stock, choice)
+            return visit.document(visit.title(dict(offered.definition.title)), content)
+
+        return await self._kept.page(visit, (offered.no, stock.as_of, phase), make).answer(request)
 
     async def form(self, visit: Visit, _request: web.BaseRequest, name: str, slot: str) -> Answer:
         offered = await self._offered_with(name, slot)

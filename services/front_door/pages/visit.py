@@ -17,7 +17,6 @@ POLICY: Final = (
     b"Content-Security-Policy: default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'\r\nX-Frame-Options: DENY\r\nVary: Accept-Language\r\n"
 )
-CACHEABLE: Final = b"Cache-Control: public, max-age=5\r\n"
 KEPT_FOR_EVER: Final = b"Cache-Control: public, max-age=31536000, immutable\r\n"
 
 
@@ -25,6 +24,7 @@ class Visit:
     """What a page needs to know of the request that asks for it."""
 
     def __init__(self, request: web.BaseRequest) -> None:
+        self.address = request.raw_path
         path, _, query = request.raw_path.partition("?")
         self.path = path
         try:
@@ -62,6 +62,10 @@ class Visit:
         look_again_s: int = 0,
     ) -> Answer:
         """A whole page. `look_again_s` lets the browser load it again after so many seconds."""
+        return Answer(status, self.document(title, content, look_again_s=look_again_s), HTML, POLICY + headers)
+
+    def document(self, title: str, content: Html, *, look_again_s: int = 0) -> bytes:
+        """The HTML of a page: content in its frame."""
         again = Html(f'<meta http-equiv="refresh" content="{look_again_s}">') if look_again_s else NOTHING
         body = fill(
             "frame",
@@ -74,7 +78,7 @@ class Visit:
             content=content,
             languages=self._languages(),
         )
-        return Answer(status, body.encode(), HTML, POLICY + headers)
+        return body.encode()
 
     def _languages(self) -> Html:
         return joined(

@@ -1,10 +1,14 @@
-"""The function library: the `.lua` files of this folder behind constants that come from the Python domain.
+"""The function library: the `.lua` files of this folder, with names that the Python domain gives a number.
 
-Its name holds a digest of its own text. So two versions stand side by side while a new one is rolled out, and nobody
-can replace one unseen: a call names the text that it means.
+`SLOT.taken` in a `.lua` file is the place of that field in the row, `REASON.SOLD_OUT` the reason's number: both are
+written in as numbers when the library is built: a look-up less each time, and a wrong name is found at once.
+
+The library's name holds a digest of its own text. So two versions stand side by side while a new one is rolled out, and
+nobody can replace one unseen: a call names the text that it means.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from importlib import resources
@@ -18,7 +22,7 @@ from services.domain.rules.answers import Fact
 # In the order in which they build on each other.
 FILES = (
     "state", "answers", "buckets", "log", "definition", "phases", "members", "waiting", "bookings", "reservations",
-    "pharmacies", "fold",
+    "pharmacies", "decisions", "batch", "fold",
 )  # fmt: skip
 
 _ENUMS: dict[str, type[IntEnum]] = {
@@ -42,6 +46,7 @@ _ROWS: dict[str, type[rows.Row]] = {
     "TERMINAL": rows.TerminalRow,
     "CODE": rows.CodeRow,
 }
+_NAMED_NUMBER = re.compile(rf"\b({'|'.join([*_ENUMS, *_ROWS])})\.(\w+)")
 _LIMITS = (
     "RULES_VERSION",
     "AHEAD_OF_TICK_MS",
@@ -73,17 +78,26 @@ class Library:
 
 
 def constants() -> str:
-    """Lua tables of the domain's enums and of the places of fields in rows (1-based, as Lua counts)."""
-    lines = []
-    for name, enum in _ENUMS.items():
-        lines.append(f"local {name} = {{{', '.join(f'{e.name} = {int(e)}' for e in enum)}}}")
-    for name, row in _ROWS.items():
-        places = ", ".join(f"{field} = {i}" for i, field in enumerate(row.__struct_fields__, start=1))
-        lines.append(f"local {name} = {{{places}}}")
-    lines += [f"local {name} = {getattr(limits, name)}" for name in _LIMITS]
+    """What the `.lua` files take from the domain as values of their own."""
+    lines = [f"local {name} = {getattr(limits, name)}" for name in _LIMITS]
     kinds = ", ".join(f"{kind} = true" for kind in sorted(map(_type_word, REMEMBERED)))
     lines.append(f"local REMEMBERED = {{{kinds}}}")
     return "\n".join(lines) + "\n"
+
+
+def with_numbers(lua: str) -> str:
+    """The text with a number for each `SLOT.taken` (1-based, as Lua counts) and each `REASON.SOLD_OUT`.
+
+    Raises KeyError or ValueError for a name that the domain does not have.
+    """
+
+    def number(found: re.Match[str]) -> str:
+        table, name = found.groups()
+        if table in _ENUMS:
+            return str(int(_ENUMS[table][name]))
+        return str(_ROWS[table].__struct_fields__.index(name) + 1)
+
+    return _NAMED_NUMBER.sub(number, lua)
 
 
 def _type_word(command: type[Command]) -> str:
@@ -97,7 +111,7 @@ def source(file: str) -> str:
 
 def build(body: str | None = None) -> Library:
     """The library as it is loaded. `body` stands in for the `.lua` files: tests take a protection away with it."""
-    text = constants() + (body if body is not None else "\n".join(map(source, FILES)))
+    text = constants() + with_numbers(body if body is not None else "\n".join(map(source, FILES)))
     name = "maskline_" + hashlib.sha256(text.encode()).hexdigest()[:12]
     header = f"#!lua name={name}\nlocal FUNCTION_NAME = '{name}_fold'\n"
     return Library(name=name, text=header + text)

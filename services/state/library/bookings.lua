@@ -2,7 +2,7 @@
 
 local function people_of(campaign, command)
   if (command.phone_pseudonym or '') == '' then return 0 end
-  return get('h:' .. campaign[CAMPAIGN.no] .. ':' .. command.phone_pseudonym) or 0
+  return get(K.h .. text[campaign[CAMPAIGN.no]] .. ':' .. command.phone_pseudonym) or 0
 end
 
 -- On a day that is not listed everybody may come.
@@ -25,7 +25,7 @@ local function why_not_now(campaign, command)
 end
 
 local function why_not_somebody(campaign, person, command, now_ms)
-  if campaign[CAMPAIGN.entitled] > 0 and not get('e:' .. campaign[CAMPAIGN.no] .. ':' .. command.resident) then
+  if campaign[CAMPAIGN.entitled] > 0 and not get(K.e .. text[campaign[CAMPAIGN.no]] .. ':' .. command.resident) then
     return REASON.NOT_ELIGIBLE
   end
   if not may_come_now(campaign, command.digit or -1, now_ms) then return REASON.WRONG_DAY end
@@ -62,26 +62,26 @@ local function share_for(slot, command)
 end
 
 local function reserve(command)
-  local key = 'r:' .. command.pass_no
+  local key = K.r .. command.pass_no
   local before = get(key)
   if before then
     if before[RESERVATION.digest] ~= command.digest then return refused(REASON.IDEMPOTENCY_KEY_REUSED) end
     return repeated({before[RESERVATION.state], before[RESERVATION.reason], before[RESERVATION.left]})
   end
-  local campaign_key = 'c:' .. command.campaign
+  local campaign_key = K.c .. command.campaign
   local campaign = get(campaign_key)
   if not campaign or campaign[CAMPAIGN.phase] == PHASE.DRAFT then return refused(REASON.UNKNOWN_CAMPAIGN) end
   local no = campaign[CAMPAIGN.no]
-  local slot_key = 's:' .. no .. ':' .. command.slot
+  local slot_key = K.s .. text[no] .. ':' .. command.slot
   local slot = get(slot_key)
   if not slot then return refused(REASON.UNKNOWN_SLOT) end
-  local person_key = 'p:' .. no .. ':' .. command.resident
+  local person_key = K.p .. text[no] .. ':' .. command.resident
   local person = get(person_key) or {'', 0}
   if person[PERSON.refusals] >= MAX_REFUSALS then return refused(REASON.TOO_MANY_TRIES) end
   local terminal = command.terminal or ''
   if terminal ~= '' and not is_paired(terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
 
-  local now_ms = get('head')[HEAD.now_ms]
+  local now_ms = get(K.head)[HEAD.now_ms]
   local share = share_for(slot, command)
   local reason, left = why_not(campaign, slot, person, share, command, now_ms)
   local waits = (reason == REASON.SOLD_OUT or reason == REASON.SLOT_FULL) and share == SHARE.PUBLIC
@@ -98,7 +98,7 @@ local function reserve(command)
   local phone = campaign[CAMPAIGN.household_max] > 0 and command.phone_pseudonym or ''
   local row = {
     RESERVATION_STATE.CONFIRMED, no, command.slot, command.units, now_ms, command.digest, 0, 0,
-    command.resident, 0, command.last4_hash, {}, share, phone,
+    command.resident, 0, command.last4_hash, share, phone,
   }
   count_household(campaign, row, 1)
   person[PERSON.live] = command.pass_no

@@ -10,29 +10,29 @@ local function digit_mask(digits)
 end
 
 local function define_campaign(command)
-  local before = get('c:' .. command.campaign)
+  local before = get(K.c .. command.campaign)
   if before and before[CAMPAIGN.phase] ~= PHASE.DRAFT then
     return refused(REASON.ALREADY_DEFINED, before[CAMPAIGN.revision])
   end
-  local head = get('head')
+  local head = get(K.head)
   local no = head[HEAD.campaigns] + 1
   head[HEAD.campaigns] = no
   local rules = command.rules or {}
   local stagger = {}
   for i, day in ipairs(rules.stagger or {}) do stagger[i] = {day.from_ms, day.to_ms, digit_mask(day.digits)} end
-  put('c:' .. command.campaign, {
+  put(K.c .. command.campaign, {
     no, command.revision, command.region, PHASE.DRAFT, command.units_max, command.pharmacies, command.slots,
     0, 0, 0, 0, 0, 0, 0, 0, 0,
     rules.household_max or 0, rules.cool_down and 1 or 0, rules.entitled or 0, 0, stagger,
     rules.assisted_per_mille or 0, rules.reserve_per_mille or 0, 0, 0, 0, rules.waiting_per_mille or 0, 0, 0,
   })
-  put('n:' .. no, command.campaign)
-  put('x:' .. no, command.definition)
+  put(K.n .. text[no], command.campaign)
+  put(K.x .. text[no], command.definition)
   return done(FACT.DEFINED, no)
 end
 
 local function add_pharmacies(command)
-  local row = get('c:' .. command.campaign)
+  local row = get(K.c .. command.campaign)
   if not row or row[CAMPAIGN.phase] ~= PHASE.DRAFT or row[CAMPAIGN.revision] ~= command.revision then
     return refused(REASON.UNKNOWN_CAMPAIGN)
   end
@@ -43,14 +43,14 @@ local function add_pharmacies(command)
   for i, p in ipairs(command.pharmacies) do
     chunk[i] = {p.id, p.name, p.address or '', p.lon_e6 or 0, p.lat_e6 or 0, p.phone or ''}
   end
-  put('x:' .. row[CAMPAIGN.no] .. ':p:' .. command.first, chunk)
+  put(K.x .. text[row[CAMPAIGN.no]] .. ':p:' .. command.first, chunk)
   row[CAMPAIGN.pharmacies_seen] = row[CAMPAIGN.pharmacies_seen] + #chunk
-  put('c:' .. command.campaign, row)
+  put(K.c .. command.campaign, row)
   return done(FACT.PHARMACIES_ADDED, row[CAMPAIGN.pharmacies_seen])
 end
 
 local function add_slots(command)
-  local row = get('c:' .. command.campaign)
+  local row = get(K.c .. command.campaign)
   if not row or row[CAMPAIGN.phase] ~= PHASE.DRAFT or row[CAMPAIGN.revision] ~= command.revision then
     return refused(REASON.UNKNOWN_CAMPAIGN)
   end
@@ -58,11 +58,11 @@ local function add_slots(command)
     return refused(REASON.DEFINITION_INCOMPLETE, row[CAMPAIGN.slots_seen])
   end
   local no = row[CAMPAIGN.no]
-  local ids, seen, wanted = {}, {}, {}
-  for _, slot in ipairs(command.slots) do want(wanted, 's:' .. no .. ':' .. slot.id) end
-  if #wanted > 0 then fetch(wanted) end
+  local ids, seen = {}, {}
+  for _, slot in ipairs(command.slots) do want(K.s .. text[no] .. ':' .. slot.id) end
+  fetch()
   for i, slot in ipairs(command.slots) do
-    if seen[slot.id] or get('s:' .. no .. ':' .. slot.id) then return refused(REASON.MALFORMED) end
+    if seen[slot.id] or get(K.s .. text[no] .. ':' .. slot.id) then return refused(REASON.MALFORMED) end
     seen[slot.id] = true
     ids[i] = slot.id
   end
@@ -74,7 +74,7 @@ local function add_slots(command)
     if pick_until_ms == 0 then pick_until_ms = math.max(slot.day_to_ms, slot.ends_ms) end
     local change_until_ms = slot.change_until_ms or 0
     if change_until_ms == 0 then change_until_ms = slot.starts_ms end
-    put('s:' .. no .. ':' .. slot.id, {
+    put(K.s .. text[no] .. ':' .. slot.id, {
       slot.pharmacy, slot.day, slot.starts_ms, slot.ends_ms, slot.day_from_ms, slot.day_to_ms, public, 0,
       pick_until_ms, slot.cool_until_ms or 0, slot.release_ms or 0, assisted, 0, reserve, 0, 0, 0,
       slot.promote_until_ms or 0, change_until_ms, 0, 0, 0, 0,
@@ -84,28 +84,28 @@ local function add_slots(command)
     row[CAMPAIGN.assisted_left] = row[CAMPAIGN.assisted_left] + assisted
     row[CAMPAIGN.reserve_left] = row[CAMPAIGN.reserve_left] + reserve
   end
-  put('x:' .. no .. ':s:' .. command.first, ids)
+  put(K.x .. text[no] .. ':s:' .. command.first, ids)
   row[CAMPAIGN.slots_seen] = row[CAMPAIGN.slots_seen] + #ids
-  put('c:' .. command.campaign, row)
+  put(K.c .. command.campaign, row)
   return done(FACT.SLOTS_ADDED, row[CAMPAIGN.slots_seen])
 end
 
 local function add_entitled(command)
-  local row = get('c:' .. command.campaign)
+  local row = get(K.c .. command.campaign)
   if not row or row[CAMPAIGN.phase] ~= PHASE.DRAFT or row[CAMPAIGN.revision] ~= command.revision then
     return refused(REASON.UNKNOWN_CAMPAIGN)
   end
   if command.first ~= row[CAMPAIGN.entitled_seen] then
     return refused(REASON.DEFINITION_INCOMPLETE, row[CAMPAIGN.entitled_seen])
   end
-  for _, resident in ipairs(command.residents) do put('e:' .. row[CAMPAIGN.no] .. ':' .. resident, 1) end
+  for _, resident in ipairs(command.residents) do put(K.e .. text[row[CAMPAIGN.no]] .. ':' .. resident, 1) end
   row[CAMPAIGN.entitled_seen] = row[CAMPAIGN.entitled_seen] + #command.residents
-  put('c:' .. command.campaign, row)
+  put(K.c .. command.campaign, row)
   return done(FACT.ENTITLED_ADDED, row[CAMPAIGN.entitled_seen])
 end
 
 local function seal_definition(command)
-  local row = get('c:' .. command.campaign)
+  local row = get(K.c .. command.campaign)
   if not row then return refused(REASON.UNKNOWN_CAMPAIGN) end
   if row[CAMPAIGN.phase] ~= PHASE.DRAFT or row[CAMPAIGN.revision] ~= command.revision then
     return refused(REASON.ALREADY_DEFINED, row[CAMPAIGN.revision])
@@ -115,9 +115,9 @@ local function seal_definition(command)
     return refused(REASON.DEFINITION_INCOMPLETE, row[CAMPAIGN.slots_seen])
   end
   row[CAMPAIGN.phase] = PHASE.SCHEDULED
-  put('c:' .. command.campaign, row)
-  local catalogue = get('cat') or {}
+  put(K.c .. command.campaign, row)
+  local catalogue = get(K.cat) or {}
   catalogue[#catalogue + 1] = command.campaign
-  put('cat', catalogue)
+  put(K.cat, catalogue)
   return done(FACT.SEALED, row[CAMPAIGN.quota])
 end

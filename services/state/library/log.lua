@@ -1,7 +1,7 @@
 -- The log itself: its identity, its clock, its rules, and which partition a region lives in (services/domain/rules/log.py).
 
 local function genesis(command)
-  local head = get('head')
+  local head = get(K.head)
   if head[HEAD.position] ~= 0 then return refused(REASON.MALFORMED) end
   head[HEAD.log] = command.log
   head[HEAD.key_check] = command.key_check
@@ -10,32 +10,32 @@ local function genesis(command)
 end
 
 local function tick(command)
-  local head = get('head')
+  local head = get(K.head)
   head[HEAD.tick_ms] = math.max(head[HEAD.tick_ms], command.at_ms)
   return done(FACT.TICKED)
 end
 
 local function adopt_rules(command)
-  local head = get('head')
+  local head = get(K.head)
   head[HEAD.rules] = math.max(head[HEAD.rules], command.version)
   return done(FACT.RULES_ADOPTED)
 end
 
 local function assign_region(command)
-  local owner = get('gn:' .. command.campaign)
+  local owner = get(K.gn .. command.campaign)
   if owner and owner ~= command.region then return refused(REASON.CAMPAIGN_ELSEWHERE, owner) end
-  local partition = get('g:' .. command.region)
+  local partition = get(K.g .. command.region)
   if not partition then
-    local counts = get('gc') or {}
+    local counts = get(K.gc) or {}
     while #counts < command.partitions do counts[#counts + 1] = 0 end
     partition = 0
     for i = 1, command.partitions - 1 do
       if counts[i + 1] < counts[partition + 1] then partition = i end
     end
     counts[partition + 1] = counts[partition + 1] + 1
-    put('gc', counts)
-    put('g:' .. command.region, partition)
+    put(K.gc, counts)
+    put(K.g .. command.region, partition)
   end
-  put('gn:' .. command.campaign, command.region)
+  put(K.gn .. command.campaign, command.region)
   return done(FACT.REGION_ASSIGNED, partition)
 end

@@ -2,25 +2,29 @@
 -- (services/domain/rules/members.py).
 
 local function is_paired(terminal)
-  local row = get('t:' .. terminal)
+  local row = get(K.t .. terminal)
   return row ~= nil and row[TERMINAL.state] == TERMINAL_STATE.PAIRED
 end
 
 -- Until when somebody has to wait, in all campaigns of a region.
 local function cool_key(campaign, resident)
-  return 'y:' .. campaign[CAMPAIGN.region] .. ':' .. resident
+  return K.y .. campaign[CAMPAIGN.region] .. ':' .. resident
 end
 
 local function count_household(campaign, row, people)
   local phone = row[RESERVATION.phone] or ''
   if phone ~= '' then
-    local key = 'h:' .. campaign[CAMPAIGN.no] .. ':' .. phone
+    local key = K.h .. text[campaign[CAMPAIGN.no]] .. ':' .. phone
     put(key, (get(key) or 0) + people)
   end
 end
 
+local function members_key(campaign, slot)
+  return K.m .. campaign[CAMPAIGN.region] .. ':' .. slot[SLOT.pharmacy] .. ':' .. text[slot[SLOT.day]]
+end
+
 local function enrol(campaign, slot, pass_no)
-  local key = 'm:' .. campaign[CAMPAIGN.region] .. ':' .. slot[SLOT.pharmacy] .. ':' .. slot[SLOT.day]
+  local key = members_key(campaign, slot)
   local members = get(key) or {0, ''}
   local ordinal = members[MEMBERS.count]
   members[MEMBERS.count] = ordinal + 1
@@ -43,7 +47,7 @@ end
 
 -- The resident has no live reservation any more, and may book again.
 local function free_person(row)
-  local key = 'p:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.resident]
+  local key = K.p .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.resident]
   local person = get(key)
   person[PERSON.live] = ''
   put(key, person)

@@ -1,16 +1,16 @@
 -- Stock and terminals of pharmacies (services/domain/rules/pharmacies.py).
 
 local function change_quota(command)
-  local campaign_key = 'c:' .. command.campaign
+  local campaign_key = K.c .. command.campaign
   local campaign = sealed_campaign(command)
   if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
-  local slot_key = 's:' .. campaign[CAMPAIGN.no] .. ':' .. command.slot
+  local slot_key = K.s .. text[campaign[CAMPAIGN.no]] .. ':' .. command.slot
   local slot = get(slot_key)
   if not slot then return refused(REASON.UNKNOWN_SLOT) end
   local terminal = command.terminal or ''
   if terminal ~= '' then
     if not is_paired(terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
-    local row = get('t:' .. terminal)
+    local row = get(K.t .. terminal)
     if row[TERMINAL.pharmacy] ~= slot[SLOT.pharmacy] or row[TERMINAL.region] ~= campaign[CAMPAIGN.region] then
       return refused(REASON.OTHER_PHARMACY, slot[SLOT.pharmacy])
     end
@@ -31,12 +31,12 @@ end
 local function release(command)
   local campaign = sealed_campaign(command)
   if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
-  local now_ms = get('head')[HEAD.now_ms]
-  local released, wanted = 0, {}
-  for _, name in ipairs(command.slots) do want(wanted, 's:' .. campaign[CAMPAIGN.no] .. ':' .. name) end
-  if #wanted > 0 then fetch(wanted) end
+  local now_ms = get(K.head)[HEAD.now_ms]
+  local released = 0
+  for _, name in ipairs(command.slots) do want(K.s .. text[campaign[CAMPAIGN.no]] .. ':' .. name) end
+  fetch()
   for _, name in ipairs(command.slots) do
-    local key = 's:' .. campaign[CAMPAIGN.no] .. ':' .. name
+    local key = K.s .. text[campaign[CAMPAIGN.no]] .. ':' .. name
     local slot = get(key)
     if slot and slot[SLOT.release_ms] > 0 and slot[SLOT.release_ms] <= now_ms then
       local units = units_left(slot, SHARE.ASSISTED)
@@ -49,41 +49,41 @@ local function release(command)
       end
     end
   end
-  put('c:' .. command.campaign, campaign)
+  put(K.c .. command.campaign, campaign)
   return done(FACT.RELEASED, released)
 end
 
 -- The pass numbers of one chunk of a pharmacy's day; the last chunk stands in the row itself.
 local function chunk_of_members(command)
-  local key = 'm:' .. command.region .. ':' .. command.pharmacy .. ':' .. command.day
+  local key = K.m .. command.region .. ':' .. command.pharmacy .. ':' .. command.day
   local members = get(key)
   if not members then return {} end
   local full = math.floor(members[MEMBERS.count] / MEMBERS_PER_CHUNK)
   if command.chunk > full then return {} end
   local joined = members[MEMBERS.tail]
   if command.chunk < full then joined = get(key .. ':' .. command.chunk) end
-  local pass_nos, wanted = {}, {}
+  local pass_nos = {}
   for i = 1, #joined, PASS_NO_CHARS do
     local pass_no = string.sub(joined, i, i + PASS_NO_CHARS - 1)
     pass_nos[#pass_nos + 1] = pass_no
-    want(wanted, 'r:' .. pass_no)
+    want(K.r .. pass_no)
   end
-  if #wanted > 0 then fetch(wanted) end
+  fetch()
   return pass_nos
 end
 
 local function expire(command)
-  local now_ms = get('head')[HEAD.now_ms]
+  local now_ms = get(K.head)[HEAD.now_ms]
   local facts = {{FACT.EXPIRY_DONE, 0}}
   for _, pass_no in ipairs(chunk_of_members(command)) do
-    local key = 'r:' .. pass_no
+    local key = K.r .. pass_no
     local row = get(key)
     if row and row[RESERVATION.state] == RESERVATION_STATE.CONFIRMED then
-      local slot_key = 's:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.slot]
+      local slot_key = K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot]
       local slot = get(slot_key)
       if slot[SLOT.pharmacy] == command.pharmacy and now_ms >= slot[SLOT.pick_until_ms] then
-        local name = get('n:' .. row[RESERVATION.no])
-        local campaign = get('c:' .. name)
+        local name = get(K.n .. text[row[RESERVATION.no]])
+        local campaign = get(K.c .. name)
         give_back(campaign, slot, row)
         row[RESERVATION.state] = RESERVATION_STATE.EXPIRED
         put(key, row)
@@ -91,7 +91,7 @@ local function expire(command)
         slot[SLOT.expired] = slot[SLOT.expired] + row[RESERVATION.units]
         campaign[CAMPAIGN.expired] = campaign[CAMPAIGN.expired] + 1
         put(slot_key, slot)
-        put('c:' .. name, campaign)
+        put(K.c .. name, campaign)
         facts[#facts + 1] = {FACT.EXPIRED, pass_no, name, row[RESERVATION.slot], row[RESERVATION.units]}
       end
     end
@@ -101,25 +101,25 @@ local function expire(command)
 end
 
 local function invite_terminal(command)
-  local key = 't:' .. command.terminal
-  local code_key = 'tc:' .. command.code_digest
+  local key = K.t .. command.terminal
+  local code_key = K.tc .. command.code_digest
   if get(key) or get(code_key) then return refused(REASON.TERMINAL_EXISTS) end
-  put(key, {TERMINAL_STATE.INVITED, command.pharmacy, '', get('head')[HEAD.now_ms], command.region})
+  put(key, {TERMINAL_STATE.INVITED, command.pharmacy, '', get(K.head)[HEAD.now_ms], command.region})
   put(code_key, {command.terminal, command.expires_ms, 0})
-  local terminals = get('tl') or {}
+  local terminals = get(K.tl) or {}
   terminals[#terminals + 1] = command.terminal
-  put('tl', terminals)
+  put(K.tl, terminals)
   return done(FACT.TERMINAL_INVITED)
 end
 
 local function pair_terminal(command)
-  local code_key = 'tc:' .. command.code_digest
+  local code_key = K.tc .. command.code_digest
   local code = get(code_key)
   if not code then return refused(REASON.UNKNOWN_PAIRING_CODE) end
   if code[CODE.used] == 1 then return refused(REASON.PAIRING_CODE_USED) end
-  local key = 't:' .. code[CODE.terminal]
+  local key = K.t .. code[CODE.terminal]
   local terminal = get(key)
-  local now = get('head')[HEAD.now_ms]
+  local now = get(K.head)[HEAD.now_ms]
   if now >= code[CODE.expires_ms] or terminal[TERMINAL.state] ~= TERMINAL_STATE.INVITED then
     return refused(REASON.PAIRING_CODE_EXPIRED)
   end
@@ -133,11 +133,11 @@ local function pair_terminal(command)
 end
 
 local function revoke_terminal(command)
-  local key = 't:' .. command.terminal
+  local key = K.t .. command.terminal
   local terminal = get(key)
   if not terminal then return refused(REASON.UNKNOWN_TERMINAL) end
   terminal[TERMINAL.state] = TERMINAL_STATE.REVOKED
-  terminal[TERMINAL.since_ms] = get('head')[HEAD.now_ms]
+  terminal[TERMINAL.since_ms] = get(K.head)[HEAD.now_ms]
   put(key, terminal)
   return done(FACT.TERMINAL_REVOKED)
 end

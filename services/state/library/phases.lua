@@ -1,7 +1,7 @@
 -- A campaign's phases: scheduled, open, paused, closed (services/domain/rules/phases.py).
 
 local function sealed_campaign(command)
-  local row = get('c:' .. command.campaign)
+  local row = get(K.c .. command.campaign)
   if row and row[CAMPAIGN.phase] ~= PHASE.DRAFT then return row end
   return nil
 end
@@ -14,7 +14,7 @@ local function open_campaign(command)
   if command.by_clock and row[CAMPAIGN.closed_by_operator] == 1 then return refused(REASON.WRONG_PHASE, phase) end
   row[CAMPAIGN.phase] = PHASE.OPEN
   row[CAMPAIGN.closed_by_operator] = 0
-  put('c:' .. command.campaign, row)
+  put(K.c .. command.campaign, row)
   return done(FACT.OPENED)
 end
 
@@ -23,7 +23,7 @@ local function pause(command)
   if not row then return refused(REASON.UNKNOWN_CAMPAIGN) end
   if row[CAMPAIGN.phase] ~= PHASE.OPEN then return refused(REASON.WRONG_PHASE, row[CAMPAIGN.phase]) end
   row[CAMPAIGN.phase] = PHASE.PAUSED
-  put('c:' .. command.campaign, row)
+  put(K.c .. command.campaign, row)
   return done(FACT.PAUSED)
 end
 
@@ -32,7 +32,7 @@ local function resume(command)
   if not row then return refused(REASON.UNKNOWN_CAMPAIGN) end
   if row[CAMPAIGN.phase] ~= PHASE.PAUSED then return refused(REASON.WRONG_PHASE, row[CAMPAIGN.phase]) end
   row[CAMPAIGN.phase] = PHASE.OPEN
-  put('c:' .. command.campaign, row)
+  put(K.c .. command.campaign, row)
   return done(FACT.RESUMED)
 end
 
@@ -45,6 +45,6 @@ local function close(command)
   end
   row[CAMPAIGN.phase] = PHASE.CLOSED
   row[CAMPAIGN.closed_by_operator] = command.by_clock and 0 or 1
-  put('c:' .. command.campaign, row)
+  put(K.c .. command.campaign, row)
   return done(FACT.CLOSED)
 end

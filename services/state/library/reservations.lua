@@ -1,7 +1,7 @@
 -- What happens to a reservation: cancelled, picked up, and taken back (services/domain/rules/reservations.py).
 
 local function picked_up_when_and_where(row)
-  local history = row[RESERVATION.history]
+  local history = row[RESERVATION.history] or {}
   for i = #history, 1, -1 do
     if history[i][ACTION.fact] == FACT.PICKED_UP then return history[i][ACTION.at_ms], history[i][ACTION.actor] end
   end
@@ -10,7 +10,7 @@ end
 
 local function on_reservation(rule)
   return function(command)
-    local key = 'r:' .. command.pass_no
+    local key = K.r .. command.pass_no
     local row = get(key)
     if not row then return refused(REASON.UNKNOWN_RESERVATION) end
     local history = row[RESERVATION.history] or {}
@@ -32,7 +32,8 @@ local function on_reservation(rule)
     end
     local fact = facts[1]
     local reason = fact[1] == FACT.REFUSED and fact[2] or 0
-    history[#history + 1] = {command.id, fact[1], reason, get('head')[HEAD.now_ms], terminal}
+    history[#history + 1] = {command.id, fact[1], reason, get(K.head)[HEAD.now_ms], terminal}
+    row[RESERVATION.history] = history
     put(key, row)
     return facts
   end
@@ -61,18 +62,18 @@ local cancel = on_reservation(function(command, row)
   end
   if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return refused(REASON.CANCELLED) end
   if row[RESERVATION.state] == RESERVATION_STATE.EXPIRED then return refused(REASON.EXPIRED) end
-  local name = get('n:' .. row[RESERVATION.no])
-  local campaign = get('c:' .. name)
-  local slot_key = 's:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.slot]
+  local name = get(K.n .. text[row[RESERVATION.no]])
+  local campaign = get(K.c .. name)
+  local slot_key = K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot]
   local slot = get(slot_key)
   give_back(campaign, slot, row)
   row[RESERVATION.state] = RESERVATION_STATE.CANCELLED
   campaign[CAMPAIGN.cancelled] = campaign[CAMPAIGN.cancelled] + 1
   free_person(row)
   put(slot_key, slot)
-  put('c:' .. name, campaign)
+  put(K.c .. name, campaign)
   count_household(campaign, row, -1)
-  if get('head')[HEAD.now_ms] < slot[SLOT.starts_ms] then end_cool_down(campaign, row, command.pass_no) end
+  if get(K.head)[HEAD.now_ms] < slot[SLOT.starts_ms] then end_cool_down(campaign, row, command.pass_no) end
   return done(FACT.CANCELLED, name, row[RESERVATION.slot], row[RESERVATION.units])
 end)
 
@@ -81,12 +82,12 @@ local change_slot = on_reservation(function(command, row)
   if state ~= RESERVATION_STATE.CONFIRMED and state ~= RESERVATION_STATE.WAITLISTED then
     return refused(REASON.NOT_CONFIRMED, state)
   end
-  local name = get('n:' .. row[RESERVATION.no])
-  local campaign = get('c:' .. name)
-  local prefix = 's:' .. row[RESERVATION.no] .. ':'
+  local name = get(K.n .. text[row[RESERVATION.no]])
+  local campaign = get(K.c .. name)
+  local prefix = K.s .. text[row[RESERVATION.no]] .. ':'
   local old_name = row[RESERVATION.slot]
   local old, new = get(prefix .. old_name), get(prefix .. command.slot)
-  local now_ms = get('head')[HEAD.now_ms]
+  local now_ms = get(K.head)[HEAD.now_ms]
   if not new then return refused(REASON.UNKNOWN_SLOT) end
   if command.slot == old_name then return refused(REASON.SAME_SLOT) end
   if now_ms >= old[SLOT.change_until_ms] then return refused(REASON.TOO_LATE_TO_CHANGE) end
@@ -100,7 +101,7 @@ local change_slot = on_reservation(function(command, row)
   row[RESERVATION.slot] = command.slot
   confirm(campaign, new, row, command.pass_no)
   put(prefix .. command.slot, new)
-  put('c:' .. name, campaign)
+  put(K.c .. name, campaign)
   return done(FACT.SLOT_CHANGED, name, old_name, command.slot, row[RESERVATION.units], row[RESERVATION.ordinal])
 end)
 
@@ -111,15 +112,15 @@ local pick_up = on_reservation(function(command, row)
   if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return refused(REASON.CANCELLED) end
   if row[RESERVATION.state] == RESERVATION_STATE.EXPIRED then return refused(REASON.EXPIRED) end
   if row[RESERVATION.state] == RESERVATION_STATE.WAITLISTED then return refused(REASON.NOT_CONFIRMED, 0) end
-  local name = get('n:' .. row[RESERVATION.no])
-  local campaign = get('c:' .. name)
-  local slot_key = 's:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.slot]
+  local name = get(K.n .. text[row[RESERVATION.no]])
+  local campaign = get(K.c .. name)
+  local slot_key = K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot]
   local slot = get(slot_key)
-  local terminal = get('t:' .. command.terminal)
+  local terminal = get(K.t .. command.terminal)
   if terminal[TERMINAL.pharmacy] ~= slot[SLOT.pharmacy] or terminal[TERMINAL.region] ~= campaign[CAMPAIGN.region] then
     return refused(REASON.OTHER_PHARMACY, slot[SLOT.pharmacy])
   end
-  local now_ms = get('head')[HEAD.now_ms]
+  local now_ms = get(K.head)[HEAD.now_ms]
   if now_ms < slot[SLOT.day_from_ms] or now_ms >= slot[SLOT.pick_until_ms] then
     return refused(REASON.WRONG_TIME, slot[SLOT.starts_ms], slot[SLOT.ends_ms])
   end
@@ -127,7 +128,7 @@ local pick_up = on_reservation(function(command, row)
   slot[SLOT.picked_up] = slot[SLOT.picked_up] + row[RESERVATION.units]
   put(slot_key, slot)
   campaign[CAMPAIGN.picked_up] = campaign[CAMPAIGN.picked_up] + 1
-  put('c:' .. name, campaign)
+  put(K.c .. name, campaign)
   return done(FACT.PICKED_UP, name, row[RESERVATION.slot], row[RESERVATION.units])
 end)
 
@@ -135,15 +136,15 @@ local undo_pick_up = on_reservation(function(command, row)
   if row[RESERVATION.state] ~= RESERVATION_STATE.PICKED_UP then return refused(REASON.NOT_PICKED_UP) end
   local at_ms, terminal = picked_up_when_and_where(row)
   if terminal ~= command.terminal then return refused(REASON.OTHER_TERMINAL) end
-  if get('head')[HEAD.now_ms] - at_ms > UNDO_WITHIN_MS then return refused(REASON.UNDO_TOO_LATE) end
-  local name = get('n:' .. row[RESERVATION.no])
-  local campaign = get('c:' .. name)
-  local slot_key = 's:' .. row[RESERVATION.no] .. ':' .. row[RESERVATION.slot]
+  if get(K.head)[HEAD.now_ms] - at_ms > UNDO_WITHIN_MS then return refused(REASON.UNDO_TOO_LATE) end
+  local name = get(K.n .. text[row[RESERVATION.no]])
+  local campaign = get(K.c .. name)
+  local slot_key = K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot]
   local slot = get(slot_key)
   row[RESERVATION.state] = RESERVATION_STATE.CONFIRMED
   slot[SLOT.picked_up] = slot[SLOT.picked_up] - row[RESERVATION.units]
   put(slot_key, slot)
   campaign[CAMPAIGN.picked_up] = campaign[CAMPAIGN.picked_up] - 1
-  put('c:' .. name, campaign)
+  put(K.c .. name, campaign)
   return done(FACT.PICK_UP_UNDONE, name, row[RESERVATION.slot], row[RESERVATION.units])
 end)

@@ -1,62 +1,76 @@
 -- The rows of one partition during one call: read in few MGETs, decided on as local tables, written in one MSET.
 --
--- keys:   '{pNN}:' .. logical key, as services/domain/rows.py lists them; nothing outside the partition's hash tag
--- values: msgpack, a row as an array; FIELDS (HEAD, CAMPAIGN, SLOT, …) come from the Python classes at load time
+-- keys:   K.<kind> .. name, where K.<kind> is '{pNN}:<kind>:'; services/domain/rows.py lists them without the tag
+-- values: msgpack, a row as an array; places in it (HEAD.position, SLOT.taken, …) are those of the Python classes
 --
 -- `redis.call` and `cmsgpack` do not exist while a library loads, so begin() binds them. What stands in the upvalues
 -- belongs to one call: begin() makes all of it anew, because upvalues would otherwise carry state from call to call.
 
-local call, pack, unpack_row
-local tag                -- '{pNN}:'
-local raws               -- logical key -> bytes, or false where Redis has none
-local rows               -- logical key -> decoded row, or false
-local order, is_changed  -- keys to write, in the order of their first change
+local call, pack, unpack_row, unpack_one
+local K                 -- kind -> prefix of its keys, hash tag included
+local text              -- number -> its digits: Lua formats a number each time it is joined to a string, which is slow
+local rows              -- key -> row, or false where Redis has none; nil: nobody has looked
+local changed, changes  -- key -> row to write, and how many
+local wanted, wants     -- keys to read with the next fetch, and how many
 
-local function begin(hash_tag)
-  call, pack, unpack_row = redis.call, cmsgpack.pack, cmsgpack.unpack
-  tag = hash_tag
-  raws, rows, order, is_changed = {}, {}, {}, {}
+local digits_of = {__index = function(known, number)
+  local digits = number .. ''
+  known[number] = digits
+  return digits
+end}
+
+local function begin(tag)
+  call, pack, unpack_row, unpack_one = redis.call, cmsgpack.pack, cmsgpack.unpack, cmsgpack.unpack_one
+  K = {head = tag .. 'head', cat = tag .. 'cat', tl = tag .. 'tl', gc = tag .. 'gc', never = tag .. 'never'}
+  K.queue = tag .. 'work'
+  for _, kind in ipairs({
+    'c', 'n', 'x', 's', 'p', 'y', 'h', 'e', 'r', 'm', 'w', 'work', 'o', 't', 'tc', 'g', 'gn', 'd',
+  }) do
+    K[kind] = tag .. kind .. ':'
+  end
+  text = setmetatable({}, digits_of)
+  rows, changed, changes = {}, {}, 0
+  wanted, wants = {K.never}, 1
 end
 
 -- Remembers to read `key` with the next fetch, once.
-local function want(list, key)
-  if raws[key] == nil then
-    raws[key] = false
-    list[#list + 1] = key
+local function want(key)
+  if rows[key] == nil then
+    rows[key] = false
+    wants = wants + 1
+    wanted[wants] = key
   end
 end
 
--- Reads all of `list` in one MGET. A key that never exists is among them: while a hash slot migrates, a single key that
--- has moved reads as missing, but an MGET with a key that is on neither side is refused by both, and nothing is decided.
-local function fetch(list)
-  local names = {tag .. 'never'}
-  for i = 1, #list do names[i + 1] = tag .. list[i] end
-  local found = call('MGET', unpack(names))
-  for i = 1, #list do raws[list[i]] = found[i + 1] end
+-- Reads all that is wanted in one MGET. A key that never exists is among them: while a hash slot migrates, a single key
+-- that has moved reads as missing, but an MGET with a key that is on neither side is refused by both, and nothing is
+-- decided.
+local function fetch()
+  if wants == 1 then return end
+  local found = call('MGET', unpack(wanted, 1, wants))
+  for i = 2, wants do
+    if found[i] then rows[wanted[i]] = unpack_row(found[i]) end
+  end
+  wanted, wants = {K.never}, 1
 end
 
 -- The row, or nil. What nobody fetched is read now.
 local function get(key)
   local row = rows[key]
   if row == nil then
-    local raw = raws[key]
-    if raw == nil then
-      fetch({key})
-      raw = raws[key]
-    end
-    row = raw and unpack_row(raw) or false
-    rows[key] = row
+    want(key)
+    fetch()
+    row = rows[key]
   end
   return row or nil
 end
 
 -- Keeps the row; it is written when everything is decided.
 local function put(key, row)
-  rows[key] = row
-  if not is_changed[key] then
-    is_changed[key] = true
-    order[#order + 1] = key
-  end
+  local before = changed[key]
+  if before == row then return end
+  if before == nil then changes = changes + 1 end
+  changed[key], rows[key] = row, row
 end
 
 -- Forgets the row.
@@ -64,18 +78,21 @@ local function remove(key)
   put(key, false)
 end
 
--- One MSET of everything that changed: there is no rollback in Redis, so nothing is written before all is decided.
-local function write()
-  local pairs_to_set, gone = {}, {}
-  for i = 1, #order do
-    local key = order[i]
-    if rows[key] then
-      pairs_to_set[#pairs_to_set + 1] = tag .. key
-      pairs_to_set[#pairs_to_set + 1] = pack(rows[key])
+-- One MSET of everything that changed, the head last: there is no rollback in Redis, so nothing is written before all is
+-- decided.
+local function write(head)
+  local pairs_to_set, n, gone = {}, 0, {}
+  for key, row in pairs(changed) do
+    if row then
+      pairs_to_set[n + 1] = key
+      pairs_to_set[n + 2] = pack(row)
+      n = n + 2
     else
-      gone[#gone + 1] = tag .. key
+      gone[#gone + 1] = key
     end
   end
-  call('MSET', unpack(pairs_to_set))
+  pairs_to_set[n + 1] = K.head
+  pairs_to_set[n + 2] = pack(head)
+  call('MSET', unpack(pairs_to_set, 1, n + 2))
   if #gone > 0 then call('UNLINK', unpack(gone)) end
 end

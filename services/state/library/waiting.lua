@@ -9,7 +9,7 @@ end
 -- Writes an entry at the end; the units that wait before it. The caller puts the slot.
 local function join(campaign, slot, row, pass_no)
   local chunk = math.floor(slot[SLOT.waiting_next] / WAITING_PER_CHUNK)
-  local key = 'w:' .. campaign[CAMPAIGN.no] .. ':' .. row[RESERVATION.slot] .. ':' .. chunk
+  local key = K.w .. text[campaign[CAMPAIGN.no]] .. ':' .. row[RESERVATION.slot] .. ':' .. text[chunk]
   put(key, (get(key) or '') .. pass_no)
   local before = slot[SLOT.waiting]
   slot[SLOT.waiting_next] = slot[SLOT.waiting_next] + 1
@@ -20,10 +20,10 @@ end
 -- Somebody waiting may be next: the slot joins the queue of unfinished work. The caller puts the slot.
 local function units_came_free(no, name, slot)
   if slot[SLOT.waiting] == 0 or slot[SLOT.waiting_work] == 1 then return end
-  local work = get('work') or {0, 0}
-  put('work:' .. work[WORK.next], {no, name})
+  local work = get(K.queue) or {0, 0}
+  put(K.work .. text[work[WORK.next]], {no, name})
   work[WORK.next] = work[WORK.next] + 1
-  put('work', work)
+  put(K.queue, work)
   slot[SLOT.waiting_work] = 1
 end
 
@@ -33,7 +33,7 @@ local function promote(campaign, slot, row, pass_no)
   campaign[CAMPAIGN.promoted] = campaign[CAMPAIGN.promoted] + 1
   row[RESERVATION.state] = RESERVATION_STATE.CONFIRMED
   confirm(campaign, slot, row, pass_no)
-  put('r:' .. pass_no, row)
+  put(K.r .. pass_no, row)
   return row[RESERVATION.ordinal]
 end
 
@@ -41,35 +41,35 @@ end
 local function end_one(campaign, row, pass_no)
   row[RESERVATION.state] = RESERVATION_STATE.REJECTED
   row[RESERVATION.reason] = REASON.SLOT_FULL
-  put('r:' .. pass_no, row)
+  put(K.r .. pass_no, row)
   free_person(row)
   count_household(campaign, row, -1)
 end
 
 -- Deals with the next entry of a slot's list; false where there is nothing more to do for now.
 local function look_at_next(no, name, facts)
-  local slot_key = 's:' .. no .. ':' .. name
+  local slot_key = K.s .. text[no] .. ':' .. name
   local slot = get(slot_key)
   if slot[SLOT.waiting] == 0 then
     slot[SLOT.waiting_work] = 0
     put(slot_key, slot)
     return false
   end
-  local chunk_key = 'w:' .. no .. ':' .. name .. ':' .. math.floor(slot[SLOT.waiting_first] / WAITING_PER_CHUNK)
+  local chunk_key = K.w .. text[no] .. ':' .. name .. ':' .. math.floor(slot[SLOT.waiting_first] / WAITING_PER_CHUNK)
   local start = slot[SLOT.waiting_first] % WAITING_PER_CHUNK * PASS_NO_CHARS
   local pass_no = string.sub(get(chunk_key), start + 1, start + PASS_NO_CHARS)
-  local row = get('r:' .. pass_no)
+  local row = get(K.r .. pass_no)
   if row[RESERVATION.state] == RESERVATION_STATE.WAITLISTED and row[RESERVATION.slot] == name then
     local units = row[RESERVATION.units]
-    local is_over = get('head')[HEAD.now_ms] >= slot[SLOT.promote_until_ms]
+    local is_over = get(K.head)[HEAD.now_ms] >= slot[SLOT.promote_until_ms]
     if not is_over and units_left(slot, SHARE.PUBLIC) < units then
       slot[SLOT.waiting_work] = 0
       put(slot_key, slot)
       return false
     end
     slot[SLOT.waiting] = slot[SLOT.waiting] - units
-    local campaign_name = get('n:' .. no)
-    local campaign = get('c:' .. campaign_name)
+    local campaign_name = get(K.n .. text[no])
+    local campaign = get(K.c .. campaign_name)
     if is_over then
       end_one(campaign, row, pass_no)
       facts[#facts + 1] = {FACT.WAITING_ENDED, pass_no, campaign_name, name, units}
@@ -77,7 +77,7 @@ local function look_at_next(no, name, facts)
       local ordinal = promote(campaign, slot, row, pass_no)
       facts[#facts + 1] = {FACT.PROMOTED, pass_no, campaign_name, name, units, ordinal}
     end
-    put('c:' .. campaign_name, campaign)
+    put(K.c .. campaign_name, campaign)
   end
   slot[SLOT.waiting_first] = slot[SLOT.waiting_first] + 1
   if slot[SLOT.waiting_first] % WAITING_PER_CHUNK == 0 then remove(chunk_key) end
@@ -87,16 +87,16 @@ end
 
 -- What each record does of the unfinished work, whatever the record itself was.
 local function do_a_piece(facts)
-  local work = get('work')
+  local work = get(K.queue)
   if not work then return end
   local looked_at = 0
   while work[WORK.first] < work[WORK.next] and looked_at < WAITING_PER_RECORD do
     looked_at = looked_at + 1
-    local entry = get('work:' .. work[WORK.first])
+    local entry = get(K.work .. text[work[WORK.first]])
     if not look_at_next(entry[1], entry[2], facts) then
-      remove('work:' .. work[WORK.first])
+      remove(K.work .. text[work[WORK.first]])
       work[WORK.first] = work[WORK.first] + 1
-      put('work', work)
+      put(K.queue, work)
     end
   end
 end
@@ -104,11 +104,11 @@ end
 local function end_waiting(command)
   local campaign = sealed_campaign(command)
   if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
-  local now_ms, ending, wanted = get('head')[HEAD.now_ms], 0, {}
-  for _, name in ipairs(command.slots) do want(wanted, 's:' .. campaign[CAMPAIGN.no] .. ':' .. name) end
-  if #wanted > 0 then fetch(wanted) end
+  local now_ms, ending = get(K.head)[HEAD.now_ms], 0
+  for _, name in ipairs(command.slots) do want(K.s .. text[campaign[CAMPAIGN.no]] .. ':' .. name) end
+  fetch()
   for _, name in ipairs(command.slots) do
-    local key = 's:' .. campaign[CAMPAIGN.no] .. ':' .. name
+    local key = K.s .. text[campaign[CAMPAIGN.no]] .. ':' .. name
     local slot = get(key)
     if slot and slot[SLOT.waiting] > 0 and slot[SLOT.promote_until_ms] <= now_ms then
       units_came_free(campaign[CAMPAIGN.no], name, slot)

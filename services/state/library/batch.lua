@@ -1,0 +1,69 @@
+-- What the commands of a batch are likely to need, read in three MGETs.
+
+-- First what the commands name.
+local function want_named(from, commands)
+  want(K.head)
+  want(K.queue)
+  want(K.d .. chunk_number(from))
+  for i = 1, #commands do
+    local command = commands[i]
+    if command.pass_no then want(K.r .. command.pass_no) end
+    if command.campaign then want(K.c .. command.campaign) end
+    if command.terminal and command.terminal ~= '' then want(K.t .. command.terminal) end
+    if REMEMBERED[command.type] then want(K.o .. command.id) end
+  end
+end
+
+-- What the rules of a campaign ask beyond the person: only where it has them.
+local function want_of_rules(campaign, no, command)
+  if campaign[CAMPAIGN.entitled] > 0 then want(K.e .. no .. ':' .. command.resident) end
+  if campaign[CAMPAIGN.cool_down] == 1 then want(cool_key(campaign, command.resident)) end
+  if campaign[CAMPAIGN.household_max] > 0 and command.phone_pseudonym then
+    want(K.h .. no .. ':' .. command.phone_pseudonym)
+  end
+end
+
+-- Then what that points to. Answers the keys of the slots that somebody wants to book, each with its campaign.
+local function want_pointed_to(commands)
+  local slots, count = {}, 0
+  local campaign, no, row  -- of the reservation before: a rush is about one campaign
+  for i = 1, #commands do
+    local command = commands[i]
+    if command.type == 'reserve' then
+      if command.campaign ~= campaign then
+        campaign = command.campaign
+        row = get(K.c .. campaign)
+        no = row and text[row[CAMPAIGN.no]]
+      end
+      if no then
+        count = count + 1
+        slots[count] = {K.s .. no .. ':' .. command.slot, row}
+        want(slots[count][1])
+        want(K.p .. no .. ':' .. command.resident)
+        want_of_rules(row, no, command)
+      end
+    elseif command.pass_no then
+      local row = get(K.r .. command.pass_no)
+      if row and row[RESERVATION.resident] then
+        local number = text[row[RESERVATION.no]]
+        want(K.n .. number)
+        want(K.s .. number .. ':' .. row[RESERVATION.slot])
+        want(K.p .. number .. ':' .. row[RESERVATION.resident])
+      end
+    end
+  end
+  return slots
+end
+
+-- What is missing here, because a command of this batch makes it or for any other reason, is read when it is asked for.
+local function read_ahead(from, commands)
+  want_named(from, commands)
+  fetch()
+  local slots = want_pointed_to(commands)
+  fetch()
+  for i = 1, #slots do
+    local slot = get(slots[i][1])
+    if slot then want(members_key(slots[i][2], slot)) end
+  end
+  fetch()
+end

@@ -1,0 +1,37 @@
+"""The function library with a protection taken away: for controls. There is no switch for it in the product."""
+
+from services.state.library import FILES, Library, build, source
+
+# What a control takes away, and what stands there instead.
+POSITION_CHECK = (
+    ("  if from > position then return pack({'gap', position, {}}) end\n", ""),
+    ("  for offset = from, math.min(to, position) - 1 do decisions[offset - from + 1] = recorded(offset) end\n", ""),
+    ("  for offset = position, to - 1 do\n", "  for offset = from, to - 1 do\n"),
+)
+GAP_CHECK = (
+    (
+        "  if from > position then return pack({'gap', position, {}}) end\n",
+        "  if from > position then position = from end\n",
+    ),
+)
+QUOTA_CHECK = (
+    ("  if campaign[CAMPAIGN.left] == 0 then return REASON.SOLD_OUT, 0 end\n", ""),
+    ("  return REASON.SLOT_FULL, left\n", "  return nil, 0\n"),
+)
+ONE_PER_RESIDENT = (("  if person[PERSON.live] ~= '' then return REASON.ALREADY_RESERVED end\n", ""),)
+FIRST_ANSWER = (("  if first then return repeated(first[1]) end\n", ""),)
+PUBLISHED_BEFORE_TRIMMING = (("    if (no + 1) * DECISIONS_PER_CHUNK > head[HEAD.published] then break end\n", ""),)
+ONE_WRITE = (
+    ("  pairs_to_set[n + 1] = K.head\n", "  call('MSET', K.head, pack(head))\n  pairs_to_set[n + 1] = K.head\n"),
+)
+# What goes wrong at the worst moment: just before Redis has what was decided.
+OUT_OF_MEMORY = (("  call('MSET', unpack(pairs_to_set, 1, n + 2))\n", "  error('out of memory')\n"),)
+
+
+def without(*changes: tuple[str, str]) -> Library:
+    """The library with these parts of its text replaced; a part that is no longer there fails the test."""
+    body = "\n".join(map(source, FILES))
+    for part, instead in changes:
+        assert body.count(part) == 1, f"the library no longer has: {part}"
+        body = body.replace(part, instead)
+    return build(body)
