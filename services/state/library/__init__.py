@@ -18,7 +18,7 @@ from services.domain.rules.answers import Fact
 # In the order in which they build on each other.
 FILES = (
     "state", "answers", "buckets", "log", "definition", "phases", "members", "waiting", "bookings", "reservations",
-    "pharmacies", "fold",
+    "offline", "pharmacies", "fold",
 )  # fmt: skip
 
 _ENUMS: dict[str, type[IntEnum]] = {
