@@ -7,6 +7,7 @@ cancel(booking)
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from services.domain import commands as c
 from services.domain.reasons import Reason
@@ -23,6 +24,9 @@ YEAR_2100_MS = 4_102_444_800_000
 
 LOG, KEY_CHECK = "log-of-this-test", "key-of-this-test"
 CAMPAIGN, REGION, PHARMACY, SLOT, TERMINAL = "gz-2020-02", "guangzhou", "pharmacy-1", "noon", "terminal-1"
+
+
+NO_RULES = c.CampaignRules()
 
 
 def digest(*words: object, length: int = 16) -> str:
@@ -68,8 +72,9 @@ def slot(
     day: int = TODAY,
     day_from_ms: int = MIDNIGHT_MS,
     hour: int = 12,
+    **times_ms: int,
 ) -> c.Slot:
-    """An hour at a pharmacy, on the day that begins at `day_from_ms`."""
+    """An hour at a pharmacy, on the day that begins at `day_from_ms`; `times_ms` are the times of rules."""
     starts_ms = day_from_ms + hour * HOUR_MS
     return c.Slot(
         id=name,
@@ -80,6 +85,7 @@ def slot(
         day_from_ms=day_from_ms,
         day_to_ms=day_from_ms + DAY_MS,
         units=units,
+        **times_ms,
     )
 
 
@@ -99,6 +105,7 @@ def define(
     pharmacies: int = 1,
     units_max: int = 5,
     region: str = REGION,
+    rules: c.CampaignRules = NO_RULES,
     text: str = "a",
     key: str = "1",
 ) -> c.DefineCampaign:
@@ -112,6 +119,7 @@ def define(
         pharmacies=pharmacies,
         slots=slots,
         definition=f'{{"campaign":"{campaign}","text":"{text}"}}',
+        rules=rules,
     )
 
 
@@ -139,18 +147,43 @@ def add_slots(
     )
 
 
+def add_entitled(
+    people: Iterable[str], first: int = 0, *, campaign: str = CAMPAIGN, text: str = "a", key: str = "1"
+) -> c.AddEntitled:
+    return c.AddEntitled(
+        id=digest("entitled", campaign, text, first, key),
+        campaign=campaign,
+        revision=revision(text),
+        first=first,
+        residents=[digest("resident", who) for who in people],
+    )
+
+
 def seal(*, campaign: str = CAMPAIGN, text: str = "a", key: str = "1") -> c.SealDefinition:
     return c.SealDefinition(id=digest("seal", campaign, text, key), campaign=campaign, revision=revision(text))
 
 
 def definition(
-    slots: Iterable[c.Slot], *, campaign: str = CAMPAIGN, region: str = REGION, units_max: int = 5
+    slots: Iterable[c.Slot],
+    *,
+    campaign: str = CAMPAIGN,
+    region: str = REGION,
+    units_max: int = 5,
+    entitled: Iterable[str] = (),
+    **rules: Any,
 ) -> list[c.Command]:
-    """The commands that define and seal a campaign, in chunks as large as they may be."""
-    slots = list(slots)
+    """The commands that define and seal a campaign, in chunks as large as they may be; its rules by their names."""
+    slots, people = list(slots), list(entitled)
     names = list(dict.fromkeys(slot.pharmacy for slot in slots))
     commands: list[c.Command] = [
-        define(len(slots), campaign=campaign, pharmacies=len(names), units_max=units_max, region=region)
+        define(
+            len(slots),
+            campaign=campaign,
+            pharmacies=len(names),
+            units_max=units_max,
+            region=region,
+            rules=c.CampaignRules(entitled=len(people), **rules),
+        )
     ]
     for first in range(0, len(names), c.MAX_CHUNK):
         chunk = [pharmacy(name) for name in names[first : first + c.MAX_CHUNK]]
@@ -159,7 +192,11 @@ def definition(
         add_slots(slots[first : first + c.MAX_CHUNK], first, campaign=campaign)
         for first in range(0, len(slots), c.MAX_CHUNK)
     ]
-    return [*commands, *chunks, seal(campaign=campaign)]
+    lists = [
+        add_entitled(people[first : first + c.MAX_ENTITLED_CHUNK], first, campaign=campaign)
+        for first in range(0, len(people), c.MAX_ENTITLED_CHUNK)
+    ]
+    return [*commands, *chunks, *lists, seal(campaign=campaign)]
 
 
 def open_(*, campaign: str = CAMPAIGN, by_clock: bool = False, key: str = "1") -> c.Open:
@@ -181,8 +218,19 @@ def close(*, campaign: str = CAMPAIGN, by_clock: bool = False, key: str = "1") -
 # -- residents ---------------------------------------------------------------------------------------------------------
 
 
-def reserve(who: str, slot: str = SLOT, units: int = 1, *, campaign: str = CAMPAIGN, key: str = "1") -> c.Reserve:
-    """One wish of one resident; another `key` makes it another wish."""
+def reserve(
+    who: str,
+    slot: str = SLOT,
+    units: int = 1,
+    *,
+    campaign: str = CAMPAIGN,
+    key: str = "1",
+    phone: str | None = None,
+    digit: int = -1,
+    terminal: str = "",
+) -> c.Reserve:
+    """One wish of one resident, with a phone of their own unless the test says whose (or none: ""); another `key`
+    makes it another wish. With `terminal` it is the wish of somebody at a desk."""
     return c.Reserve(
         campaign=campaign,
         slot=slot,
@@ -191,8 +239,10 @@ def reserve(who: str, slot: str = SLOT, units: int = 1, *, campaign: str = CAMPA
         pass_no=digest("pass", campaign, who, key),
         digest=digest("body", campaign, slot, units, who, length=8),
         last4_hash=digest("last4", who, length=8),
-        phone_pseudonym=digest("phone", who),
+        phone_pseudonym="" if phone == "" else digest("phone", phone or who),
         contact=digest("contact", who, length=32) * 2,
+        digit=digit,
+        terminal=terminal,
     )
 
 
@@ -207,19 +257,48 @@ def pick_up(booking: c.Reserve, *, terminal: str = TERMINAL, key: str = "1") -> 
     return c.PickUp(id=digest("pick-up", booking.pass_no, terminal, key), pass_no=booking.pass_no, terminal=terminal)
 
 
+def record(
+    booking: c.Reserve | None, *, terminal: str = TERMINAL, at_ms: int = NOON_MS, key: str = "1"
+) -> c.RecordPickUp:
+    """A hand-out without a network, told later; None: without a genuine pass. Its key is that of a `pick_up`."""
+    pass_no = booking.pass_no if booking else ""
+    return c.RecordPickUp(id=digest("pick-up", pass_no, terminal, key), pass_no=pass_no, terminal=terminal, at_ms=at_ms)
+
+
 def undo(booking: c.Reserve, *, terminal: str = TERMINAL, key: str = "1") -> c.UndoPickUp:
     return c.UndoPickUp(id=digest("undo", booking.pass_no, terminal, key), pass_no=booking.pass_no, terminal=terminal)
 
 
 def change_quota(
-    change: int, slot: str = SLOT, *, terminal: str = "", campaign: str = CAMPAIGN, key: str = "1"
+    change: int,
+    slot: str = SLOT,
+    *,
+    share: str = "public",
+    terminal: str = "",
+    campaign: str = CAMPAIGN,
+    key: str = "1",
 ) -> c.ChangeQuota:
     return c.ChangeQuota(
         id=digest("quota", campaign, slot, terminal, key),
         campaign=campaign,
         slot=slot,
         change=change,
+        share=share,
         terminal=terminal,
+    )
+
+
+def release(*slots: str, campaign: str = CAMPAIGN, key: str = "1") -> c.Release:
+    """The clock: what the assisted share of these slots did not use becomes public."""
+    return c.Release(id=digest("release", campaign, *slots, key), campaign=campaign, slots=list(slots or [SLOT]))
+
+
+def expire(
+    chunk: int = 0, *, region: str = REGION, pharmacy: str = PHARMACY, day: int = TODAY, key: str = "1"
+) -> c.Expire:
+    """The clock: who of this chunk of a pharmacy's day did not come."""
+    return c.Expire(
+        id=digest("expire", region, pharmacy, day, chunk, key), region=region, pharmacy=pharmacy, day=day, chunk=chunk
     )
 
 
@@ -256,8 +335,15 @@ def revoke(terminal: str = TERMINAL, *, key: str = "1") -> c.RevokeTerminal:
 # -- answers -----------------------------------------------------------------------------------------------------------
 
 
-def confirmed(ordinal: int = 0) -> Facts:
-    return [[Fact.CONFIRMED, ordinal]]
+def confirmed(ordinal: int = 0, share: int | None = None) -> Facts:
+    """`share` where it is not the public one."""
+    return [[Fact.CONFIRMED, ordinal] if share is None else [Fact.CONFIRMED, ordinal, share]]
+
+
+def released(units: Mapping[str, int], campaign: str = CAMPAIGN) -> Facts:
+    """Units that became public, by slot."""
+    facts = [[Fact.UNITS_RELEASED, campaign, slot, each] for slot, each in units.items()]
+    return [[Fact.RELEASED, sum(units.values())], *facts]
 
 
 def rejected(reason: Reason, left: int = 0) -> Facts:

@@ -1,4 +1,4 @@
-"""What the clock says: how late it is, and which campaigns open or close now.
+"""What the clock says: how late it is, which campaigns open or close now, and (in `rounds`) what slots make due.
 
 It remembers nothing that matters. What was sent before stands in the state under the id of its command, so a clock that
 slept, started anew, or has a twin sends what is missing, in order, and what is there already is a repeat.
@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from services.clock.rounds import Rounds
 from services.domain.campaign import Definition
 from services.domain.commands import Close, Open, Tick
 from services.domain.schedule import Transition, transitions
@@ -39,7 +40,7 @@ class _Course:
 
 
 class Schedule:
-    """Ticks and transitions. `beat` is called once a second."""
+    """Ticks, transitions and rounds. `beat` is called once a second."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Schedule:
         self._resend_after_s: Final = resend_after_s
         self._now_ms: Final = now_ms
         self._courses: dict[tuple[int, int], _Course] = {}
+        self._rounds: Final = Rounds(door, identities.command_id, resend_after_s=resend_after_s)
         self._ticks: dict[int, Future[Place]] = {}
 
     async def beat(self) -> None:
@@ -69,6 +71,12 @@ class Schedule:
                 wrong = wrong or str(error)
             except msgspec.ValidationError:
                 wrong = wrong or f"the definition of campaign {campaign.name} cannot be read by this version"
+        for partition in range(self._door.partitions):
+            campaigns = [campaign for campaign in self._door.catalogue if campaign.partition == partition]
+            try:
+                await self._rounds.make(partition, campaigns, now_ms)
+            except MasklineError as error:
+                wrong = wrong or str(error)
         self._note(wrong)
 
     def _tick(self, now_ms: int) -> str | None:

@@ -101,6 +101,11 @@ class CampaignRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     assisted_per_mille: PerMille = 0
     reserve_per_mille: PerMille = 0
 
+    def __post_init__(self) -> None:
+        """Raises ValueError; a record that says so is malformed."""
+        if self.assisted_per_mille + self.reserve_per_mille > 1_000:
+            raise ValueError("shares are more than everything there is")
+
 
 class DefineCampaign(Command, tag="define_campaign", frozen=True):
     """Begins a definition; visible to nobody before it is sealed. `definition` is the campaign file as JSON text."""
@@ -254,6 +259,19 @@ class PickUp(Command, tag="pick_up", frozen=True):
     shown: Annotated[str, _whole("(pass|short_code|document)")] = "pass"
 
 
+class RecordPickUp(Command, tag="record_pick_up", frozen=True):
+    """A terminal handed out while it had no network, and tells it now: a fact, accepted whatever the state.
+
+    Its id is that of the `pick_up` with the same terminal, pass and key: what a terminal tried before the network went
+    is the same hand-out.
+    """
+
+    id: Digest16
+    terminal: Name
+    at_ms: TimeMs  # by the terminal's clock
+    pass_no: OptionalDigest16 = ""  # of the genuine pass that was shown; empty: nothing proves this
+
+
 class UndoPickUp(Command, tag="undo_pick_up", frozen=True):
     """The terminal that confirmed takes it back, within five minutes."""
 
@@ -334,8 +352,8 @@ class RevokeTerminal(Command, tag="revoke_terminal", frozen=True):
 
 AnyCommand = (
     Genesis | Tick | AdoptRules | AssignRegion | DefineCampaign | AddPharmacies | AddSlots | AddEntitled
-    | SealDefinition | Open | Pause | Resume | Close | Reserve | Cancel | PickUp | UndoPickUp | ChangeQuota
-    | ChangeSlot | Release | EndWaiting | Expire
+    | SealDefinition | Open | Pause | Resume | Close | Reserve | Cancel | PickUp | RecordPickUp | UndoPickUp
+    | ChangeQuota | ChangeSlot | Release | EndWaiting | Expire
     | InviteTerminal | PairTerminal | RevokeTerminal
 )  # fmt: skip
 

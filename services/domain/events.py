@@ -10,7 +10,7 @@ import msgspec
 
 from services.domain import commands as c
 from services.domain.reasons import Reason
-from services.domain.rows import Facts, ReservationState
+from services.domain.rows import Facts, ReservationState, Share
 from services.domain.rules.answers import Fact
 
 
@@ -38,6 +38,8 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     region: str = ""
     revision: str = ""
     change: int = 0
+    share: str = "public"
+    old_slot: str = ""  # before a change of slot
     partition: int = 0
     values: list[Any] = []  # what else the fact says: integers and words
     actor: str = ""
@@ -48,10 +50,32 @@ _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Event)
 _FACT_WORDS = {int(fact): fact.name.lower() for fact in Fact}
 _REASON_WORDS = {int(reason): reason.word for reason in Reason}
+_SHARE_WORDS = {int(share): share.name.lower() for share in Share}
 _COPIED = (
     "campaign", "slot", "units", "resident", "pass_no", "phone_pseudonym", "contact", "terminal", "pharmacy", "region",
-    "revision", "change", "actor", "why",
+    "revision", "change", "share", "actor", "why",
 )  # fmt: skip
+
+
+_RESERVATION = ("campaign", "slot", "units")
+_NAMES: dict[int, tuple[str, ...]] = {
+    Fact.CONFIRMED: ("ordinal", "share"),
+    Fact.REJECTED: ("reason", "left"),
+    Fact.REFUSED: ("reason",),
+    Fact.CANCELLED: _RESERVATION,
+    Fact.PICKED_UP: _RESERVATION,
+    Fact.PICK_UP_UNDONE: _RESERVATION,
+    Fact.PICKED_UP_LATE: (*_RESERVATION, "reason"),
+    Fact.PICK_UP_CONFLICT: _RESERVATION,  # and when and where it had been handed out before
+    Fact.REGION_ASSIGNED: ("partition",),
+    Fact.TERMINAL_PAIRED: ("terminal", "pharmacy"),
+    Fact.EXPIRED: ("pass_no", *_RESERVATION),
+    Fact.UNITS_RELEASED: _RESERVATION,
+    Fact.PROMOTED: ("pass_no", *_RESERVATION, "ordinal"),
+    Fact.WAITING_ENDED: ("pass_no", *_RESERVATION),
+    Fact.SLOT_CHANGED: ("campaign", "old_slot", *_RESERVATION[1:], "ordinal"),
+}
+"""Which fields of an event the values of a fact are, from the first on."""
 
 
 def _copied_fields(kind: type[c.Command]) -> tuple[str, ...]:
@@ -79,32 +103,25 @@ def events_of(
                 command=_WORDS[kind],
                 at_ms=timestamp_ms,
                 command_id=command_id,
-                **(about | _told_by(kind, fact)),
+                # What follows the answer is about other reservations than the command's.
+                **(about | _told_by(kind, fact) if index == 0 else _told_by(kind, fact)),
             )
         )
     return events
 
 
 def _told_by(kind: type[c.Command], fact: list[Any]) -> dict[str, Any]:
-    """What the fact itself says, as fields of the event."""
-    match fact:
-        case [Fact.CONFIRMED, ordinal]:
-            return {"ordinal": ordinal}
-        case [Fact.REJECTED, reason, left]:
-            return {"reason": _REASON_WORDS[reason], "left": left}
-        case [Fact.REFUSED, reason, *values]:
-            return {"reason": _REASON_WORDS[reason], "values": values}
-        case [Fact.CANCELLED | Fact.PICKED_UP | Fact.PICK_UP_UNDONE, campaign, slot, units]:
-            return {"campaign": campaign, "slot": slot, "units": units}
-        case [Fact.REGION_ASSIGNED, partition]:
-            return {"partition": partition}
-        case [Fact.TERMINAL_PAIRED, terminal, pharmacy]:
-            return {"terminal": terminal, "pharmacy": pharmacy}
-        case [Fact.REPEATED, *first]:
-            return {"first": _first_word(kind, first), "values": first[1:]}
-        case [_, *values]:
-            return {"values": values}
-    return {}
+    """What the fact itself says, as fields of the event; what has no field of its own stands in `values`."""
+    if fact[0] == Fact.REPEATED:
+        return {"first": _first_word(kind, fact[1:]), "values": fact[2:]}
+    names = _NAMES.get(fact[0], ())
+    told = dict(zip(names, fact[1:], strict=False))
+    if "reason" in told:
+        told["reason"] = _REASON_WORDS[told["reason"]]
+    if "share" in told:
+        told["share"] = _SHARE_WORDS[told["share"]]
+    rest = fact[1 + len(names) :]
+    return told | {"values": rest} if rest else told
 
 
 def _first_word(kind: type[c.Command], first: list[Any]) -> str:

@@ -14,8 +14,8 @@ from services.domain import commands as c
 from services.domain.limits import AHEAD_OF_TICK_MS, RULES_VERSION
 from services.domain.reasons import Reason
 from services.domain.rows import Facts, State
-from services.domain.rules import bookings, definition, log, pharmacies, phases, reservations, waiting
-from services.domain.rules.answers import refused, repeated
+from services.domain.rules import bookings, definition, log, offline, pharmacies, phases, reservations, waiting
+from services.domain.rules.answers import Fact, refused, repeated
 
 
 class RulesTooNewError(Exception):
@@ -63,7 +63,8 @@ def decide(state: State, command: c.Command) -> Facts:
     if first is not None:
         return repeated(first[0])
     facts = rule(state, command)
-    state.put(key, facts[:1])
+    if facts[0][0] != Fact.REPEATED:  # of another command's answer: that one is remembered already
+        state.put(key, facts[:1])
     return facts
 
 
@@ -85,6 +86,7 @@ RULES: dict[type[c.Command], Callable[[State, Any], Facts]] = {
     c.Cancel: reservations.cancel,
     c.ChangeSlot: reservations.change_slot,
     c.PickUp: reservations.pick_up,
+    c.RecordPickUp: offline.record_pick_up,
     c.UndoPickUp: reservations.undo_pick_up,
     c.ChangeQuota: pharmacies.change_quota,
     c.Release: pharmacies.release,
@@ -109,6 +111,7 @@ REMEMBERED: frozenset[type[c.Command]] = frozenset(
         c.Pause,
         c.Resume,
         c.Close,
+        c.RecordPickUp,
         c.ChangeQuota,
         c.Release,
         c.EndWaiting,

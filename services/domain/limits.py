@@ -13,5 +13,5 @@ MEMBERS_PER_CHUNK = 32  # pass numbers in one row of a pharmacy's day
 # Of one fold call. These decide nothing: batch cuts change nothing, and recorded decisions only answer the waiting.
 DECISIONS_PER_CHUNK = 64  # offsets
 DECISIONS_READABLE_MS = 60_000  # of record time, at least
-MAX_ROWS_PER_CALL = 2_000  # changed rows after which a call stops early; one command changes at most 210
+MAX_ROWS_PER_CALL = 2_000  # changed rows after which a call stops early; one command changes at most 510
 MAX_TRIM_PER_CALL = 16  # chunks: more than a full batch of commands makes

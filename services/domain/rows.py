@@ -139,6 +139,8 @@ class CampaignRow(Row):
     waiting_per_mille: int = 0
     waitlisted: int = 0  # reservations, ever
     promoted: int = 0
+    picked_up_late: int = 0
+    conflicts: int = 0  # hand-outs of what had been handed out before
 
 
 class SlotRow(Row):
@@ -167,6 +169,7 @@ class SlotRow(Row):
     waiting_first: int = 0  # the next entry of the waiting list to look at
     waiting_next: int = 0  # where the next one is written
     waiting_work: int = 0  # 1 while the slot stands in the queue of unfinished work
+    beside: int = 0  # units handed out offline beside the quota: after they had gone back, or a second time
 
 
 class CoolRow(Row):

@@ -6,8 +6,9 @@ the smallest number of steps by itself. The pools are small on purpose: what mat
 
 from collections.abc import Callable
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 from hypothesis import strategies as st
 
 from services.domain import commands as c
@@ -18,7 +19,10 @@ OTHER_PHARMACY = "pharmacy-2"
 RESIDENTS = ("anna", "anna", "anna", "ben", "ben", "cleo", "dan", "eve", "finn")
 SLOTS = ("noon", "noon", "noon", "evening", "night", "tomorrow", "unknown")
 CAMPAIGNS = (*(b.CAMPAIGN,) * 12, "second", "second", "third", "unknown")
-TERMINALS = (b.TERMINAL, b.TERMINAL, b.TERMINAL, "next-door", "next-door", "elsewhere", "new", "unknown")
+TERMINALS = (b.TERMINAL, b.TERMINAL, b.TERMINAL, "next-door", "next-door", "elsewhere", "abroad", "new", "unknown")
+PHONES = ("", "family", "family", "firm")
+SHARES = ("public", "public", "assisted", "reserve")
+OTHER_REGION = "foshan"
 JUMPS_MS = (0, 0, 0, 0, 1, 7, 40_000, -b.HOUR_MS, b.YEAR_2100_MS, 2**62)
 GARBAGE = (
     b"",
@@ -46,6 +50,7 @@ class RandomLog:
         self._now_ms = b.NOON_MS
         self._bookings: list[c.Reserve] = []
         self._count = 0
+        self._has_many_rules = self._random.random() < 0.7
         self.records.append(Record(c.encode(b.genesis()), self._now_ms))
         for command in self._beginning(quota=self._random.choice((4, 9, 80))):
             self._write(command)
@@ -69,31 +74,79 @@ class RandomLog:
 
     def _beginning(self, quota: int) -> list[c.Command]:
         slots = [
-            b.slot("noon", quota),
-            b.slot("evening", 3),
-            b.slot("night", 2, pharmacy=OTHER_PHARMACY),
-            b.slot("tomorrow", 4, day=b.TODAY + 1, day_from_ms=b.MIDNIGHT_MS + b.DAY_MS),
+            b.slot("noon", quota, **self._times()),
+            b.slot("evening", 3, hour=18, **self._times()),
+            b.slot("night", 2, pharmacy=OTHER_PHARMACY, hour=22, **self._times()),
+            b.slot("tomorrow", 4, day=b.TODAY + 1, day_from_ms=b.MIDNIGHT_MS + b.DAY_MS, **self._times()),
         ][: self._random.choice((1, 4, 4))]
         opened = [b.open_(key="beginning")] if self._random.random() < 0.9 else []
+        rules = msgspec.structs.asdict(self._rules())
+        entitled = [*set(RESIDENTS), "somebody 0"] if rules.pop("entitled") else []
         return [
-            *b.definition(slots), *opened, b.invite(), b.pair(), b.invite("next-door"), b.pair("next-door"),
+            *b.definition(slots, entitled=entitled, **rules), *opened,
+            b.invite(), b.pair(), b.invite("next-door"), b.pair("next-door"),
             b.invite("elsewhere", pharmacy=OTHER_PHARMACY), b.pair("elsewhere"),
+            b.invite("abroad", region=OTHER_REGION), b.pair("abroad"),
         ]  # fmt: skip
+
+    def _sometimes(self, probability: float) -> bool:
+        return self._has_many_rules and self._random.random() < probability
+
+    def _times(self) -> dict[str, Any]:
+        """The times of a slot's rules; in a campaign without rules, none."""
+        times_ms: dict[str, Any] = {}
+        for name in ("pick_until_ms", "cool_until_ms", "release_ms"):
+            if self._sometimes(0.7):
+                times_ms[name] = b.NOON_MS + self._random.choice((1, 6, 13, 20, 40)) * b.HOUR_MS
+        return times_ms
+
+    def _rules(self) -> c.CampaignRules:
+        days = []
+        if self._sometimes(0.3):
+            digits = self._random.sample(range(10), 6)
+            days = [c.StaggerDay(from_ms=b.MIDNIGHT_MS, to_ms=b.MIDNIGHT_MS + b.DAY_MS, digits=digits)]
+        assisted, reserve = self._random.choice(((1, 1), (250, 300), (500, 0), (500, 500), (0, 300), (1000, 0)))
+        has_shares = self._sometimes(0.5)
+        return c.CampaignRules(
+            household_max=self._random.choice((1, 2, 3)) if self._sometimes(0.4) else 0,
+            cool_down=self._sometimes(0.5),
+            entitled=self._random.choice((1, 2, 3)) if self._sometimes(0.3) else 0,
+            stagger=days,
+            assisted_per_mille=assisted if has_shares else 0,
+            reserve_per_mille=reserve if has_shares else 0,
+        )
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
     def reserve(self) -> None:
         units = self._random.choice((1, 1, 1, 2, 2, 3, 5, 6))
         who, slot, campaign = self._one_of(*RESIDENTS), self._one_of(*SLOTS), self._one_of(*CAMPAIGNS)
-        self._bookings.append(b.reserve(who, slot, units, campaign=campaign, key=self._key()))
-        self._write(self._bookings[-1])
+        self._write_booking(
+            b.reserve(
+                who,
+                slot,
+                units,
+                campaign=campaign,
+                key=self._key(),
+                phone=self._one_of(*PHONES, who),
+                digit=self._random.choice((-1, 0, 3, 5, 8)),
+                terminal=self._one_of("", "", "", *TERMINALS) if self._has_many_rules else "",
+            )
+        )
+
+    def _write_booking(self, booking: c.Reserve) -> None:
+        self._bookings.append(booking)
+        self._write(booking)
+
+    def _a_booking(self) -> c.Reserve:
+        """A recent one, mostly: pick-ups and what takes them back are about the same few."""
+        at = int(len(self._bookings) * (1 - self._random.random() ** 3))
+        return self._bookings[min(at, len(self._bookings) - 1)]
 
     def act_on_a_reservation(self) -> None:
         if not self._bookings:
             return
-        # A recent one, mostly: pick-ups and what takes them back are about the same few.
-        at = int(len(self._bookings) * (1 - self._random.random() ** 3))
-        booking = self._bookings[min(at, len(self._bookings) - 1)]
+        booking = self._a_booking()
         terminal = self._one_of(*TERMINALS)
         match self._random.randrange(8):
             case 0:
@@ -110,6 +163,26 @@ class RandomLog:
                     self.time_passes()
                 self._write(b.undo(booking, terminal=self._one_of(terminal, *TERMINALS), key=self._key()))
 
+    def tell_later(self) -> None:
+        """Hand-outs without a network, one of them told twice now and then, or by two terminals."""
+        if not self._bookings:
+            return
+        booking, key = self._a_booking(), self._key()
+        at_ms = max(0, self._now_ms - self._random.choice((0, b.MINUTE_MS, 11 * b.HOUR_MS, b.DAY_MS)))
+        for _ in range(self._random.choice((1, 1, 2))):
+            proof = booking if self._random.random() < 0.9 else None
+            self._write(b.record(proof, terminal=self._one_of(*TERMINALS), at_ms=at_ms, key=self._one_of(key, "1")))
+
+    def the_clock_does_its_work(self) -> None:
+        campaign, pharmacy = self._one_of(*CAMPAIGNS), self._one_of(b.PHARMACY, b.PHARMACY, OTHER_PHARMACY)
+        if self._random.random() < 0.4:
+            self._write(b.release(*self._random.sample(SLOTS, 3), campaign=campaign, key=self._key()))
+            return
+        region = self._one_of(b.REGION, b.REGION, OTHER_REGION)
+        day = b.TODAY + self._random.choice((0, 0, 0, 1))
+        for chunk in self._random.choice(((0,), (0, 1), (0, 1, 2), (5,))):
+            self._write(b.expire(chunk, region=region, pharmacy=pharmacy, day=day, key=self._key()))
+
     def change_phase(self) -> None:
         campaign = self._one_of(*CAMPAIGNS)
         match self._random.randrange(8):
@@ -124,13 +197,21 @@ class RandomLog:
 
     def define(self) -> None:
         campaign, text, key = self._one_of("second", "second", "third", b.CAMPAIGN), self._one_of("a", "b"), self._key()
-        slots = [b.slot(self._one_of(*SLOTS), self._random.randint(1, 4)) for _ in range(self._random.randint(1, 3))]
-        commands: list[c.Command] = [
-            b.define(len(slots), campaign=campaign, text=text, key=key),
-            b.add_pharmacies([b.pharmacy()], self._random.choice((0, 0, 0, 1)), campaign=campaign, text=text, key=key),
-            b.add_slots(slots, self._random.choice((0, 0, 0, 1)), campaign=campaign, text=text, key=key),
-            b.seal(campaign=campaign, text=text, key=key),
+        slots = [
+            b.slot(self._one_of(*SLOTS), self._random.randint(1, 4), **self._times())
+            for _ in range(self._random.randint(1, 3))
         ]
+        rules, region = self._rules(), self._one_of(b.REGION, OTHER_REGION)
+        names: dict[str, Any] = {"campaign": campaign, "text": text, "key": key}
+        commands: list[c.Command] = [
+            b.define(len(slots), rules=rules, region=region, **names),
+            b.add_pharmacies([b.pharmacy()], self._random.choice((0, 0, 0, 1)), **names),
+            b.add_slots(slots, self._random.choice((0, 0, 0, 1)), **names),
+            b.seal(**names),
+        ]
+        if rules.entitled:
+            people = self._random.sample(sorted(set(RESIDENTS)), self._random.choice((1, rules.entitled)))
+            commands.insert(-1, b.add_entitled(people, self._random.choice((0, 0, 0, 1)), **names))
         for command in commands:
             if self._random.random() < 0.9:
                 self._write(command)
@@ -138,7 +219,8 @@ class RandomLog:
     def change_quota(self) -> None:
         terminal = self._one_of("", "", *TERMINALS)
         slot, campaign, change = self._one_of(*SLOTS), self._one_of(*CAMPAIGNS), self._random.randint(-6, 6)
-        self._write(b.change_quota(change, slot, terminal=terminal, campaign=campaign, key=self._key()))
+        share = self._one_of(*SHARES)
+        self._write(b.change_quota(change, slot, share=share, terminal=terminal, campaign=campaign, key=self._key()))
 
     def change_terminals(self) -> None:
         terminal = self._one_of(*TERMINALS)
@@ -197,12 +279,14 @@ class RandomLog:
     def come_in_a_crowd(self) -> None:
         slot = self._one_of(*SLOTS)
         for n in range(33):
-            self._write(b.reserve(f"somebody {n}", slot))
+            self._write_booking(b.reserve(f"somebody {n}", slot, digit=n % 10, phone=self._one_of("", "firm")))
 
 
 STEPS: list[tuple[Callable[[RandomLog], None], float]] = [
     (RandomLog.reserve, 34),
     (RandomLog.act_on_a_reservation, 26),
+    (RandomLog.tell_later, 6),
+    (RandomLog.the_clock_does_its_work, 6),
     (RandomLog.repeat, 8),
     (RandomLog.change_phase, 7),
     (RandomLog.define, 5),

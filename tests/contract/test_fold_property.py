@@ -3,6 +3,8 @@
 A failure prints the seed of its log and the fewest steps that show it: `random_log(seed, steps)` brings it back.
 """
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, note, settings
@@ -12,7 +14,8 @@ from services.domain.commands import decode
 from services.domain.events import decode as decode_event
 from services.domain.events import encode as encode_event
 from services.domain.events import events_of, place_of
-from services.domain.rows import Facts
+from services.domain.rows import Facts, ReservationState, Share, SlotRow
+from services.domain.rules.buckets import units_left, units_taken
 from tests import builders as b
 from tests.contract.random_logs import Record, lengths, random_log, seeds
 from tests.contract.worlds import LuaWorld, decided_by_the_model, differences
@@ -24,6 +27,7 @@ pytestmark = [
 ]
 
 EXAMPLES = 200
+HOLDING = {ReservationState.CONFIRMED, ReservationState.PICKED_UP}  # the units of their slot
 # The fixture is an empty Valkey; each example empties it again.
 random_logs = settings(
     max_examples=EXAMPLES,
@@ -120,11 +124,33 @@ async def test_nothing_is_oversold_and_nobody_holds_two_whatever_the_log(seed: i
     model, _ = await decided_by_the_model(log)
     rows = await model.rows()
     live: dict[tuple[int, str], int] = {}
-    taken: dict[tuple[int, str], int] = {}
+    units: dict[tuple[int, str, int], int] = {}
+    households: dict[tuple[int, str], int] = {}
+    handed_out: dict[tuple[int, str], int] = {}
     for name, row in rows.items():
-        if name.startswith("r:") and row.state in {1, 4}:
+        if name.startswith("r:") and row.state in HOLDING:
             live[row.no, row.resident] = live.get((row.no, row.resident), 0) + 1
-            taken[row.no, row.slot] = taken.get((row.no, row.slot), 0) + row.units
+            units[row.no, row.slot, row.share] = units.get((row.no, row.slot, row.share), 0) + row.units
+            if row.phone:
+                households[row.no, row.phone] = households.get((row.no, row.phone), 0) + 1
+        if name.startswith("r:") and row.state == ReservationState.PICKED_UP:
+            handed_out[row.no, row.slot] = handed_out.get((row.no, row.slot), 0) + row.units
     assert set(live.values()) <= {1}
-    for (no, slot), units in taken.items():
-        assert units == rows[f"s:{no}:{slot}"].taken <= rows[f"s:{no}:{slot}"].quota
+    for no, slot, row in slots_of(rows):
+        for share in Share:
+            taken = units_taken(row, share)
+            assert units.get((no, slot, share), 0) == taken <= taken + units_left(row, share)
+        assert row.picked_up == handed_out.get((no, slot), 0)
+    for name, campaign in rows.items():
+        if not name.startswith("c:"):
+            continue
+        most = campaign.household_max or len(households)
+        assert all(people <= most for (no, _), people in households.items() if no == campaign.no)
+        for share, left in zip(Share, (campaign.left, campaign.assisted_left, campaign.reserve_left), strict=True):
+            assert left == sum(units_left(row, share) for no, _, row in slots_of(rows) if no == campaign.no)
+
+
+def slots_of(rows: dict[str, Any]) -> list[tuple[int, str, SlotRow]]:
+    """Campaign number, name and row of every slot."""
+    parts = [(name.split(":"), row) for name, row in rows.items() if name.startswith("s:")]
+    return [(int(no), slot, row) for (_, no, slot), row in parts]

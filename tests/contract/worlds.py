@@ -176,9 +176,11 @@ async def open_campaign(world: World, slots: dict[str, int] | list[Any], **optio
         assert len(facts[0]) >= 1
 
 
-async def pair_terminal(world: World, terminal: str = b.TERMINAL, *, pharmacy: str = b.PHARMACY) -> None:
+async def pair_terminal(
+    world: World, terminal: str = b.TERMINAL, *, pharmacy: str = b.PHARMACY, region: str = b.REGION
+) -> None:
     """A terminal that may act."""
-    await fold_all(world, [b.invite(terminal, pharmacy=pharmacy), b.pair(terminal)])
+    await fold_all(world, [b.invite(terminal, pharmacy=pharmacy, region=region), b.pair(terminal)])
 
 
 async def time_passes(world: World, ms: int) -> None:

@@ -10,7 +10,7 @@ from services.domain.rows import Facts
 class Fact(IntEnum):
     """What a decision can say. The numbers stand in recorded decisions: append only. Behind each: its values."""
 
-    CONFIRMED = 1  # ordinal
+    CONFIRMED = 1  # ordinal, and the share unless it is the public one
     REJECTED = 2  # reason, left: recorded under its pass number
     REFUSED = 3  # reason, then what the reason needs: nothing was changed
     REPEATED = 4  # the first answer
@@ -34,7 +34,7 @@ class Fact(IntEnum):
     LOG_BEGAN = 22
     RULES_ADOPTED = 23
     ENTITLED_ADDED = 24  # how many there are now
-    RELEASED = 25  # units that became public
+    RELEASED = 25  # units that became public, over all slots
     EXPIRY_DONE = 26  # reservations that became no-shows
     EXPIRED = 27  # pass number, campaign, slot, units
     WAITLISTED = 28  # units that wait before this one
@@ -42,6 +42,10 @@ class Fact(IntEnum):
     WAITING_ENDED = 30  # pass number, campaign, slot, units
     ENDING_WAITING = 31  # slots whose waiting lists come to their end
     SLOT_CHANGED = 32  # campaign, old slot, new slot, units, ordinal
+    PICKED_UP_LATE = 40  # campaign, slot, units, reason: handed out offline when it should not have been
+    PICK_UP_CONFLICT = 41  # campaign, slot, units, when and where it had been handed out before
+    PICK_UP_UNPROVED = 42
+    UNITS_RELEASED = 43  # campaign, slot, units
 
 
 def refused(reason: Reason, *values: Any) -> Facts:

@@ -16,7 +16,7 @@ from services.domain.rows import (
 )
 from services.domain.rules.answers import Fact, done, refused, repeated
 from services.domain.rules.buckets import take, units_left
-from services.domain.rules.members import confirm, cool_key, count_household, is_paired
+from services.domain.rules.members import confirm, cool_key, count_household, is_desk_of
 from services.domain.rules.waiting import join, may_wait
 
 WAITABLE = (Reason.SOLD_OUT, Reason.SLOT_FULL)
@@ -41,7 +41,7 @@ def reserve(state: State, command: c.Reserve) -> Facts:
     person = state.get(person_key) or PersonRow()
     if person.refusals >= MAX_REFUSALS:
         return refused(Reason.TOO_MANY_TRIES)
-    if command.terminal != "" and not is_paired(state, command.terminal):
+    if command.terminal != "" and not is_desk_of(state, campaign, command.terminal):
         return refused(Reason.UNKNOWN_TERMINAL)
 
     share = share_for(slot, command)
@@ -81,7 +81,7 @@ def reserve(state: State, command: c.Reserve) -> Facts:
         take(campaign, slot, share, command.units)
         campaign.confirmed += 1
         confirm(state, campaign, slot, row, command.pass_no)
-        facts = done(Fact.CONFIRMED, row.ordinal)
+        facts = done(Fact.CONFIRMED, row.ordinal, *([share] if share != Share.PUBLIC else []))
     state.put(key, row)
     state.put(slot_key, slot)
     state.put(f"c:{command.campaign}", campaign)

@@ -10,6 +10,11 @@ def is_paired(state: State, terminal: str) -> bool:
     return row is not None and row.state == TerminalState.PAIRED
 
 
+def is_desk_of(state: State, campaign: CampaignRow, terminal: str) -> bool:
+    """Whether a terminal may act now, and stands in the campaign's region."""
+    return is_paired(state, terminal) and state.get(f"t:{terminal}").region == campaign.region
+
+
 def cool_key(campaign: CampaignRow, resident: str) -> str:
     """Where it stands until when somebody has to wait; one for all campaigns of a region."""
     return f"y:{campaign.region}:{resident}"

@@ -6,7 +6,7 @@ from services.domain.reasons import Reason
 from services.domain.rows import CodeRow, Facts, ReservationState, Share, State, TerminalRow, TerminalState
 from services.domain.rules.answers import Fact, done, refused
 from services.domain.rules.buckets import SHARES, stock, units_left, units_taken
-from services.domain.rules.members import free_person, is_paired
+from services.domain.rules.members import count_household, free_person, is_paired
 from services.domain.rules.phases import sealed_campaign
 from services.domain.rules.reservations import give_back
 from services.domain.rules.waiting import units_came_free
@@ -44,7 +44,7 @@ def release(state: State, command: c.Release) -> Facts:
     campaign = sealed_campaign(state, command.campaign)
     if campaign is None:
         return refused(Reason.UNKNOWN_CAMPAIGN)
-    released = 0
+    released: Facts = []
     for name in command.slots:
         key = f"s:{campaign.no}:{name}"
         slot = state.get(key)
@@ -55,9 +55,9 @@ def release(state: State, command: c.Release) -> Facts:
                 stock(campaign, slot, Share.PUBLIC, units)
                 units_came_free(state, campaign.no, name, slot)
                 state.put(key, slot)
-                released += units
+                released.append([int(Fact.UNITS_RELEASED), command.campaign, name, units])
     state.put(f"c:{command.campaign}", campaign)
-    return done(Fact.RELEASED, released)
+    return [*done(Fact.RELEASED, sum(fact[3] for fact in released)), *released]
 
 
 def expire(state: State, command: c.Expire) -> Facts:
@@ -80,6 +80,7 @@ def expire(state: State, command: c.Expire) -> Facts:
         free_person(state, row)
         slot.expired += row.units
         campaign.expired += 1
+        count_household(state, campaign, row, -1)
         state.put(slot_key, slot)
         state.put(f"c:{name}", campaign)
         expired.append([int(Fact.EXPIRED), pass_no, name, row.slot, row.units])

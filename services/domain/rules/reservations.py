@@ -17,7 +17,7 @@ from services.domain.rules.waiting import units_came_free
 def picked_up_when_and_where(row: ReservationRow) -> tuple[int, str]:
     """Time and terminal of the last pick-up in the reservation's history."""
     for action in reversed(row.history):
-        if action.fact == Fact.PICKED_UP:
+        if action.fact in (Fact.PICKED_UP, Fact.PICKED_UP_LATE):
             return action.at_ms, action.actor
     return 0, ""
 

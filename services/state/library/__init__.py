@@ -22,7 +22,7 @@ from services.domain.rules.answers import Fact
 # In the order in which they build on each other.
 FILES = (
     "state", "answers", "buckets", "log", "definition", "phases", "members", "waiting", "bookings", "reservations",
-    "pharmacies", "decisions", "batch", "fold",
+    "offline", "pharmacies", "decisions", "batch", "fold",
 )  # fmt: skip
 
 _ENUMS: dict[str, type[IntEnum]] = {

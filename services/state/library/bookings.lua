@@ -79,7 +79,7 @@ local function reserve(command)
   local person = get(person_key) or {'', 0}
   if person[PERSON.refusals] >= MAX_REFUSALS then return refused(REASON.TOO_MANY_TRIES) end
   local terminal = command.terminal or ''
-  if terminal ~= '' and not is_paired(terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
+  if terminal ~= '' and not is_desk_of(campaign, terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
 
   local now_ms = get(K.head)[HEAD.now_ms]
   local share = share_for(slot, command)
@@ -112,7 +112,7 @@ local function reserve(command)
     take(campaign, slot, share, command.units)
     campaign[CAMPAIGN.confirmed] = campaign[CAMPAIGN.confirmed] + 1
     confirm(campaign, slot, row, command.pass_no)
-    facts = done(FACT.CONFIRMED, row[RESERVATION.ordinal])
+    facts = done(FACT.CONFIRMED, row[RESERVATION.ordinal], share ~= SHARE.PUBLIC and share or nil)
   end
   put(key, row)
   put(slot_key, slot)

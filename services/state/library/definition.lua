@@ -24,7 +24,7 @@ local function define_campaign(command)
     no, command.revision, command.region, PHASE.DRAFT, command.units_max, command.pharmacies, command.slots,
     0, 0, 0, 0, 0, 0, 0, 0, 0,
     rules.household_max or 0, rules.cool_down and 1 or 0, rules.entitled or 0, 0, stagger,
-    rules.assisted_per_mille or 0, rules.reserve_per_mille or 0, 0, 0, 0, rules.waiting_per_mille or 0, 0, 0,
+    rules.assisted_per_mille or 0, rules.reserve_per_mille or 0, 0, 0, 0, rules.waiting_per_mille or 0, 0, 0, 0, 0,
   })
   put(K.n .. text[no], command.campaign)
   put(K.x .. text[no], command.definition)
@@ -77,7 +77,7 @@ local function add_slots(command)
     put(K.s .. text[no] .. ':' .. slot.id, {
       slot.pharmacy, slot.day, slot.starts_ms, slot.ends_ms, slot.day_from_ms, slot.day_to_ms, public, 0,
       pick_until_ms, slot.cool_until_ms or 0, slot.release_ms or 0, assisted, 0, reserve, 0, 0, 0,
-      slot.promote_until_ms or 0, change_until_ms, 0, 0, 0, 0,
+      slot.promote_until_ms or 0, change_until_ms, 0, 0, 0, 0, 0,
     })
     row[CAMPAIGN.quota] = row[CAMPAIGN.quota] + slot.units
     row[CAMPAIGN.left] = row[CAMPAIGN.left] + public

@@ -16,7 +16,7 @@ local RULES = {
   define_campaign = define_campaign, add_pharmacies = add_pharmacies, add_slots = add_slots,
   add_entitled = add_entitled,
   seal_definition = seal_definition, open = open_campaign, pause = pause, resume = resume, close = close,
-  reserve = reserve, cancel = cancel, pick_up = pick_up, undo_pick_up = undo_pick_up,
+  reserve = reserve, cancel = cancel, pick_up = pick_up, record_pick_up = record_pick_up, undo_pick_up = undo_pick_up,
   change_quota = change_quota, release = release, expire = expire,
   change_slot = change_slot, end_waiting = end_waiting, invite_terminal = invite_terminal, pair_terminal = pair_terminal,
   revoke_terminal = revoke_terminal,
@@ -36,7 +36,8 @@ local function decide(command)
   local first = get(key)
   if first then return repeated(first[1]) end
   local facts = rule(command)
-  put(key, {facts[1]})  -- of its own: pieces of unfinished work are added to facts
+  -- Of its own: pieces of unfinished work are added to facts. What repeats another command is remembered already.
+  if facts[1][1] ~= FACT.REPEATED then put(key, {facts[1]}) end
   return facts
 end
 

@@ -6,6 +6,11 @@ local function is_paired(terminal)
   return row ~= nil and row[TERMINAL.state] == TERMINAL_STATE.PAIRED
 end
 
+-- Whether a terminal may act now, and stands in the campaign's region.
+local function is_desk_of(campaign, terminal)
+  return is_paired(terminal) and get(K.t .. terminal)[TERMINAL.region] == campaign[CAMPAIGN.region]
+end
+
 -- Until when somebody has to wait, in all campaigns of a region.
 local function cool_key(campaign, resident)
   return K.y .. campaign[CAMPAIGN.region] .. ':' .. resident

@@ -32,7 +32,7 @@ local function release(command)
   local campaign = sealed_campaign(command)
   if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
   local now_ms = get(K.head)[HEAD.now_ms]
-  local released = 0
+  local facts = {{FACT.RELEASED, 0}}
   for _, name in ipairs(command.slots) do want(K.s .. text[campaign[CAMPAIGN.no]] .. ':' .. name) end
   fetch()
   for _, name in ipairs(command.slots) do
@@ -45,12 +45,13 @@ local function release(command)
         stock(campaign, slot, SHARE.PUBLIC, units)
         units_came_free(campaign[CAMPAIGN.no], name, slot)
         put(key, slot)
-        released = released + units
+        facts[1][2] = facts[1][2] + units
+        facts[#facts + 1] = {FACT.UNITS_RELEASED, command.campaign, name, units}
       end
     end
   end
   put(K.c .. command.campaign, campaign)
-  return done(FACT.RELEASED, released)
+  return facts
 end
 
 -- The pass numbers of one chunk of a pharmacy's day; the last chunk stands in the row itself.
@@ -90,6 +91,7 @@ local function expire(command)
         free_person(row)
         slot[SLOT.expired] = slot[SLOT.expired] + row[RESERVATION.units]
         campaign[CAMPAIGN.expired] = campaign[CAMPAIGN.expired] + 1
+        count_household(campaign, row, -1)
         put(slot_key, slot)
         put(K.c .. name, campaign)
         facts[#facts + 1] = {FACT.EXPIRED, pass_no, name, row[RESERVATION.slot], row[RESERVATION.units]}

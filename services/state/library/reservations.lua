@@ -3,7 +3,10 @@
 local function picked_up_when_and_where(row)
   local history = row[RESERVATION.history] or {}
   for i = #history, 1, -1 do
-    if history[i][ACTION.fact] == FACT.PICKED_UP then return history[i][ACTION.at_ms], history[i][ACTION.actor] end
+    local fact = history[i][ACTION.fact]
+    if fact == FACT.PICKED_UP or fact == FACT.PICKED_UP_LATE then
+      return history[i][ACTION.at_ms], history[i][ACTION.actor]
+    end
   end
   return 0, ''
 end
