@@ -250,6 +250,12 @@ def cancel(booking: c.Reserve, *, terminal: str = "", key: str = "1") -> c.Cance
     return c.Cancel(id=digest("cancel", booking.pass_no, terminal, key), pass_no=booking.pass_no, terminal=terminal)
 
 
+def change_slot(booking: c.Reserve, slot: str, *, terminal: str = "", key: str = "1") -> c.ChangeSlot:
+    return c.ChangeSlot(
+        id=digest("change", booking.pass_no, slot, key), pass_no=booking.pass_no, slot=slot, terminal=terminal
+    )
+
+
 # -- pharmacies --------------------------------------------------------------------------------------------------------
 
 
@@ -291,6 +297,11 @@ def change_quota(
 def release(*slots: str, campaign: str = CAMPAIGN, key: str = "1") -> c.Release:
     """The clock: what the assisted share of these slots did not use becomes public."""
     return c.Release(id=digest("release", campaign, *slots, key), campaign=campaign, slots=list(slots or [SLOT]))
+
+
+def end_waiting(*slots: str, campaign: str = CAMPAIGN, key: str = "1") -> c.EndWaiting:
+    """The clock: nobody is promoted in these slots any more."""
+    return c.EndWaiting(id=digest("end", campaign, *slots, key), campaign=campaign, slots=list(slots or [SLOT]))
 
 
 def expire(

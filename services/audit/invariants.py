@@ -1,36 +1,16 @@
 """The promises of SCENARIOS.md, walked over the published events alone: the model has no say here.
 
 Quotas come from the definition's commands, everything else from events. So a mistake that the model and the Lua share
-is still found: units beyond a quota (I1), a second live reservation (I2), a pick-up that happens twice (I6), somebody
-served before another who was refused for lack of stock (I7), and a refusal that was not true.
+is still found: units beyond the quota of a share (I1), a second live reservation (I2), a pick-up that happens twice
+(I6), somebody served before another who was refused for lack of stock or waits (I7), and a refusal that was not true.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
+from services.audit.buckets import Bucket, Buckets
 from services.audit.report import Kind, Report
-from services.domain.commands import AddSlots, Command
+from services.domain.commands import AddSlots, Command, DefineCampaign
 from services.domain.events import Event
-
-
-@dataclass(slots=True)
-class _Bucket:
-    """A slot's units. `refused` is the smallest wish refused for lack of stock since units last came free."""
-
-    quota: int
-    taken: int = 0
-    refused: int | None = None
-
-
-@dataclass(slots=True)
-class _Held:
-    """A live reservation."""
-
-    campaign: str
-    slot: str
-    resident: str
-    units: int
-    is_picked_up: bool = False
 
 
 class Walk:
@@ -39,106 +19,221 @@ class Walk:
     def __init__(self, partition: int, report: Report) -> None:
         self._partition = partition
         self._report = report
-        self._drafts: dict[str, dict[str, int]] = {}
-        self._buckets: dict[tuple[str, str], _Bucket] = {}
-        self._left: dict[str, int] = {}
+        self._buckets = Buckets()
         self._live: dict[tuple[str, str], str] = {}
         self._held: dict[str, _Held] = {}
+        self._handed_out_late: set[str] = set()
+        self._steps = {
+            "confirmed": self._confirmed,
+            "rejected": self._rejected,
+            "waitlisted": self._waitlisted,
+            "promoted": self._promoted,
+            "waiting_ended": self._ended,
+            "cancelled": self._ended,
+            "expired": self._ended,
+            "slot_changed": self._slot_changed,
+            "picked_up": self._picked_up,
+            "picked_up_late": self._picked_up_late,
+            "pick_up_undone": self._undone,
+            "pick_up_conflict": self._conflict,
+            "pick_up_unproved": self._unproved,
+            "quota_changed": self._quota_changed,
+            "units_released": self._released,
+        }
 
     def step(self, offset: int, command: Command, event: Event) -> None:
         """Take the next event."""
-        match event.type:
-            case "confirmed":
-                self._confirmed(offset, event)
-            case "rejected":
-                self._rejected(offset, event)
-            case "cancelled":
-                self._cancelled(offset, event)
-            case "picked_up" | "pick_up_undone":
-                self._picked_up(offset, event, is_done=event.type == "picked_up")
-            case "quota_changed":
-                self._quota_changed(event)
-            case "defined":
-                self._drafts[event.campaign] = {}
-            case "slots_added" if isinstance(command, AddSlots):
-                self._drafts.setdefault(event.campaign, {}).update({slot.id: slot.units for slot in command.slots})
-            case "sealed":
-                units = self._drafts.pop(event.campaign, {})
-                self._left[event.campaign] = sum(units.values())
-                self._buckets |= {(event.campaign, slot): _Bucket(quota) for slot, quota in units.items()}
+        step = self._steps.get(event.type)
+        if step is not None:
+            step(offset, event)
+        elif event.type == "defined" and isinstance(command, DefineCampaign):
+            self._buckets.define(event.campaign, command.rules)
+        elif event.type == "slots_added" and isinstance(command, AddSlots):
+            self._buckets.add(event.campaign, command.slots)
+        elif event.type == "sealed":
+            self._buckets.seal(event.campaign)
+
+    # ------------------------------------------------------------------------------------------------ getting units
 
     def _confirmed(self, offset: int, event: Event) -> None:
+        self._gets(offset, event, self._bucket(event), event.units)
+        self._holds(offset, event, _Held(event.campaign, event.slot, event.share, event.resident, event.units))
+
+    def _waitlisted(self, offset: int, event: Event) -> None:
+        held = _Held(event.campaign, event.slot, event.share, event.resident, event.units, is_waiting=True)
+        self._holds(offset, event, held)
+        self._bucket(event).waiting[event.pass_no] = event.units
+
+    def _promoted(self, offset: int, event: Event) -> None:
+        held = self._held.get(event.pass_no)
+        if held is None or not held.is_waiting:
+            self._add(Kind.NOT_HELD, offset, event, f"{event.pass_no} was promoted and did not wait")
+            return
         bucket = self._bucket(event)
-        if bucket.refused is not None and event.units >= bucket.refused:
-            self._report.out_of_turn += 1
+        first = next(iter(bucket.waiting), event.pass_no)
+        if first != event.pass_no:
+            self._out_of_turn(offset, event, f"{first} had waited longer", f"promoted {event.pass_no}")
+        bucket.waiting.pop(event.pass_no, None)
+        held.is_waiting = False
+        self._takes(offset, event, bucket, held.units)
+
+    def _slot_changed(self, offset: int, event: Event) -> None:
+        held = self._held.get(event.pass_no)
+        if held is None:
+            self._add(Kind.NOT_HELD, offset, event, f"{event.pass_no} changed its slot and nobody had it")
+            return
+        self._gives_back(event.pass_no, held)
+        held.slot, held.is_waiting = event.slot, False
+        self._gets(offset, event, self._buckets.of(held.campaign, held.slot, held.share), held.units)
+
+    def _gets(self, offset: int, event: Event, bucket: Bucket, units: int) -> None:
+        """Units for somebody who asks now."""
+        if bucket.refused is not None and units >= bucket.refused:
             what = f"somebody before was refused {bucket.refused} units for lack of stock, and nothing came free since"
-            self._add(Kind.OUT_OF_TURN, offset, event, what, found=f"confirmed {event.units} units")
-        before = max(0, bucket.taken - bucket.quota)
-        bucket.taken += event.units
-        self._left[event.campaign] = self._left.get(event.campaign, 0) - event.units
-        over = max(0, bucket.taken - bucket.quota)
+            self._out_of_turn(offset, event, what, f"confirmed {units} units")
+        elif bucket.waiting:
+            who = next(iter(bucket.waiting))
+            self._out_of_turn(offset, event, f"{who} waits for units", f"confirmed {units} units")
+        self._takes(offset, event, bucket, units)
+
+    def _takes(self, offset: int, event: Event, bucket: Bucket, units: int) -> None:
+        before = max(0, -bucket.left)
+        bucket.take(units)
+        over = max(0, -bucket.left)
         if over > before:
             self._report.oversold += over - before
             self._add(
-                Kind.OVERSOLD, offset, event, "more was given out than the slot has",
+                Kind.OVERSOLD, offset, event, "more was given out than the share of the slot has",
                 expected=f"at most {bucket.quota} units", found=f"{bucket.taken} units",
             )  # fmt: skip
+
+    def _holds(self, offset: int, event: Event, held: "_Held") -> None:
         person = (event.campaign, event.resident)
         other = self._live.get(person)
         if other is not None and other != event.pass_no:
             self._report.duplicates += 1
             self._add(Kind.TWO_LIVE, offset, event, "a second live reservation of one resident", found=f"also {other}")
         self._live[person] = event.pass_no
-        self._held[event.pass_no] = _Held(event.campaign, event.slot, event.resident, event.units)
+        self._held[event.pass_no] = held
 
     def _rejected(self, offset: int, event: Event) -> None:
         if event.reason not in {"slot_full", "sold_out"}:
             return
         bucket = self._bucket(event)
-        left = bucket.quota - bucket.taken
-        is_true = left == event.left < event.units if event.reason == "slot_full" else not self._left[event.campaign]
+        left, in_campaign = 0 if bucket.waiting else bucket.left, bucket.total.left
+        is_true = left == event.left < event.units if event.reason == "slot_full" else not in_campaign
         if not is_true:
             self._add(
                 Kind.UNTRUE_REFUSAL, offset, event, f"refused {event.units} units as {event.reason}",
-                expected=f"{left} units left in the slot, {self._left[event.campaign]} in the campaign",
+                expected=f"{left} units left in the slot, {in_campaign} in the campaign",
                 found=f"{event.left} units left",
             )  # fmt: skip
         bucket.refused = event.units if bucket.refused is None else min(bucket.refused, event.units)
 
-    def _cancelled(self, offset: int, event: Event) -> None:
+    # ----------------------------------------------------------------------------------------------- losing units
+
+    def _ended(self, offset: int, event: Event) -> None:
+        """Cancelled, not come for, or waited for in vain."""
         held = self._held.pop(event.pass_no, None)
         if held is None:
-            self._add(Kind.NOT_HELD, offset, event, f"{event.pass_no} was cancelled and nobody had it")
+            self._add(Kind.NOT_HELD, offset, event, f"{event.pass_no} was {event.type} and nobody had it")
             return
+        if held.is_picked_up:
+            self._add(Kind.NOT_HELD, offset, event, f"{event.pass_no} was {event.type} after it was picked up")
         if self._live.get((held.campaign, held.resident)) == event.pass_no:
             del self._live[held.campaign, held.resident]
-        bucket = self._bucket(event)
-        bucket.taken -= held.units
-        bucket.refused = None
-        self._left[held.campaign] = self._left.get(held.campaign, 0) + held.units
+        self._gives_back(event.pass_no, held)
 
-    def _picked_up(self, offset: int, event: Event, *, is_done: bool) -> None:
-        held = self._held.get(event.pass_no)
-        if held is None:
-            self._add(Kind.NOT_HELD, offset, event, f"{event.pass_no} was picked up and nobody had it")
-        elif is_done and held.is_picked_up:
-            self._report.picked_up_twice += 1
-            self._add(Kind.PICKED_UP_TWICE, offset, event, f"{event.pass_no} was picked up twice")
+    def _gives_back(self, pass_no: str, held: "_Held") -> None:
+        bucket = self._buckets.of(held.campaign, held.slot, held.share)
+        if held.is_waiting:
+            bucket.waiting.pop(pass_no, None)
+            bucket.refused = None  # what was kept for this one may be had by others now
         else:
-            held.is_picked_up = is_done
+            bucket.take(-held.units)
 
-    def _quota_changed(self, event: Event) -> None:
-        bucket = self._bucket(event)
-        bucket.quota += event.change
-        self._left[event.campaign] = self._left.get(event.campaign, 0) + event.change
-        if event.change > 0:
-            bucket.refused = None
+    def _quota_changed(self, _offset: int, event: Event) -> None:
+        self._bucket(event).stock(event.change)
 
-    def _bucket(self, event: Event) -> _Bucket:
-        """A slot that was never defined has nothing to give."""
-        self._left.setdefault(event.campaign, 0)
-        return self._buckets.setdefault((event.campaign, event.slot), _Bucket(0))
+    def _released(self, offset: int, event: Event) -> None:
+        assisted = self._buckets.of(event.campaign, event.slot, "assisted")
+        assisted.stock(-event.units)
+        if assisted.left < 0:
+            self._add(
+                Kind.OVERSOLD, offset, event, "more was released than the desks had left",
+                expected=f"at least {assisted.taken} units", found=f"{assisted.quota} units",
+            )  # fmt: skip
+        self._buckets.of(event.campaign, event.slot, "public").stock(event.units)
+
+    # ------------------------------------------------------------------------------------------------- handing out
+
+    def _picked_up(self, offset: int, event: Event) -> None:
+        held = self._held.get(event.pass_no)
+        if held is None or held.is_waiting:
+            self._add(Kind.NOT_HELD, offset, event, f"{event.pass_no} was picked up and nobody had it")
+        elif held.is_picked_up:
+            self._twice(offset, event)
+        else:
+            held.is_picked_up = True
+
+    def _picked_up_late(self, offset: int, event: Event) -> None:
+        """Of what had gone back it changes nothing but that it happened, once."""
+        self._report.picked_up_late += 1
+        held = self._held.get(event.pass_no)
+        if (held is not None and held.is_picked_up) or event.pass_no in self._handed_out_late:
+            self._twice(offset, event)
+        elif held is not None:
+            held.is_picked_up = True
+        else:
+            self._handed_out_late.add(event.pass_no)
+
+    def _undone(self, offset: int, event: Event) -> None:
+        held = self._held.get(event.pass_no)
+        if held is None or not held.is_picked_up:
+            self._add(Kind.NOT_HELD, offset, event, f"a pick-up of {event.pass_no} was taken back that was none")
+        else:
+            held.is_picked_up = False
+
+    def _conflict(self, offset: int, event: Event) -> None:
+        """Two terminals without a network: found, and counted."""
+        self._report.conflicts += 1
+        held = self._held.get(event.pass_no)
+        if not (held is not None and held.is_picked_up) and event.pass_no not in self._handed_out_late:
+            self._add(Kind.NOT_HELD, offset, event, f"{event.pass_no} conflicts with a hand-out that never was")
+
+    def _unproved(self, _offset: int, _event: Event) -> None:
+        self._report.unproved += 1
+
+    def _twice(self, offset: int, event: Event) -> None:
+        self._report.picked_up_twice += 1
+        self._add(Kind.PICKED_UP_TWICE, offset, event, f"{event.pass_no} was picked up twice")
+
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _bucket(self, event: Event) -> Bucket:
+        return self._buckets.of(event.campaign, event.slot, event.share)
+
+    def _out_of_turn(self, offset: int, event: Event, what: str, found: str) -> None:
+        self._report.out_of_turn += 1
+        self._add(Kind.OUT_OF_TURN, offset, event, what, found=found)
 
     def _add(self, kind: Kind, offset: int, event: Event, what: str, **about: Any) -> None:
         resident = event.resident or (held.resident if (held := self._held.get(event.pass_no)) else "")
         self._report.add(kind, self._partition, what, offset=offset, resident=resident, slot=event.slot, **about)
+
+
+class _Held:
+    """A live reservation, or somebody who waits for one."""
+
+    __slots__ = ("campaign", "is_picked_up", "is_waiting", "resident", "share", "slot", "units")
+
+    def __init__(
+        self, campaign: str, slot: str, share: str, resident: str, units: int, *, is_waiting: bool = False
+    ) -> None:
+        self.campaign = campaign
+        self.slot = slot
+        self.share = share
+        self.resident = resident
+        self.units = units
+        self.is_waiting = is_waiting
+        self.is_picked_up = False

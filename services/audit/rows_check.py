@@ -15,7 +15,8 @@ from services.audit.report import Kind, Report, shortened
 from services.audit.rows_reader import RawReading, RowsReader
 from services.domain.limits import DECISIONS_PER_CHUNK
 from services.domain.reasons import Reason
-from services.domain.rows import HEAD, Phase, ReservationRow, ReservationState, SlotRow, TerminalState
+from services.domain.rows import HEAD, Phase, ReservationRow, ReservationState, Share, SlotRow, TerminalState
+from services.domain.rules.buckets import units_left, units_taken
 from services.state.keys import place_in_chunk
 from services.state.readers import decode_row
 from services.stream.place import PartitionId
@@ -104,12 +105,14 @@ class RowsCheck:
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
             self._differs(key, expected, "the row cannot be read", expected=shortened(expected))
             return
-        if isinstance(found, SlotRow) and found.taken > found.quota:
-            self.oversold += found.taken - found.quota
-            self._differs(
-                key, expected, "Redis says that more was given out than the slot has",
-                expected=f"at most {found.quota} units", found=f"{found.taken} units",
-            )  # fmt: skip
+        for share in Share if isinstance(found, SlotRow) else ():
+            left, taken = units_left(found, share), units_taken(found, share)
+            if left < 0:
+                self.oversold -= left
+                self._differs(
+                    key, expected, f"Redis says that more was given out than the slot's {share.name.lower()} share has",
+                    expected=f"at most {left + taken} units", found=f"{taken} units",
+                )  # fmt: skip
         if found != expected:
             self._compare_fields(key, expected, found)
 

@@ -21,7 +21,7 @@ Last4 = Annotated[str, Meta(min_length=4, max_length=4, description="The documen
 DocumentNumber = Annotated[str, Meta(min_length=1, max_length=MAX_TYPED_CHARS)]
 # JSON has one kind of number: 5.0 is as whole as 5.
 Change = Annotated[float, Meta(ge=-1_000_000, le=1_000_000, multiple_of=1, description="Units, a whole number.")]
-State = Literal["confirmed", "rejected", "cancelled", "picked_up"]
+State = Literal["confirmed", "rejected", "cancelled", "picked_up", "expired", "waitlisted"]
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,7 +94,7 @@ class QuotaChange(Body, frozen=True, kw_only=True):
 
     change: Change
     why: Why
-    share: Literal["public"] = "public"
+    share: Literal["public", "assisted"] = "public"
     campaign: Annotated[str, Meta(min_length=1, max_length=48)] | UnsetType = UNSET
 
 
@@ -144,6 +144,10 @@ class OwnSlot(Result, frozen=True, kw_only=True):
     picked_up: int
     expired: int
     left: int
+    left_for_desks: Annotated[int, Meta(description="Of `left`: bookings at a desk take these first.")] = 0
+    left_for_appeals: Annotated[int, Meta(description="Of `left`: kept for appeals.")] = 0
+    waiting: Annotated[int, Meta(description="Units that people wait for.")] = 0
+    beside: Annotated[int, Meta(description="Units handed out offline beside the quota.")] = 0
 
 
 class OwnSlots(Result, frozen=True, kw_only=True):
@@ -168,7 +172,9 @@ class TodayEntry(Result, frozen=True, kw_only=True):
     """A pass of today."""
 
     pass_no: PassNo
-    state: State
+    state: Annotated[
+        State | Literal["moved"], Meta(description="`moved`: to another day or pharmacy, so not expected any more.")
+    ]
     slot: str
     units: int
 

@@ -58,6 +58,7 @@ class PickUps:
 
     async def cancel(self, terminal: Terminal, pass_no: str, why: str, key: str) -> Reservation:
         """Cancel for somebody who is present with the document, also what an impostor booked. Raises Problem."""
+        await self._check_region(terminal, pass_no)
         command = Cancel(
             id=self._identities.command_id(terminal.name, f"cancel|{pass_no}", key),
             pass_no=_readable(pass_no),
@@ -65,6 +66,12 @@ class PickUps:
             why=why,
         )
         return await self._done(terminal, command)
+
+    async def _check_region(self, terminal: Terminal, pass_no: str) -> None:
+        """Raises Problem `unknown_reservation` for one of another city: a partition may hold several."""
+        record = await self._records.one(terminal.partition, _readable(pass_no))
+        if record is not None and record.campaign is not None and record.campaign.row.region != terminal.region:
+            raise Problem(Reason.UNKNOWN_RESERVATION)
 
     async def _done(
         self, terminal: Terminal, command: PickUp | UndoPickUp | Cancel, shown: Shown | None = None
@@ -97,7 +104,7 @@ class PickUps:
             members |= {"pharmacy_name": pharmacy.name, "pharmacy_address": pharmacy.address} if pharmacy else {}
         elif reason == Reason.WRONG_TIME and slot:
             members |= {"starts_at": record.time(slot.starts_ms), "ends_at": record.time(slot.ends_ms)}
-        elif reason == Reason.CANCELLED and record.row.history:
+        elif reason in (Reason.CANCELLED, Reason.EXPIRED) and record.row.history:
             members |= {"when": record.time(record.row.history[-1].at_ms)}
         elif reason == Reason.NOT_CONFIRMED:
             members |= {"state": ReservationState(record.row.state).word}

@@ -42,6 +42,20 @@ class Shown(NamedTuple):
     """Where it is known from the pass itself."""
 
 
+class _Entry(NamedTuple):
+    """A place in a pharmacy's list of a day."""
+
+    pass_no: str
+    day: int
+    ordinal: int
+
+    def is_of(self, record: Record, terminal: Terminal) -> bool:
+        """Whether the reservation still stands at this place: who changed the slot has another code."""
+        slot = record.slot
+        is_here = slot is None or (slot.pharmacy, slot.day) == (terminal.pharmacy, self.day)
+        return is_here and record.row.ordinal == self.ordinal
+
+
 class Showing:
     """Finds reservations."""
 
@@ -88,27 +102,28 @@ class Showing:
     async def _by_short_code(self, terminal: Terminal, code: str, last4: str) -> Shown:
         who = (terminal.partition, terminal.name)
         self._lockout.check(who)
-        today = self._days.today(terminal.partition, terminal.pharmacy)
-        known = [day for day in self._days.days(terminal.partition, terminal.pharmacy) if day != today]
+        today = self._days.today(terminal)
+        known = [day for day in self._days.days(terminal) if day != today]
         nearest = sorted(known, key=lambda day: days_apart(day, today))[: MAX_DAYS_TRIED - 1]
-        for pass_no in await self._at_ordinals(terminal, code, [today, *nearest]):
-            record = await self._records.one(terminal.partition, pass_no)
-            if record is not None and self._fits(record, last4):
-                return Shown(pass_no, "short_code")
+        for entry in await self._entries(terminal, code, [today, *nearest]):
+            record = await self._records.one(terminal.partition, entry.pass_no)
+            if record is not None and entry.is_of(record, terminal) and self._fits(record, last4):
+                return Shown(entry.pass_no, "short_code")
         self._lockout.wrong(who)
         raise Problem(DoorReason.UNKNOWN_PASS)
 
-    async def _at_ordinals(self, terminal: Terminal, code: str, days: list[int]) -> list[str]:
-        """The pass numbers that this code can stand for, one a day at most, in the order of `days`."""
-        lists: dict[str, int] = {}
+    async def _entries(self, terminal: Terminal, code: str, days: list[int]) -> list[_Entry]:
+        """What this code can stand for, one entry a day at most, in the order of `days`."""
+        ordinals: list[int] = []
         for day in days:
             ordinal = self._identities.ordinal_of(code, terminal.pharmacy, iso_day(day))
             if ordinal is None:
                 return []  # its check digit is wrong, whatever the day
-            lists[f"m:{terminal.pharmacy}:{day}"] = ordinal
-        rows: list[MembersRow | None] = (await self._desk.read(terminal.partition, list(lists))).rows
-        found: list[str] = []
-        for (key, ordinal), row in zip(lists.items(), rows, strict=True):
+            ordinals.append(ordinal)
+        keys = [f"m:{terminal.region}:{terminal.pharmacy}:{day}" for day in days]
+        rows: list[MembersRow | None] = (await self._desk.read(terminal.partition, keys)).rows
+        found: list[_Entry] = []
+        for day, key, ordinal, row in zip(days, keys, ordinals, rows, strict=True):
             if row is None or ordinal >= row.count:
                 continue
             chunk, place = divmod(ordinal, MEMBERS_PER_CHUNK)
@@ -116,7 +131,7 @@ class Showing:
                 members = row.tail
             else:
                 members = (await self._desk.read(terminal.partition, [f"{key}:{chunk}"])).rows[0] or ""
-            found += [members[place * ID_CHARACTERS : (place + 1) * ID_CHARACTERS]]
+            found.append(_Entry(members[place * ID_CHARACTERS : (place + 1) * ID_CHARACTERS], day, ordinal))
         return found
 
     def _fits(self, record: Record, last4: str) -> bool:
@@ -138,19 +153,19 @@ class Showing:
                 all(action.id != sent_before for action in record.row.history),
                 record.state != ReservationState.CONFIRMED,
                 slot is None or slot.pharmacy != terminal.pharmacy,
-                slot is None or not slot.day_from_ms <= now_ms < max(slot.day_to_ms, slot.ends_ms),
+                slot is None or not slot.day_from_ms <= now_ms < slot.pick_until_ms,
                 abs(slot.starts_ms - now_ms) if slot else 0,
             )
 
         return Shown(min(records, key=order).pass_no, "document")
 
     async def reservations_of(self, terminal: Terminal, document_type: DocumentType, number: str) -> list[Record]:
-        """What the document's holder has, confirmed or picked up, the latest first. Raises Problem."""
+        """What the document's holder has in this region: confirmed, waiting or picked up. Raises Problem."""
         try:
             resident = self._identities.resident(document_type, canonical(document_type, number))
         except DocumentInvalid as error:
             raise Problem(DoorReason.DOCUMENT_INVALID, field="document_number", expected=error.values["what"]) from None
-        numbers = [campaign.row.no for campaign in self._days.campaigns(terminal.partition)]
+        numbers = [campaign.row.no for campaign in self._days.campaigns(terminal)]
         people: list[PersonRow | None] = []
         for first in range(0, len(numbers), MAX_KEYS_PER_READ):
             keys = [f"p:{no}:{resident}" for no in numbers[first : first + MAX_KEYS_PER_READ]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,8 +17,9 @@ from services.counter.terminals import Terminal
 from services.domain.commands import ChangeQuota
 from services.domain.limits import MEMBERS_PER_CHUNK
 from services.domain.reasons import DoorReason, Reason
-from services.domain.rows import MembersRow, ReservationState, SlotRow
+from services.domain.rows import MembersRow, Share, SlotRow
 from services.domain.rules.answers import Fact
+from services.domain.rules.buckets import units_left, units_taken
 from services.platform.http_requests import malformed
 from services.platform.identities import ID_CHARACTERS, Identities
 from services.platform.problems import Problem
@@ -55,46 +55,31 @@ class Stock:
         self._days = days
         self._identities = identities
         self._now_ms = now_ms
-        self._walks: dict[tuple[int, str, int], asyncio.Task[_Walk]] = {}
+        self._walks: dict[tuple[int, str, str, int], asyncio.Task[_Walk]] = {}
 
     async def slots(self, terminal: Terminal, day: int | None) -> OwnSlots:
         """The own slots of a day (None: today), in units. Raises Problem."""
-        day = day or self._days.today(terminal.partition, terminal.pharmacy)
-        walk = await self._walk(terminal, day)
-        slots = self._days.slots(terminal.partition, terminal.pharmacy, day)
+        day = day or self._days.today(terminal)
+        slots = self._days.slots(terminal, day)
+        at_ms = self._now_ms()
         rows = await self._now(terminal.partition, slots)
-        picked_up: Counter[tuple[int, str]] = Counter()
-        for record in walk.records:
-            if record.state == ReservationState.PICKED_UP:
-                picked_up[record.row.no, record.row.slot] += record.row.units
         return OwnSlots(
             date=iso_day(day),
             pharmacy=terminal.pharmacy,
-            as_of=self._time(slots, walk.at_ms),
-            slots=[
-                _own_slot(slot, row, picked_up[slot.campaign.row.no, slot.id])
-                for slot, row in zip(slots, rows, strict=True)
-            ],
+            as_of=self._time(slots, at_ms),
+            slots=[_own_slot(slot, row) for slot, row in zip(slots, rows, strict=True)],
         )
 
     async def today(self, terminal: Terminal) -> Today:
-        """Everybody who is expected today, and who cancelled. Raises Problem."""
-        day = self._days.today(terminal.partition, terminal.pharmacy)
+        """Everybody who was expected today: who still is, and who is not. Raises Problem."""
+        day = self._days.today(terminal)
         walk = await self._walk(terminal, day)
-        slots = self._days.slots(terminal.partition, terminal.pharmacy, day)
+        slots = self._days.slots(terminal, day)
         return Today(
             date=iso_day(day),
             pharmacy=terminal.pharmacy,
             as_of=self._time(slots, walk.at_ms),
-            reservations=[
-                TodayEntry(
-                    pass_no=record.pass_no,
-                    state=record.state.word,  # type: ignore[arg-type]  # the words of the four states
-                    slot=record.row.slot,
-                    units=record.row.units,
-                )
-                for record in walk.records
-            ],
+            reservations=list({record.pass_no: _entry(record, terminal, day) for record in walk.records}.values()),
         )
 
     async def change_quota(self, terminal: Terminal, slot_id: str, wish: QuotaChange, key: str) -> QuotaChanged:
@@ -130,12 +115,12 @@ class Stock:
     def forget(self, terminal: Terminal) -> None:
         """The terminal has just changed something, and looks at the numbers to see it."""
         for key, walk in list(self._walks.items()):
-            if key[:2] == (terminal.partition, terminal.pharmacy) and walk.done():
+            if key[:3] == (terminal.partition, terminal.region, terminal.pharmacy) and walk.done():
                 del self._walks[key]
 
     def _campaign_of(self, terminal: Terminal, slot_id: str, wish: QuotaChange) -> str:
         """Which campaign a slot belongs to: the one that is named, or the only one here that has it."""
-        having = [each for each in self._days.campaigns(terminal.partition) if slot_id in each.slots]
+        having = [each for each in self._days.campaigns(terminal) if slot_id in each.slots]
         if wish.campaign is not UNSET:
             having = [each for each in having if each.name == wish.campaign]
         own = [each for each in having if each.slots[slot_id].pharmacy == terminal.pharmacy]
@@ -159,7 +144,7 @@ class Stock:
 
     async def _walk(self, terminal: Terminal, day: int) -> _Walk:
         """One walk for all who ask within FRESH_FOR_S, or while it goes on. Raises Problem."""
-        key = (terminal.partition, terminal.pharmacy, day)
+        key = (terminal.partition, terminal.region, terminal.pharmacy, day)
         task = self._walks.get(key)
         if task is None or (task.done() and not self._is_fresh(task)):
             if len(self._walks) >= MAX_DAYS_KEPT:
@@ -172,9 +157,9 @@ class Stock:
         failed = task.cancelled() or task.exception() is not None
         return not failed and time.monotonic() - task.result().at_s < FRESH_FOR_S
 
-    async def _walked(self, partition: int, pharmacy: str, day: int) -> _Walk:
+    async def _walked(self, partition: int, region: str, pharmacy: str, day: int) -> _Walk:
         at_s, at_ms = time.monotonic(), self._now_ms()
-        name = f"m:{pharmacy}:{day}"
+        name = f"m:{region}:{pharmacy}:{day}"
         row: MembersRow = (await self._desk.read(partition, [name])).rows[0] or MembersRow()
         if row.count > MAX_RESERVATIONS_WALKED:
             raise Problem(DoorReason.OVERLOADED)
@@ -187,17 +172,34 @@ class Stock:
         return _Walk(at_s, at_ms, await self._records.many(partition, pass_nos))
 
 
-def _own_slot(slot: PharmacySlot, row: SlotRow, picked_up: int) -> OwnSlot:
-    """`taken` is read after the reservations were walked: it may count some who came in between as confirmed."""
-    picked_up = min(picked_up, row.taken)
+def _own_slot(slot: PharmacySlot, row: SlotRow) -> OwnSlot:
+    """Over all shares. Units of no-shows went back into their shares, where nobody can book them any more."""
+    left = {share: units_left(row, share) for share in Share}
+    taken = sum(units_taken(row, share) for share in Share)
     return OwnSlot(
         campaign=slot.campaign.name,
         slot=slot.id,
         starts_at=campaign_time(slot.campaign, row.starts_ms),
         ends_at=campaign_time(slot.campaign, row.ends_ms),
-        quota=row.quota,
-        confirmed=row.taken - picked_up,
-        picked_up=picked_up,
-        expired=0,
-        left=row.quota - row.taken,
+        quota=taken + sum(left.values()),
+        confirmed=taken - row.picked_up,
+        picked_up=row.picked_up,
+        expired=row.expired,
+        left=sum(left.values()) - row.expired,
+        left_for_desks=left[Share.ASSISTED],
+        left_for_appeals=left[Share.RESERVE],
+        waiting=row.waiting,
+        beside=row.beside,
+    )
+
+
+def _entry(record: Record, terminal: Terminal, day: int) -> TodayEntry:
+    """Somebody of the day's list; who changed to another day or pharmacy since is not expected any more."""
+    slot = record.slot
+    is_here = slot is None or (slot.pharmacy, slot.day) == (terminal.pharmacy, day)
+    return TodayEntry(
+        pass_no=record.pass_no,
+        state=record.state.word if is_here else "moved",  # type: ignore[arg-type]  # the words of the states
+        slot=record.row.slot,
+        units=record.row.units,
     )

@@ -39,6 +39,8 @@ class Terminal(NamedTuple):
     partition: int
     name: str
     pharmacy: str
+    region: str
+    """Two cities may share a partition, and each may have a pharmacy of this id."""
 
 
 class Token(NamedTuple):
@@ -128,7 +130,7 @@ class Terminals:
             raise Problem(DoorReason.UNAUTHORIZED)
         if not equal(self._tokens.digest(token.secret), row.token_digest):
             raise Problem(DoorReason.UNAUTHORIZED)
-        return Terminal(token.partition, token.terminal, row.pharmacy)
+        return Terminal(token.partition, token.terminal, row.pharmacy, row.region)
 
     async def _row(self, partition: int, name: str) -> TerminalRow | None:
         now_s = time.monotonic()

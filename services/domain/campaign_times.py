@@ -48,6 +48,21 @@ def turns(stagger: Stagger, windows: Sequence[Window], where: ZoneInfo) -> list[
     return list(found.values())
 
 
+def next_day(
+    stagger: Stagger, windows: Sequence[Window], where: ZoneInfo, digit: int, now_ms: int
+) -> Day | None:
+    """The next day on which somebody with this digit may book, today included; None where no window has one left."""
+    for window in windows:
+        day = day_of(max(window.opens_ms, now_ms), where)
+        for _ in WEEKDAYS:  # one of a week at the latest
+            if day.from_ms >= window.closes_ms or now_ms >= window.closes_ms:
+                break
+            if digit in stagger.days.get(WEEKDAYS[weekday(day.number)], (digit,)):
+                return day
+            day = day_of(day.to_ms, where)
+    return None
+
+
 def stagger_days(stagger: Stagger | None, windows: Sequence[Window], where: ZoneInfo) -> list[StaggerDay]:
     """The same as the fold gets it."""
     if stagger is None:

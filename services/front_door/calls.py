@@ -42,8 +42,20 @@ DECIDED: Final = (
     Reason.PAUSED,
     Reason.CAMPAIGN_CLOSED,
     Reason.UNITS_OVER_LIMIT,
+    Reason.NOT_ELIGIBLE,
+    Reason.WRONG_DAY,
+    Reason.HOUSEHOLD_LIMIT,
+    Reason.COOLING_DOWN,
+    Reason.SLOT_OVER,
     Reason.TOO_MANY_TRIES,
     Reason.IDEMPOTENCY_KEY_REUSED,
+)
+NOT_ANY_MORE: Final = (
+    Reason.UNKNOWN_RESERVATION,
+    Reason.NOT_CONFIRMED,
+    Reason.CANCELLED,
+    Reason.ALREADY_PICKED_UP,
+    Reason.EXPIRED,
 )
 BEFORE_THE_LOG: Final = (
     Reason.UNKNOWN_CAMPAIGN,
@@ -170,14 +182,7 @@ def _reservation(handlers: Handlers) -> list[Call]:
             may_wait=True,
             answers={200: Reservation, 202: Pending},
             answer_headers={202: ("Location",)},
-            reasons=(
-                Reason.UNKNOWN_RESERVATION,
-                Reason.NOT_CONFIRMED,
-                Reason.CANCELLED,
-                Reason.ALREADY_PICKED_UP,
-                Reason.TOO_MANY_TRIES,
-                *OF_THE_LOG,
-            ),
+            reasons=(*NOT_ANY_MORE, Reason.TOO_MANY_TRIES, *OF_THE_LOG),
         ),
         Call(
             method="GET",
@@ -187,12 +192,6 @@ def _reservation(handlers: Handlers) -> list[Call]:
             handler=handlers.show_pass,
             parameters=(RESERVATION,),
             answers={200: Media(content_type="image/svg+xml")},
-            reasons=(
-                Reason.UNKNOWN_RESERVATION,
-                Reason.NOT_CONFIRMED,
-                Reason.CANCELLED,
-                Reason.ALREADY_PICKED_UP,
-                DoorReason.CATCHING_UP,
-            ),
+            reasons=(*NOT_ANY_MORE, DoorReason.CATCHING_UP),
         ),
     ]

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from services.domain.campaign import Definition
+from services.domain.campaign_times import next_day
 from services.domain.days import rfc3339, zone
 from services.domain.documents import DocumentType
 from services.domain.reasons import DoorReason, Reason
@@ -64,6 +65,18 @@ class Offered:
     def time(self, at_ms: int) -> str:
         """An instant as people of the campaign's zone write it."""
         return rfc3339(at_ms, self.where)
+
+    def day(self, at_ms: int) -> str:
+        """The day of an instant in the campaign's zone, as YYYY-MM-DD."""
+        return self.time(at_ms)[:10]
+
+    def next_turn(self, digit: int, now_ms: int) -> str | None:
+        """The next day, as YYYY-MM-DD, on which somebody with this digit may book; None where there is none."""
+        stagger = self.definition.rules.stagger
+        if stagger is None:
+            return None
+        day = next_day(stagger, self.definition.windows, self.where, digit, now_ms)
+        return None if day is None else self.day(day.from_ms)
 
     def next_opening(self, now_ms: int) -> str | None:
         """When booking opens next, where that is known."""

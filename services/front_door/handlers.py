@@ -89,7 +89,8 @@ class Handlers:
     async def _decision(self, booking: Booking, place: Place, facts: Facts) -> Answer:
         reservation = await self._standings.of_booking(booking, facts)
         if reservation.state == "rejected":
-            raise of_reservation(reservation, booking.campaign)
+            known = await self._standings.about_person(booking, reservation.reason)
+            raise of_reservation(reservation, booking.campaign, **known)
         if reservation.state == "pending":
             return await self._pending(booking.id, place)
         return Answer(201 if reservation.state == "confirmed" else 200, _encode(reservation))
@@ -167,5 +168,6 @@ def no_pass(reservation: Reservation) -> Problem:
         "rejected": Reason.NOT_CONFIRMED,
         "cancelled": Reason.CANCELLED,
         "picked_up": Reason.ALREADY_PICKED_UP,
+        "expired": Reason.EXPIRED,
     }
     return Problem(reasons.get(reservation.state, DoorReason.INTERNAL), state=reservation.state)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from services.domain.campaign import StaggerBy
 from services.domain.documents import DocumentType
 from services.domain.stock import Band
 
@@ -15,7 +16,7 @@ MAX_UNITS_ASKED = 1_000_000
 Time = Annotated[str, Meta(description="RFC 3339, with the offset of the campaign's zone.")]
 ReservationId = Annotated[str, Meta(description="The credential of its owner: keep it to yourself.")]
 Ahead = Annotated[int, Meta(description="Requests before this one in the log; null without a signed place.", ge=0)]
-StateWord = Literal["pending", "confirmed", "rejected", "cancelled", "picked_up"]
+StateWord = Literal["pending", "confirmed", "rejected", "cancelled", "picked_up", "expired"]
 
 
 class In(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +32,9 @@ class Resident(In, frozen=True, kw_only=True):
 
     document_type: DocumentType
     document_number: Annotated[str, Meta(min_length=1, max_length=64, examples=["11010519491231002X"])]
-    birth_year: Annotated[int, Meta(ge=1880, le=2099)] | None = None  # where a rule needs it; the fold does not yet
+    birth_year: Annotated[
+        int, Meta(ge=1880, le=2099, description="Where the campaign goes by it and the document does not tell it.")
+    ] | None = None
 
 
 class ReservationRequest(In, frozen=True, kw_only=True):
@@ -57,7 +60,10 @@ class HistoryEntry(Out, frozen=True, kw_only=True):
     """Something that happened to a reservation."""
 
     at: Time
-    event: Literal["confirmed", "rejected", "cancelled", "picked_up", "pick_up_undone", "refused"]
+    event: Literal[
+        "confirmed", "rejected", "cancelled", "picked_up", "pick_up_undone", "refused", "picked_up_late",
+        "pick_up_conflict", "slot_changed",
+    ]  # fmt: skip
     by: Literal["owner", "pharmacy", "rules"]
     reason: str | None
 
@@ -107,11 +113,32 @@ class CampaignList(Out, frozen=True, kw_only=True):
     campaigns: list[CampaignSummary]
 
 
+class StaggerOut(Out, frozen=True, kw_only=True):
+    """Who may book on which weekday."""
+
+    by: Annotated[StaggerBy, Meta(description="Whose last digit counts; of a document a letter counts as 0.")]
+    days: Annotated[dict[str, list[int]], Meta(description="mon … sun: digits. On other days everybody may book.")]
+
+
+class AssistedOut(Out, frozen=True, kw_only=True):
+    """The share for those who book at a desk."""
+
+    per_mille: int
+    release_h: Annotated[int | None, Meta(description="Hours before a slot begins; then the rest is public.")]
+
+
 class RulesOut(Out, frozen=True, kw_only=True):
-    """The rules that are enforced."""
+    """The rules that are enforced; null and false where the campaign does not demand it."""
 
     units_max: int
     document_types: list[DocumentType]
+    cool_down_days: Annotated[int | None, Meta(description="Whole days to wait after the day of a slot.")]
+    household_max: Annotated[int | None, Meta(description="People for whom one phone may book.")]
+    stagger: StaggerOut | None
+    entitled_only: Annotated[bool, Meta(description="Only those on the organisers' list may book.")]
+    assisted: AssistedOut | None
+    reserve_per_mille: Annotated[int, Meta(description="Kept for appeals.")]
+    pickup_grace_h: Annotated[int | None, Meta(description="Hours after a slot's end; null: to the end of its day.")]
 
 
 class PharmacyOut(Out, frozen=True, kw_only=True):

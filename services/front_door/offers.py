@@ -5,15 +5,18 @@ from typing import Any, Final
 
 import msgspec
 
+from services.domain.campaign import Rules
 from services.domain.rows import PharmacyRow, Phase
 from services.front_door.campaigns import Campaigns, Offered
 from services.front_door.messages import (
+    AssistedOut,
     CampaignList,
     CampaignOut,
     CampaignSummary,
     PharmacyOut,
     RulesOut,
     SlotOut,
+    StaggerOut,
     Window,
 )
 from services.front_door.published import Published
@@ -69,7 +72,7 @@ def _whole(offered: Offered, phase: Phase) -> Published:
         mode="first_come",
         controller={"name": definition.controller.name, "contact": definition.controller.contact},
         appeal_contact=offered.how_to_appeal,
-        rules=RulesOut(units_max=definition.rules.units_max, document_types=list(definition.rules.document_types)),
+        rules=_rules(definition.rules),
         delete_after_days=definition.delete_after_days,
         deletion_day=definition.deletion_day,
         pharmacies=[_pharmacy(row) for row in offered.pharmacies.values()],
@@ -79,6 +82,25 @@ def _whole(offered: Offered, phase: Phase) -> Published:
         ],
     )
     return Published(msgspec.json.encode(content), JSON, MAX_AGE_S)
+
+
+def _rules(rules: Rules) -> RulesOut:
+    stagger, assisted = rules.stagger, rules.assisted
+    return RulesOut(
+        units_max=rules.units_max,
+        document_types=list(rules.document_types),
+        cool_down_days=rules.cool_down_days or None,
+        household_max=rules.household_max or None,
+        stagger=None
+        if stagger is None
+        else StaggerOut(by=stagger.by, days={day: list(digits) for day, digits in stagger.days.items()}),
+        entitled_only=rules.entitled > 0,
+        assisted=None
+        if assisted is None
+        else AssistedOut(per_mille=assisted.per_mille, release_h=assisted.release_h),
+        reserve_per_mille=rules.reserve_per_mille,
+        pickup_grace_h=rules.pickup_grace_h,
+    )
 
 
 def _summary(offered: Offered, phase: Phase) -> dict[str, Any]:

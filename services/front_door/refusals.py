@@ -33,10 +33,10 @@ def of_input(error: DocumentInvalid | PhoneInvalid, campaign: Offered, spoken: L
     )
 
 
-def of_reservation(reservation: Reservation, campaign: Offered) -> Problem:
-    """A refused reservation as the answer to its own request, with what its reason needs."""
+def of_reservation(reservation: Reservation, campaign: Offered, **known: Any) -> Problem:
+    """A refused reservation as the answer to its own request, with what its reason needs and what is `known` of it."""
     members: dict[str, Any] = {name: getattr(reservation, name) for name in ("id", "state", "campaign", "slot", "left")}
-    members |= about(reservation.reason, campaign)
+    members |= about(reservation.reason, campaign) | known
     return Problem(
         reservation.reason or DoorReason.INTERNAL,
         how_to_appeal=campaign.how_to_appeal,
@@ -48,6 +48,8 @@ def about(reason: str | None, campaign: Offered) -> dict[str, Any]:
     """What the text of a reason says about the campaign."""
     if reason == Reason.UNITS_OVER_LIMIT.word:
         return {"units_max": campaign.definition.rules.units_max}
+    if reason == Reason.HOUSEHOLD_LIMIT.word:
+        return {"household_max": campaign.definition.rules.household_max}
     if reason == Reason.NOT_OPEN.word:
         return {"opens_at": campaign.next_opening(int(time.time() * 1000))}
     return {}

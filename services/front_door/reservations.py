@@ -9,11 +9,13 @@ from typing import Annotated, Final, NamedTuple
 from msgspec import Meta
 
 from services.domain import documents
+from services.domain.campaign_times import digit_of
 from services.domain.commands import Cancel, Command, Reserve
 from services.domain.phones import canonical_phone
 from services.domain.reasons import DoorReason, Reason
 from services.front_door.campaigns import Campaigns, Offered
 from services.front_door.messages import ReservationRequest
+from services.platform.http_requests import malformed
 from services.platform.identities import Identities
 from services.platform.metrics import COMMANDS_OFFERED
 from services.platform.problems import Problem
@@ -44,6 +46,17 @@ class Booking(NamedTuple):
     id: str
     campaign: Offered
     command: Reserve
+
+
+def _digit(wish: ReservationRequest, campaign: Offered, number: str) -> int:
+    """The digit by which the campaign staggers, -1 where it does not. Raises Problem 400 where nothing tells it."""
+    stagger = campaign.definition.rules.stagger
+    if stagger is None:
+        return -1
+    digit = digit_of(stagger.by, wish.resident.document_type, number, wish.resident.birth_year)
+    if digit is None:
+        raise malformed("resident.birth_year", "four digits; the campaign goes by it, the document does not tell it")
+    return digit
 
 
 class InFlight:
@@ -100,6 +113,7 @@ class Reservations:
             last4_hash=identities.last4_hash(pass_no, documents.last4(number)),
             phone_pseudonym=contact_key.pseudonym(phone),
             contact=contact_key.encrypt(phone),
+            digit=_digit(wish, campaign, number),
         )
         return Booking(reservation_id, campaign, command)
 

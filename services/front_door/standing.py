@@ -5,6 +5,7 @@ the end of the log, which tells an id that nobody has booked under from one that
 """
 
 import asyncio
+import time
 from typing import Final, NamedTuple
 
 from services.domain.reasons import DoorReason, Reason
@@ -36,6 +37,9 @@ _EVENTS: Final = {
     Fact.PICKED_UP: "picked_up",
     Fact.PICK_UP_UNDONE: "pick_up_undone",
     Fact.REFUSED: "refused",
+    Fact.PICKED_UP_LATE: "picked_up_late",
+    Fact.PICK_UP_CONFLICT: "pick_up_conflict",
+    Fact.SLOT_CHANGED: "slot_changed",
 }
 
 
@@ -168,6 +172,21 @@ class Standings:
                 raise Problem(Reason(reason), how_to_appeal=campaign.how_to_appeal)
         pending = Reservation(id=booking.id, state="pending")
         return await self.now_or(self.owner(booking.id), pending)  # repeated: its state of now
+
+    async def about_person(self, booking: Booking, reason: str | None) -> dict[str, str]:
+        """When somebody who was refused may come back, where that hangs on who it is: known to this request alone."""
+        campaign, command = booking.campaign, booking.command
+        if reason == Reason.WRONG_DAY.word:
+            day = campaign.next_turn(command.digit, int(time.time() * 1000))
+            return {} if day is None else {"day": day}
+        if reason != Reason.COOLING_DOWN.word:
+            return {}
+        key = f"y:{campaign.definition.region}:{command.resident}"
+        try:
+            (cool,) = (await self._door.reader.read(campaign.partition, [key])).rows
+        except (CatchingUpError, StateUnavailableError):
+            return {}  # the refusal stands without it
+        return {} if cool is None else {"from_day": campaign.day(cool.until_ms)}
 
     async def _of_row(self, owner: Owner, row: ReservationRow) -> Reservation:
         campaign = await self._campaigns.numbered(owner.partition, row.no)

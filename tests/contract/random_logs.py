@@ -12,17 +12,21 @@ import msgspec
 from hypothesis import strategies as st
 
 from services.domain import commands as c
+from services.domain.fold import apply
+from services.domain.rows import ReservationState, State
 from tests import builders as b
 
 MAX_STEPS = 150
 OTHER_PHARMACY = "pharmacy-2"
 RESIDENTS = ("anna", "anna", "anna", "ben", "ben", "cleo", "dan", "eve", "finn")
-SLOTS = ("noon", "noon", "noon", "evening", "night", "tomorrow", "unknown")
-CAMPAIGNS = (*(b.CAMPAIGN,) * 12, "second", "second", "third", "unknown")
+SLOTS = (*("noon",) * 6, *("evening",) * 3, "night", "night", "tomorrow", "tomorrow", "unknown")
+CAMPAIGNS = (*(b.CAMPAIGN,) * 16, "second", "second", "third", "unknown")
 TERMINALS = (b.TERMINAL, b.TERMINAL, b.TERMINAL, "next-door", "next-door", "elsewhere", "abroad", "new", "unknown")
 PHONES = ("", "family", "family", "firm")
 SHARES = ("public", "public", "assisted", "reserve")
 OTHER_REGION = "foshan"
+MAX_LIVE_LOOKED_AT = 80
+LIVE = {ReservationState.CONFIRMED, ReservationState.WAITLISTED, ReservationState.PICKED_UP}
 JUMPS_MS = (0, 0, 0, 0, 1, 7, 40_000, -b.HOUR_MS, b.YEAR_2100_MS, 2**62)
 GARBAGE = (
     b"",
@@ -42,16 +46,21 @@ class Record(NamedTuple):
 
 
 class RandomLog:
-    """Writes a partition's log, step by step. `records` begins with the genesis record and a campaign."""
+    """Writes a partition's log, step by step. `records` begins with the genesis record and a campaign.
+
+    The model goes along, so that what people do is mostly about reservations that are live.
+    """
 
     def __init__(self, seed: int) -> None:
         self.records: list[Record] = []
         self._random = Random(seed)
         self._now_ms = b.NOON_MS
+        self._state = State()
         self._bookings: list[c.Reserve] = []
         self._count = 0
         self._has_many_rules = self._random.random() < 0.7
-        self.records.append(Record(c.encode(b.genesis()), self._now_ms))
+        self._has_waiting_lists = self._random.random() < 0.4
+        self._append(Record(c.encode(b.genesis()), self._now_ms))
         for command in self._beginning(quota=self._random.choice((4, 9, 80))):
             self._write(command)
 
@@ -62,7 +71,12 @@ class RandomLog:
 
     def _write(self, command: c.Command | bytes) -> None:
         value = command if isinstance(command, bytes) else c.encode(command)
-        self.records.append(Record(value, self._now_ms + self._random.choice(JUMPS_MS)))
+        self._append(Record(value, self._now_ms + self._random.choice(JUMPS_MS)))
+
+    def _append(self, record: Record) -> None:
+        offset, command = len(self.records), c.decode(record.value)
+        self.records.append(record)
+        apply(self._state, offset=offset, timestamp_ms=record.at_ms, digest=0, command=command)
 
     def _one_of(self, *choices: str) -> str:
         return self._random.choice(choices)
@@ -74,11 +88,11 @@ class RandomLog:
 
     def _beginning(self, quota: int) -> list[c.Command]:
         slots = [
-            b.slot("noon", quota, **self._times()),
-            b.slot("evening", 3, hour=18, **self._times()),
+            b.slot("noon", quota, hour=14, **self._times()),
+            b.slot("evening", 3, hour=20, **self._times()),
             b.slot("night", 2, pharmacy=OTHER_PHARMACY, hour=22, **self._times()),
             b.slot("tomorrow", 4, day=b.TODAY + 1, day_from_ms=b.MIDNIGHT_MS + b.DAY_MS, **self._times()),
-        ][: self._random.choice((1, 4, 4))]
+        ][: self._random.choice((1, 4, 4, 4))]
         opened = [b.open_(key="beginning")] if self._random.random() < 0.9 else []
         rules = msgspec.structs.asdict(self._rules())
         entitled = [*set(RESIDENTS), "somebody 0"] if rules.pop("entitled") else []
@@ -95,14 +109,22 @@ class RandomLog:
     def _times(self) -> dict[str, Any]:
         """The times of a slot's rules; in a campaign without rules, none."""
         times_ms: dict[str, Any] = {}
-        for name in ("pick_until_ms", "cool_until_ms", "release_ms"):
+        for name in (
+            "pick_until_ms",
+            "cool_until_ms",
+            "release_ms",
+            "promote_until_ms",
+            "change_until_ms",
+        ):
             if self._sometimes(0.7):
-                times_ms[name] = b.NOON_MS + self._random.choice((1, 6, 13, 20, 40)) * b.HOUR_MS
+                times_ms[name] = b.NOON_MS + self._random.choice((1, 4, 9, 13, 20, 40)) * b.HOUR_MS
+        if self._has_waiting_lists:
+            times_ms["promote_until_ms"] = b.NOON_MS + self._random.choice((1, 9, 40)) * b.HOUR_MS
         return times_ms
 
     def _rules(self) -> c.CampaignRules:
         days = []
-        if self._sometimes(0.3):
+        if self._sometimes(0.2):
             digits = self._random.sample(range(10), 6)
             days = [c.StaggerDay(from_ms=b.MIDNIGHT_MS, to_ms=b.MIDNIGHT_MS + b.DAY_MS, digits=digits)]
         assisted, reserve = self._random.choice(((1, 1), (250, 300), (500, 0), (500, 500), (0, 300), (1000, 0)))
@@ -110,8 +132,9 @@ class RandomLog:
         return c.CampaignRules(
             household_max=self._random.choice((1, 2, 3)) if self._sometimes(0.4) else 0,
             cool_down=self._sometimes(0.5),
-            entitled=self._random.choice((1, 2, 3)) if self._sometimes(0.3) else 0,
+            entitled=self._random.choice((1, 2, 3)) if self._sometimes(0.2) else 0,
             stagger=days,
+            waiting_per_mille=self._random.choice((500, 5000, 5000)) if self._has_waiting_lists else 0,
             assisted_per_mille=assisted if has_shares else 0,
             reserve_per_mille=reserve if has_shares else 0,
         )
@@ -139,17 +162,24 @@ class RandomLog:
         self._write(booking)
 
     def _a_booking(self) -> c.Reserve:
-        """A recent one, mostly: pick-ups and what takes them back are about the same few."""
+        """A live one, mostly, or a recent one: pick-ups and what takes them back are about the same few."""
+        live = [each for each in self._bookings[-MAX_LIVE_LOOKED_AT:] if self._is_live(each)]
+        if live and self._random.random() < 0.7:
+            return self._random.choice(live)
         at = int(len(self._bookings) * (1 - self._random.random() ** 3))
         return self._bookings[min(at, len(self._bookings) - 1)]
+
+    def _is_live(self, booking: c.Reserve) -> bool:
+        row = self._state.get(f"r:{booking.pass_no}")
+        return row is not None and row.state in LIVE
 
     def act_on_a_reservation(self) -> None:
         if not self._bookings:
             return
         booking = self._a_booking()
         terminal = self._one_of(*TERMINALS)
-        match self._random.randrange(8):
-            case 0:
+        match self._random.randrange(9):
+            case 0 | 8:
                 self._write(b.cancel(booking, key=self._key()))
             case 1:
                 self._write(b.cancel(booking, terminal=terminal, key=self._key()))
@@ -163,6 +193,13 @@ class RandomLog:
                     self.time_passes()
                 self._write(b.undo(booking, terminal=self._one_of(terminal, *TERMINALS), key=self._key()))
 
+    def change_slots(self) -> None:
+        for _ in range(self._random.choice((1, 1, 3))):
+            if self._bookings:
+                terminal = self._one_of("", "", "", *TERMINALS)
+                change = b.change_slot(self._a_booking(), self._one_of(*SLOTS), terminal=terminal, key=self._key())
+                self._write(change)
+
     def tell_later(self) -> None:
         """Hand-outs without a network, one of them told twice now and then, or by two terminals."""
         if not self._bookings:
@@ -175,8 +212,12 @@ class RandomLog:
 
     def the_clock_does_its_work(self) -> None:
         campaign, pharmacy = self._one_of(*CAMPAIGNS), self._one_of(b.PHARMACY, b.PHARMACY, OTHER_PHARMACY)
-        if self._random.random() < 0.4:
-            self._write(b.release(*self._random.sample(SLOTS, 3), campaign=campaign, key=self._key()))
+        if self._random.random() < 0.15:
+            self._now_ms += 11 * b.HOUR_MS
+            self._write(b.tick(self._now_ms))
+        if self._random.random() < 0.5:
+            work = self._random.choice((b.release, b.end_waiting))
+            self._write(work(*self._random.sample(SLOTS, 3), campaign=campaign, key=self._key()))
             return
         region = self._one_of(b.REGION, b.REGION, OTHER_REGION)
         day = b.TODAY + self._random.choice((0, 0, 0, 1))
@@ -185,7 +226,7 @@ class RandomLog:
 
     def change_phase(self) -> None:
         campaign = self._one_of(*CAMPAIGNS)
-        match self._random.randrange(8):
+        match self._random.randrange(10):
             case 0:
                 self._write(b.pause(campaign=campaign, key=self._key()))
             case 1:
@@ -243,7 +284,8 @@ class RandomLog:
                 self._write(b.revoke(self._one_of(terminal, "new", "1", "2"), key=self._key()))
 
     def time_passes(self) -> None:
-        self._now_ms += self._random.choice((*(b.MINUTE_MS,) * 4, *(6 * b.MINUTE_MS,) * 4, b.HOUR_MS, 11 * b.HOUR_MS))
+        minutes = self._random.choice((*(1,) * 9, *(6,) * 7, *(60,) * 3, 11 * 60))
+        self._now_ms += minutes * b.MINUTE_MS
         if self._random.random() < 0.9:
             self._write(b.tick(self._now_ms))
 
@@ -277,18 +319,29 @@ class RandomLog:
                 self._write(b.pick_up(booking, terminal=terminal, key=self._key()))
 
     def come_in_a_crowd(self) -> None:
-        slot = self._one_of(*SLOTS)
+        slot, key = self._one_of(*SLOTS), self._key()
         for n in range(33):
-            self._write_booking(b.reserve(f"somebody {n}", slot, digit=n % 10, phone=self._one_of("", "firm")))
+            phone = self._one_of("", "firm")
+            self._write_booking(b.reserve(f"somebody {n}", slot, digit=n % 10, phone=phone, key=key))
+
+
+    def go_away_in_a_crowd(self) -> None:
+        """Units come free all at once, more of them than one record deals with."""
+        for _ in range(self._random.choice((3, 12))):
+            if self._bookings:
+                self._write(b.cancel(self._a_booking(), key=self._key()))
+        if self._random.random() < 0.5:
+            self._write(b.change_quota(+12, self._one_of(*SLOTS), key=self._key()))
 
 
 STEPS: list[tuple[Callable[[RandomLog], None], float]] = [
     (RandomLog.reserve, 34),
     (RandomLog.act_on_a_reservation, 26),
+    (RandomLog.change_slots, 6),
     (RandomLog.tell_later, 6),
     (RandomLog.the_clock_does_its_work, 6),
     (RandomLog.repeat, 8),
-    (RandomLog.change_phase, 7),
+    (RandomLog.change_phase, 5),
     (RandomLog.define, 5),
     (RandomLog.time_passes, 5),
     (RandomLog.change_quota, 4),
@@ -297,7 +350,8 @@ STEPS: list[tuple[Callable[[RandomLog], None], float]] = [
     (RandomLog.scribble, 3),
     (RandomLog.try_too_often, 0.4),
     (RandomLog.ask_too_often, 0.4),
-    (RandomLog.come_in_a_crowd, 0.8),
+    (RandomLog.come_in_a_crowd, 2),
+    (RandomLog.go_away_in_a_crowd, 2),
 ]
 
 

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from services.audit.invariants import Walk
+from services.audit.report import Report
 from services.domain.commands import decode
 from services.domain.events import decode as decode_event
 from services.domain.events import encode as encode_event
@@ -115,6 +117,20 @@ async def test_every_decision_has_events_that_a_reader_understands(seed: int, st
         for index, event in enumerate(events):
             assert decode_event(encode_event(event)) == event
             assert place_of(event.id) == (b.LOG, 3, offset, index)
+
+
+@settings(max_examples=EXAMPLES)
+@given(seed=seeds, steps=lengths)
+async def test_who_walks_over_the_events_alone_finds_every_promise_kept(seed: int, steps: int) -> None:
+    log = random_log(seed, steps)
+    _, decided = await decided_by_the_model(log)
+    report = Report()
+    walk = Walk(0, report)
+    for offset, (record, facts) in enumerate(zip(log, decided, strict=True)):
+        command = decode(record.value)
+        for event in events_of(b.LOG, 0, offset, record.at_ms, command, facts):
+            walk.step(offset, command, event)
+    assert report.differences == [], told(seed, steps, log, decided)
 
 
 @settings(max_examples=EXAMPLES)

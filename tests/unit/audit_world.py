@@ -27,6 +27,7 @@ from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS, EVENTS
 
 NOW_MS = 1_580_558_400_000
+LATE_MS = NOW_MS + 60_000  # nobody may pick up any more
 LOG_ID = "log-of-this-test"
 FIRST = PartitionId(0)
 pack = msgspec.msgpack.encode
@@ -78,20 +79,21 @@ class AuditWorld:
         self.fold()
         return offset
 
-    def campaign(self, slots: dict[str, int], units_max: int = 5) -> None:
-        """A campaign that is open."""
+    def campaign(self, slots: dict[str, int], units_max: int = 5, rules: c.CampaignRules | None = None) -> None:
+        """A campaign that is open; its slots end, release and stop promoting when the terminals' day is over."""
         name, revision = "masks", "0" * 16
         numbered = [
             c.Slot(
-                id=slot, pharmacy="ph", day=20200201, starts_ms=NOW_MS, ends_ms=NOW_MS + 1, day_from_ms=NOW_MS - 10,
-                day_to_ms=NOW_MS + 10**6, units=units,
+                id=slot, pharmacy="ph", day=20200201, starts_ms=NOW_MS + 10, ends_ms=NOW_MS + 20,
+                day_from_ms=NOW_MS - 10, day_to_ms=NOW_MS + 10**6, units=units, release_ms=NOW_MS + 5,
+                promote_until_ms=NOW_MS + 20, pick_until_ms=LATE_MS,
             )
             for slot, units in slots.items()
         ]  # fmt: skip
         self.write(
             c.DefineCampaign(
                 id=command_id("define"), campaign=name, region="here", revision=revision, units_max=units_max,
-                pharmacies=1, slots=len(slots), definition="{}",
+                pharmacies=1, slots=len(slots), definition="{}", rules=rules or c.CampaignRules(),
             )
         )  # fmt: skip
         pharmacy = c.Pharmacy(id="ph", name="a pharmacy")
@@ -101,13 +103,13 @@ class AuditWorld:
         self.write(c.SealDefinition(id=command_id("seal"), campaign=name, revision=revision))
         self.write(c.Open(id=command_id("open"), campaign=name))
 
-    def reserve(self, who: str, slot: str, units: int, key: str = "") -> int:
+    def reserve(self, who: str, slot: str, units: int, key: str = "", terminal: str = "") -> int:
         """Somebody books; the offset."""
         pass_no = command_id(f"{who}{key}/p")
         return self.write(
             c.Reserve(
                 campaign="masks", slot=slot, units=units, resident=command_id(who), pass_no=pass_no, digest="d" * 8,
-                last4_hash="l" * 8,
+                last4_hash="l" * 8, terminal=terminal,
             )
         )  # fmt: skip
 
@@ -120,7 +122,8 @@ class AuditWorld:
         code = command_id("code")
         self.write(
             c.InviteTerminal(
-                id=command_id("invite"), terminal="t1", region="here", pharmacy="ph", code_digest=code, expires_ms=NOW_MS + 10**6
+                id=command_id("invite"), terminal="t1", region="here", pharmacy="ph", code_digest=code,
+                expires_ms=NOW_MS + 10**6,
             )
         )
         self.write(c.PairTerminal(id=command_id("pair"), code_digest=code, token_digest=command_id("token")))
@@ -129,6 +132,12 @@ class AuditWorld:
         """A pharmacy hands out."""
         pass_no = command_id(who + "/p")
         return self.write(c.PickUp(id=command_id(who + key + "/pick"), pass_no=pass_no, terminal="t1"))
+
+    def records(self, who: str, key: str = "", proof: str | None = None) -> int:
+        """The terminal tells a hand-out without a network."""
+        pass_no = command_id(who + "/p") if proof is None else proof
+        told = command_id(who + key + "/told")
+        return self.write(c.RecordPickUp(id=told, pass_no=pass_no, terminal="t1", at_ms=NOW_MS))
 
     # ------------------------------------------------------------------------------------------------ fold and publish
 

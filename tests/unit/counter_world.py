@@ -12,6 +12,7 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from services.counter.main import TillSettings, router_of
 from services.domain import commands as c
 from services.domain.documents import DocumentType, canonical, last4
 from services.domain.rows import ReservationRow
+from services.platform.contact import ContactKeys
 from services.platform.health import Health
 from services.platform.http_server import HttpServer
 from services.platform.identities import Identities
@@ -35,19 +37,31 @@ MIDNIGHT_MS = 1_580_486_400_000  # 1 February 2020, 00:00 in Guangzhou
 NOON_MS = MIDNIGHT_MS + 12 * 3_600_000
 TODAY, TOMORROW = 20200201, 20200202
 CAMPAIGN = "gz-2020-02"
+REGION = "guangzhou"
+DELETION_DAY = "2020-02-16"
 APPEAL = {"phone": "12345", "place": "Town hall", "hours": "9-18"}
+DEFINITION: dict[str, Any] = {
+    "timezone": "Asia/Shanghai",
+    "title": {"en": "Masks"},
+    "controller": {"name": "The city", "contact": "12345"},
+    "appeal_contact": APPEAL,
+    "windows": [{"opens_ms": MIDNIGHT_MS, "closes_ms": MIDNIGHT_MS + DAY_MS}],
+    "rules": {"units_max": 5, "document_types": list(DocumentType)},
+    "delete_after_days": 14,
+    "deletion_day": DELETION_DAY,
+}
 PHARMACIES = {"p-1": "Yong'an pharmacy", "p-2": "Changshou pharmacy"}
 
 
 def slot(name: str, pharmacy: str = "p-1", *, day: int = 0, hour: int = 9, units: int = 100) -> c.Slot:
-    """Three hours at a pharmacy; `day` 0 is today."""
+    """Four hours at a pharmacy; `day` 0 is today."""
     from_ms = MIDNIGHT_MS + day * DAY_MS
     return c.Slot(
         id=name,
         pharmacy=pharmacy,
         day=TODAY + day,
         starts_ms=from_ms + hour * 3_600_000,
-        ends_ms=from_ms + (hour + 3) * 3_600_000,
+        ends_ms=from_ms + (hour + 4) * 3_600_000,
         day_from_ms=from_ms,
         day_to_ms=from_ms + DAY_MS,
         units=units,
@@ -143,16 +157,25 @@ class CounterWorld:
         self.now_ms = at_ms
         self.folded.write(self.partition, c.Tick(at_ms=at_ms), at_ms=at_ms)
 
-    async def applies(self, *slots: c.Slot, campaign: str = CAMPAIGN, opened: bool = True) -> None:
-        """The console applies a campaign with these slots and opens it."""
+    async def applies(
+        self,
+        *slots: c.Slot,
+        campaign: str = CAMPAIGN,
+        region: str = REGION,
+        opened: bool = True,
+        rules: c.CampaignRules | None = None,
+        **definition: Any,
+    ) -> None:
+        """The console applies a campaign with these slots and opens it; `definition` changes what the doors read."""
         revision = base64.b16encode(campaign.encode()[:8].ljust(8, b"-")).decode().lower()
         about = {"campaign": campaign, "revision": revision}
-        definition = {"campaign": campaign, "timezone": "Asia/Shanghai", "appeal_contact": APPEAL}
+        ContactKeys(self.secrets.contact_folder).create(campaign, date.fromisoformat(DELETION_DAY))
+        written = DEFINITION | {"campaign": campaign, "region": region} | definition
         shops = [c.Pharmacy(id=each, name=name, address=f"{each} street") for each, name in PHARMACIES.items()]
         self.write(
             c.DefineCampaign(
-                id=self.id(), region="guangzhou", units_max=5, pharmacies=len(PHARMACIES), slots=len(slots),
-                definition=msgspec.json.encode(definition).decode(), **about,
+                id=self.id(), region=region, units_max=5, pharmacies=len(PHARMACIES), slots=len(slots),
+                definition=msgspec.json.encode(written).decode(), rules=rules or c.CampaignRules(), **about,
             ),
             c.AddPharmacies(id=self.id(), first=0, pharmacies=shops, **about),
             c.AddSlots(id=self.id(), first=0, slots=list(slots), **about),
@@ -162,14 +185,16 @@ class CounterWorld:
             self.write(c.Open(id=self.id(), campaign=campaign))
         await self.folded.door.refresh_once()
 
-    def invites(self, terminal: str, pharmacy: str, *, expires_ms: int = NOON_MS + 30 * DAY_MS) -> str:
+    def invites(
+        self, terminal: str, pharmacy: str, *, region: str = REGION, expires_ms: int = NOON_MS + 30 * DAY_MS
+    ) -> str:
         """The console expects a terminal; its pairing code."""
         code = new_pairing_code(self.identities, self.partition, self.id())
         self.write(
             c.InviteTerminal(
                 id=self.id(),
                 terminal=terminal,
-                region="guangzhou",
+                region=region,
                 pharmacy=pharmacy,
                 code_digest=pairing_code_digest(self.identities, code),
                 expires_ms=expires_ms,
@@ -177,9 +202,9 @@ class CounterWorld:
         )
         return code
 
-    async def paired(self, terminal: str = "till-1", pharmacy: str = "p-1") -> Till:
+    async def paired(self, terminal: str = "till-1", pharmacy: str = "p-1", *, region: str = REGION) -> Till:
         """A terminal that is paired and signed in."""
-        heard = await self.pairs(self.invites(terminal, pharmacy))
+        heard = await self.pairs(self.invites(terminal, pharmacy, region=region))
         assert heard.status == 201, heard.text
         return Till(self, heard.json["token"])
 

@@ -53,19 +53,22 @@ def now_ms() -> int:
 
 
 def campaign(name: str = CAMPAIGN, *, units: int = 100, **changes: Any) -> Campaign:
-    """A campaign with two pharmacies and a slot at each, today and tomorrow."""
+    """A campaign with two pharmacies and a slot at each, all of today and tomorrow morning.
+
+    Nobody may book in a slot that is over, and tests run at any hour.
+    """
     today = day_of(now_ms(), WHERE)
     tomorrow = day_of(today.to_ms, WHERE)
 
-    def slot(number: int, from_ms: int) -> dict[str, Any]:
-        starts, ends = (rfc3339(from_ms + hours * 3_600_000, WHERE) for hours in (9, 12))
+    def slot(number: int, from_ms: int, *hours: int) -> dict[str, Any]:
+        starts, ends = (rfc3339(from_ms + hour * 3_600_000, WHERE) for hour in hours)
         return {"id": f"s-{number}", "pharmacy": f"p-{number}", "starts_at": starts, "ends_at": ends, "units": units}
 
     document = {
         **RIGHT,
         "campaign": name,
-        "windows": [{"opens_at": rfc3339(today.from_ms, WHERE), "closes_at": rfc3339(tomorrow.to_ms, WHERE)}],
-        "slots": [slot(1, today.from_ms), slot(2, tomorrow.from_ms)],
+        "windows": [{"opens_at": rfc3339(today.from_ms - 3_600_000, WHERE), "closes_at": rfc3339(tomorrow.to_ms, WHERE)}],
+        "slots": [slot(1, today.from_ms, 0, 24), slot(2, tomorrow.from_ms, 9, 12)],
         **changes,
     }
     return check(Source(file="campaign.json", document=document))

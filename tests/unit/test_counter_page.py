@@ -13,7 +13,9 @@ import yaml
 from services.counter.main import TillSettings
 from services.domain import commands as c
 from services.domain.documents import DocumentType
+from services.domain.reasons import DoorReason
 from services.platform.languages import LANGUAGES
+from services.platform.problems import Problem
 from services.state.errors import StateUnavailableError
 from tests.unit.counter_world import CounterWorld, Heard, counter
 
@@ -87,7 +89,7 @@ async def test_a_browser_is_paired_and_then_shows_its_pharmacy_and_its_day(world
     assert "Pairing code" in first.text
     page = await browser.sends("/pair", pairing_code=world.invites("till-1", "p-1"))
     assert "Yong&#x27;an pharmacy" in page.text
-    assert "09:00–12:00" in page.text
+    assert "09:00–13:00" in page.text
     assert "Scan the pass" in page.text
     assert "<script" not in page.text
 
@@ -181,7 +183,7 @@ async def test_the_wrong_pharmacy_and_the_wrong_day_are_told_with_the_right_ones
     assert "Changshou pharmacy, p-2 street" in browser.card
     assert "12345, Town hall, 9-18" in browser.card
     await browser.sends("/pick-up", **{"pass": world.pass_of(tomorrow)})
-    assert "2020-02-02 09:00–12:00" in browser.card
+    assert "2020-02-02 09:00–13:00" in browser.card
 
 
 @pytest.mark.safety
@@ -269,7 +271,10 @@ async def test_garbage_instead_of_a_form_is_told_so(world: CounterWorld) -> None
 async def test_pick_ups_go_on_where_the_numbers_cannot_be_read(
     world: CounterWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.counter.stock.MAX_RESERVATIONS_WALKED", 0)
+    async def away(*_: object) -> None:
+        raise Problem(DoorReason.CATCHING_UP)
+
+    monkeypatch.setattr("services.counter.stock.Stock.slots", away)
     browser, anna = await paired(world), world.books("A0000001")
     heard = await browser.sends("/pick-up", **{"pass": world.pass_of(anna)})
     assert "Hand out" in browser.card

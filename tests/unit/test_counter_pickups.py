@@ -29,7 +29,7 @@ async def test_a_pass_is_handed_out_and_the_answer_says_how_many(world: CounterW
     assert heard.status == 200
     told = Reservation(**heard.json)
     assert (told.state, told.units, told.campaign, told.slot) == ("picked_up", 5, "gz-2020-02", "s-morning")
-    assert (told.starts_at, told.ends_at) == ("2020-02-01T09:00:00+08:00", "2020-02-01T12:00:00+08:00")
+    assert (told.starts_at, told.ends_at) == ("2020-02-01T09:00:00+08:00", "2020-02-01T13:00:00+08:00")
     assert told.pharmacy_name == "Yong'an pharmacy"
     assert told.picked_up_at.startswith("2020-02-01T12:0")
     assert world.row(anna).state == ReservationState.PICKED_UP

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.counter import stock
@@ -77,9 +78,9 @@ async def test_a_large_day_is_walked_in_pieces_and_once_for_all_who_ask(world: C
         world.books(f"B{n:07d}", "s-large", 1, campaign="gz-large")
     world.folded.row(1, "head")
     before = world.folded.reader.reads
-    answers = await asyncio.gather(*(till.get("/v1/slots") for _ in range(20)))
-    assert {by_name(heard.json)["s-large"] for heard in answers} == {(100_000, 1_300, 0, 98_700)}
-    assert len((await till.get("/v1/today")).json["reservations"]) == 1_300
+    answers = await asyncio.gather(*(till.get("/v1/today") for _ in range(20)))
+    assert {len(heard.json["reservations"]) for heard in answers} == {1_300}
+    assert by_name((await till.get("/v1/slots")).json)["s-large"] == (100_000, 1_300, 0, 98_700)
     assert world.folded.reader.reads - before < 30
 
 
@@ -87,10 +88,11 @@ async def test_a_walk_that_failed_is_walked_again(world: CounterWorld) -> None:
     till = await world.paired()
     await till.get("/v1/keys")
     world.folded.reader.error = StateUnavailableError(what="TimeoutError")
-    heard = await till.get("/v1/slots")
-    assert (heard.status, heard.reason) == (503, "catching_up")
+    for path in ("/v1/slots", "/v1/today"):
+        heard = await till.get(path)
+        assert (heard.status, heard.reason) == (503, "catching_up")
     world.folded.reader.error = None
-    assert (await till.get("/v1/slots")).status == 200
+    assert (await till.get("/v1/slots")).status == (await till.get("/v1/today")).status == 200
 
 
 async def test_a_day_that_is_beyond_the_bound_is_refused(
@@ -100,7 +102,61 @@ async def test_a_day_that_is_beyond_the_bound_is_refused(
     world.books("A0000001")
     world.books("A0000002")
     monkeypatch.setattr(stock, "MAX_RESERVATIONS_WALKED", 1)
-    assert (await till.get("/v1/slots")).reason == "overloaded"
+    assert (await till.get("/v1/today")).reason == "overloaded"
+    assert (await till.get("/v1/slots")).status == 200
+
+
+async def test_no_shows_shares_and_those_who_wait_are_told(world: CounterWorld) -> None:
+    rules = c.CampaignRules(assisted_per_mille=200, reserve_per_mille=100, waiting_per_mille=1_000)
+    tonight = msgspec.structs.replace(slot("s-tonight", hour=18, units=10), promote_until_ms=NOON_MS + DAY_MS)
+    await world.applies(tonight, campaign="gz-shares", rules=rules)
+    till = await world.paired()
+    for n in range(3):
+        world.books(f"A000000{n}", "s-tonight", 4, campaign="gz-shares")
+    (told,) = [each for each in (await till.get("/v1/slots")).json["slots"] if each["slot"] == "s-tonight"]
+    assert (told["quota"], told["confirmed"], told["left"]) == (10, 4, 6)
+    assert (told["left_for_desks"], told["left_for_appeals"], told["waiting"]) == (2, 1, 4)
+    world.time_is(NOON_MS + DAY_MS)
+    world.write(c.Expire(id=world.id(), region="guangzhou", pharmacy="p-1", day=20200201, chunk=0))
+    (told,) = [
+        each for each in (await till.get("/v1/slots?date=2020-02-01")).json["slots"] if each["slot"] == "s-tonight"
+    ]
+    assert (told["quota"], told["confirmed"], told["expired"], told["left"]) == (10, 0, 4, 6)
+
+
+async def test_who_changed_to_another_day_is_not_expected_today(world: CounterWorld) -> None:
+    await world.applies(slot("s-tonight", hour=18), slot("s-later", day=1), campaign="gz-change")
+    till, anna = await world.paired(), world.books("A0000001", "s-tonight", campaign="gz-change")
+    code = world.short_code(anna)
+    world.write(c.ChangeSlot(id=world.id(), pass_no=anna.pass_no, slot="s-later"))
+    (told,) = (await till.get("/v1/today")).json["reservations"]
+    assert (told["state"], told["slot"]) == ("moved", "s-later")
+    shown = {"short_code": code, "document_last4": anna.last4}
+    assert (await till.post("/v1/pickups", shown)).reason == "unknown_pass"
+    code = world.short_code(anna, day="2020-02-02")
+    shown = {"short_code": code, "document_last4": anna.last4}
+    assert (await till.post("/v1/pickups", shown)).reason == "wrong_time"
+
+
+# -- two cities --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_pharmacy_of_the_same_id_in_another_city_sees_nothing_of_this_one(world: CounterWorld) -> None:
+    await world.applies(slot("s-foshan", units=7), campaign="fs-2020-02", region="foshan")
+    here, there = await world.paired(), await world.paired("till-foshan", "p-1", region="foshan")
+    anna = world.books("A0000001")
+    assert by_name((await here.get("/v1/slots")).json).keys() == {"s-morning", "s-noon"}
+    assert by_name((await there.get("/v1/slots")).json).keys() == {"s-foshan"}
+    assert len((await here.get("/v1/today")).json["reservations"]) == 1
+    assert (await there.get("/v1/today")).json["reservations"] == []
+    assert (await there.post("/v1/lookups", anna.shown)).json["reservations"] == []
+    shown = {"short_code": world.short_code(anna), "document_last4": anna.last4}
+    assert (await there.post("/v1/pickups", shown)).reason == "unknown_pass"
+    assert (await there.picks_up(anna)).reason == "other_pharmacy"
+    heard = await there.post(f"/v1/reservations/{anna.pass_no}/cancel", {"why": "not mine"})
+    assert (heard.status, heard.reason) == (404, "unknown_reservation")
+    assert (await there.post("/v1/slots/s-morning/quota", {"change": 5, "why": "x"})).reason == "unknown_slot"
+    assert world.row(anna).state == 1
 
 
 # -- quota -------------------------------------------------------------------------------------------------------------

@@ -208,8 +208,8 @@ class Pages:
             slots = await self._stock.slots(terminal, None)
         except Problem:  # the numbers are beside the point: pick-ups go on without them
             slots = None
-        today = iso_day(self._days.today(terminal.partition, terminal.pharmacy))
-        name = self._days.name_of(terminal.partition, terminal.pharmacy)
+        today = iso_day(self._days.today(terminal))
+        name = self._days.name_of(terminal)
         page = view.counter(Till(terminal.name, name, nonce), card, slots, today)
         return _page(page, refused)
 

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from services.domain.campaign import StaggerBy
 from services.domain.reasons import DoorReason
 from services.domain.rows import Phase
 from services.front_door.campaigns import Offered
@@ -32,6 +33,7 @@ _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{16}")
 _FIELD_OF: Final = {
     "resident.document_number": "document_number",
     "resident.document_type": "document_type",
+    "resident.birth_year": "birth_year",
     "phone": "phone",
     "units": "units",
 }
@@ -50,17 +52,24 @@ class Filled(NamedTuple):
 
     def wish(self, campaign: str, slot: str) -> ReservationRequest:
         """What is asked for. Raises Problem `malformed`."""
+        resident = {name: self.fields.get(name, "") for name in ("document_type", "document_number")}
         content: dict[str, Any] = {
             "campaign": campaign,
             "slot": slot,
             "units": self.fields.get("units", ""),
-            "resident": {name: self.fields.get(name, "") for name in ("document_type", "document_number")},
+            "resident": resident | _said(self),
             "phone": self.fields.get("phone", ""),
         }
         try:
             return msgspec.convert(content, ReservationRequest, strict=False)
         except msgspec.ValidationError as error:
             raise malformed_by(error) from error
+
+
+def _said(filled: Filled) -> dict[str, str]:
+    """The year of birth, where the form asks for it and somebody has filled it in."""
+    year = filled.fields.get("birth_year", "").strip()
+    return {"birth_year": year} if year else {}
 
 
 def read(body: bytes) -> Filled:
@@ -110,6 +119,7 @@ def show(
         units_field=_units(offered, fields.get("units", "")),
         document_types=_document_types(visit, offered, fields.get("document_type", "")),
         number_value=fields.get("document_number", ""),
+        birth_year_field=_birth_year(visit, offered, fields.get("birth_year", ""), wrong.get("birth_year", NOTHING)),
         phone_value=fields.get("phone", ""),
         wrong_number=wrong.get("document_number", NOTHING),
         wrong_phone=wrong.get("phone", NOTHING),
@@ -164,6 +174,14 @@ def _units(offered: Offered, chosen: str) -> Html:
         return Html(f'<input type="number" name="units" min="1" max="{most}" value="{value}" required>')
     options = (f'<option value="{n}"{" selected" if str(n) == chosen else ""}>{n}</option>' for n in range(1, most + 1))
     return Html(f'<select name="units" required>{"".join(options)}</select>')
+
+
+def _birth_year(visit: Visit, offered: Offered, filled: str, wrong: Html) -> Html:
+    """Asked for where the campaign goes by it; not required, for some documents tell it."""
+    stagger = offered.definition.rules.stagger
+    if stagger is None or stagger.by is not StaggerBy.BIRTH_YEAR_DIGIT:
+        return NOTHING
+    return fill("birth_year", visit.words, year=filled, wrong=wrong)
 
 
 def _document_types(visit: Visit, offered: Offered, chosen: str) -> Html:

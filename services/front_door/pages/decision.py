@@ -7,7 +7,7 @@ from typing import Final
 from services.front_door import refusals
 from services.front_door.campaigns import Offered
 from services.front_door.messages import HistoryEntry, Reservation
-from services.front_door.pages import times
+from services.front_door.pages import rules, times
 from services.front_door.pages.booking_form import NONCE_BYTES, appeal_contact
 from services.front_door.pages.markup import NOTHING, Html, facts, fill, joined, safe
 from services.front_door.pages.visit import Visit
@@ -51,6 +51,8 @@ def _refused(visit: Visit, reservation: Reservation, offered: Offered | None) ->
     text = text_of(reservation.reason or "internal_error", visit.spoken, members)
     sections = [fill("message", {}, title=text.title, detail=text.detail)]
     if offered is not None:
+        rule = rules.behind(reservation.reason, offered, words)
+        sections.append(Html(f'<p class="panel">{safe(rule)}</p>') if rule else NOTHING)
         url = visit.url(f"/campaigns/{offered.name}")
         sections.append(Html(f'<p><a class="button" href="{safe(url)}">{safe(words["other_time"])}</a></p>'))
         said = words["appeal_detail"].format(contact=appeal_contact(offered.how_to_appeal, words))

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from services.domain.rows import PharmacyRow, Phase
 from services.domain.stock import Band
 from services.front_door.campaigns import Offered
-from services.front_door.pages import times
+from services.front_door.pages import rules, times
 from services.front_door.pages.markup import NOTHING, Html, fill, joined, safe
 from services.front_door.pages.visit import Visit
 from services.front_door.stock import Reading
@@ -99,16 +99,13 @@ def campaign(visit: Visit, offered: Offered, phase: Phase, stock: Reading, choic
     number = min(max(1, choice.page), pages)
     shown = found[(number - 1) * PHARMACIES_A_PAGE : number * PHARMACIES_A_PAGE]
     cards = [_pharmacy(visit, offered, phase, stock, pharmacy, slots) for pharmacy, slots in shown]
-    rules = offered.definition.rules
-    documents = words["between"].join(words[kind] for kind in rules.document_types)
     return fill(
         "campaign",
         words,
         title=visit.title(dict(offered.definition.title)),
         badge=badge(visit, phase),
         window_list=windows(visit, offered),
-        units_rule=words["rule_units"].format(units_max=rules.units_max),
-        documents_rule=words["rule_documents"].format(documents=documents),
+        rules=joined(Html(f"<li>{safe(sentence)}</li>") for sentence in rules.sentences(offered, words)),
         action=here,
         kept=_kept(visit, choice),
         q=choice.search,

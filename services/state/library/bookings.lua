@@ -82,9 +82,9 @@ local function reserve(command)
   if terminal ~= '' and not is_desk_of(campaign, terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
 
   local now_ms = get(K.head)[HEAD.now_ms]
-  local share = share_for(slot, command)
+  local share = terminal ~= '' and share_for(slot, command) or SHARE.PUBLIC
   local reason, left = why_not(campaign, slot, person, share, command, now_ms)
-  local waits = (reason == REASON.SOLD_OUT or reason == REASON.SLOT_FULL) and share == SHARE.PUBLIC
+  local waits = reason and (reason == REASON.SOLD_OUT or reason == REASON.SLOT_FULL) and share == SHARE.PUBLIC
     and may_wait(campaign, slot, now_ms, command.units)
   if reason and not waits then
     put(key, {RESERVATION_STATE.REJECTED, no, command.slot, command.units, now_ms, command.digest, reason, left})
@@ -100,7 +100,7 @@ local function reserve(command)
     RESERVATION_STATE.CONFIRMED, no, command.slot, command.units, now_ms, command.digest, 0, 0,
     command.resident, 0, command.last4_hash, share, phone,
   }
-  count_household(campaign, row, 1)
+  if phone ~= '' then count_household(campaign, row, 1) end
   person[PERSON.live] = command.pass_no
   put(person_key, person)
   local facts
