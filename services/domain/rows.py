@@ -141,6 +141,7 @@ class CampaignRow(Row):
     promoted: int = 0
     picked_up_late: int = 0
     conflicts: int = 0  # hand-outs of what had been handed out before
+    demands: int = 0  # 1 where it asks something of the resident: most campaigns in a rush ask nothing
 
 
 class SlotRow(Row):

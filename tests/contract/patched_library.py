@@ -18,7 +18,10 @@ QUOTA_CHECK = (
     ("  if campaign[CAMPAIGN.left] == 0 then return REASON.SOLD_OUT, 0 end\n", ""),
     ("  return REASON.SLOT_FULL, left\n", "  return nil, 0\n"),
 )
-ONE_PER_RESIDENT = (("  if person[PERSON.live] ~= '' then return REASON.ALREADY_RESERVED end\n", ""),)
+ONE_PER_RESIDENT = (
+    ("  if person[PERSON.live] ~= '' then return REASON.ALREADY_RESERVED end\n", ""),
+    ("    return person[PERSON.live] ~= '' and REASON.ALREADY_RESERVED or nil\n", "    return nil\n"),
+)
 FIRST_ANSWER = (("  if first then return repeated(first[1]) end\n", ""),)
 PUBLISHED_BEFORE_TRIMMING = (("    if (no + 1) * DECISIONS_PER_CHUNK > head[HEAD.published] then break end\n", ""),)
 ONE_WRITE = (

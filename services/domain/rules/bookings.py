@@ -113,6 +113,8 @@ def why_not_now(campaign: CampaignRow, command: c.Reserve) -> Reason | None:
 
 def why_not_somebody(state: State, campaign: CampaignRow, person: PersonRow, command: c.Reserve) -> Reason | None:
     """What stands against this resident."""
+    if campaign.demands == 0:
+        return Reason.ALREADY_RESERVED if person.live != "" else None
     if campaign.entitled > 0 and state.get(f"e:{campaign.no}:{command.resident}") is None:
         return Reason.NOT_ELIGIBLE
     if not may_come_now(campaign, command.digit, state.head.now_ms):

@@ -28,11 +28,17 @@ def define_campaign(state: State, command: c.DefineCampaign) -> Facts:
         waiting_per_mille=command.rules.waiting_per_mille,
         assisted_per_mille=command.rules.assisted_per_mille,
         reserve_per_mille=command.rules.reserve_per_mille,
+        demands=demands_of(command.rules),
     )
     state.put(f"c:{command.campaign}", row)
     state.put(f"n:{row.no}", command.campaign)
     state.put(f"x:{row.no}", command.definition)
     return done(Fact.DEFINED, row.no)
+
+
+def demands_of(rules: c.CampaignRules) -> int:
+    """1 where a campaign asks something of the resident, beyond one live reservation."""
+    return int(rules.household_max > 0 or rules.cool_down or rules.entitled > 0 or len(rules.stagger) > 0)
 
 
 def digit_mask(digits: list[int]) -> int:

@@ -23,9 +23,8 @@ local function want_of_rules(campaign, no, command)
   end
 end
 
--- Then what that points to. Answers the keys of the slots that somebody wants to book, each with its campaign.
+-- Then what that points to.
 local function want_pointed_to(commands)
-  local slots, count = {}, 0
   local campaign, no, row  -- of the reservation before: a rush is about one campaign
   for i = 1, #commands do
     local command = commands[i]
@@ -36,11 +35,10 @@ local function want_pointed_to(commands)
         no = row and text[row[CAMPAIGN.no]]
       end
       if no then
-        count = count + 1
-        slots[count] = {K.s .. no .. ':' .. command.slot, row}
-        want(slots[count][1])
-        want(K.p .. no .. ':' .. command.resident)
-        want_of_rules(row, no, command)
+        name_keys(command, no)
+        want(command.slot_key)
+        want(command.person_key)
+        if row[CAMPAIGN.demands] == 1 then want_of_rules(row, no, command) end
       end
     elseif command.pass_no then
       local row = get(K.r .. command.pass_no)
@@ -52,18 +50,26 @@ local function want_pointed_to(commands)
       end
     end
   end
-  return slots
+end
+
+-- Then the lists of pharmacies and days that bookings would join.
+local function want_lists(commands)
+  for i = 1, #commands do
+    local command = commands[i]
+    local slot = command.slot_key and get(command.slot_key)
+    if slot then
+      command.members_key = members_key(get(K.c .. command.campaign), slot)
+      want(command.members_key)
+    end
+  end
 end
 
 -- What is missing here, because a command of this batch makes it or for any other reason, is read when it is asked for.
 local function read_ahead(from, commands)
   want_named(from, commands)
   fetch()
-  local slots = want_pointed_to(commands)
+  want_pointed_to(commands)
   fetch()
-  for i = 1, #slots do
-    local slot = get(slots[i][1])
-    if slot then want(members_key(slots[i][2], slot)) end
-  end
+  want_lists(commands)
   fetch()
 end

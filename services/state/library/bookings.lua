@@ -25,6 +25,9 @@ local function why_not_now(campaign, command)
 end
 
 local function why_not_somebody(campaign, person, command, now_ms)
+  if campaign[CAMPAIGN.demands] == 0 then
+    return person[PERSON.live] ~= '' and REASON.ALREADY_RESERVED or nil
+  end
   if campaign[CAMPAIGN.entitled] > 0 and not get(K.e .. text[campaign[CAMPAIGN.no]] .. ':' .. command.resident) then
     return REASON.NOT_ELIGIBLE
   end
@@ -61,6 +64,12 @@ local function share_for(slot, command)
   return SHARE.PUBLIC
 end
 
+-- Keys of many parts are made once for a booking, where it is read ahead; `no` are the digits of the campaign's number.
+local function name_keys(command, no)
+  command.slot_key = K.s .. no .. ':' .. command.slot
+  command.person_key = K.p .. no .. ':' .. command.resident
+end
+
 local function reserve(command)
   local key = K.r .. command.pass_no
   local before = get(key)
@@ -72,10 +81,10 @@ local function reserve(command)
   local campaign = get(campaign_key)
   if not campaign or campaign[CAMPAIGN.phase] == PHASE.DRAFT then return refused(REASON.UNKNOWN_CAMPAIGN) end
   local no = campaign[CAMPAIGN.no]
-  local slot_key = K.s .. text[no] .. ':' .. command.slot
+  if not command.slot_key then name_keys(command, text[no]) end
+  local slot_key, person_key = command.slot_key, command.person_key
   local slot = get(slot_key)
   if not slot then return refused(REASON.UNKNOWN_SLOT) end
-  local person_key = K.p .. text[no] .. ':' .. command.resident
   local person = get(person_key) or {'', 0}
   if person[PERSON.refusals] >= MAX_REFUSALS then return refused(REASON.TOO_MANY_TRIES) end
   local terminal = command.terminal or ''
@@ -92,7 +101,7 @@ local function reserve(command)
     put(person_key, person)
     campaign[CAMPAIGN.rejected] = campaign[CAMPAIGN.rejected] + 1
     put(campaign_key, campaign)
-    return done(FACT.REJECTED, reason, left)
+    return {{FACT.REJECTED, reason, left}}
   end
 
   local phone = campaign[CAMPAIGN.household_max] > 0 and command.phone_pseudonym or ''
@@ -111,8 +120,8 @@ local function reserve(command)
   else
     take(campaign, slot, share, command.units)
     campaign[CAMPAIGN.confirmed] = campaign[CAMPAIGN.confirmed] + 1
-    confirm(campaign, slot, row, command.pass_no)
-    facts = done(FACT.CONFIRMED, row[RESERVATION.ordinal], share ~= SHARE.PUBLIC and share or nil)
+    confirm(campaign, slot, row, command.pass_no, command.members_key)
+    facts = {{FACT.CONFIRMED, row[RESERVATION.ordinal], share ~= SHARE.PUBLIC and share or nil}}
   end
   put(key, row)
   put(slot_key, slot)

@@ -9,6 +9,11 @@ local function digit_mask(digits)
   return mask
 end
 
+local function demands_of(rules)
+  local asks = (rules.household_max or 0) > 0 or rules.cool_down or (rules.entitled or 0) > 0 or #(rules.stagger or {}) > 0
+  return asks and 1 or 0
+end
+
 local function define_campaign(command)
   local before = get(K.c .. command.campaign)
   if before and before[CAMPAIGN.phase] ~= PHASE.DRAFT then
@@ -25,6 +30,7 @@ local function define_campaign(command)
     0, 0, 0, 0, 0, 0, 0, 0, 0,
     rules.household_max or 0, rules.cool_down and 1 or 0, rules.entitled or 0, 0, stagger,
     rules.assisted_per_mille or 0, rules.reserve_per_mille or 0, 0, 0, 0, rules.waiting_per_mille or 0, 0, 0, 0, 0,
+    demands_of(rules),
   })
   put(K.n .. text[no], command.campaign)
   put(K.x .. text[no], command.definition)

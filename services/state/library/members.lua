@@ -28,8 +28,7 @@ local function members_key(campaign, slot)
   return K.m .. campaign[CAMPAIGN.region] .. ':' .. slot[SLOT.pharmacy] .. ':' .. text[slot[SLOT.day]]
 end
 
-local function enrol(campaign, slot, pass_no)
-  local key = members_key(campaign, slot)
+local function enrol(key, pass_no)
   local members = get(key) or {0, ''}
   local ordinal = members[MEMBERS.count]
   members[MEMBERS.count] = ordinal + 1
@@ -42,9 +41,9 @@ local function enrol(campaign, slot, pass_no)
   return ordinal
 end
 
--- What follows when a reservation is confirmed in a slot: its ordinal, and its cool-down. The caller puts the row.
-local function confirm(campaign, slot, row, pass_no)
-  row[RESERVATION.ordinal] = enrol(campaign, slot, pass_no)
+-- `key` is that of the list, where somebody has made it already. What follows when a reservation is confirmed in a slot: its ordinal, and its cool-down. The caller puts the row.
+local function confirm(campaign, slot, row, pass_no, key)
+  row[RESERVATION.ordinal] = enrol(key or members_key(campaign, slot), pass_no)
   if slot[SLOT.cool_until_ms] > 0 then
     put(cool_key(campaign, row[RESERVATION.resident]), {slot[SLOT.cool_until_ms], pass_no})
   end
