@@ -12,14 +12,14 @@ from typing import Final, Protocol
 import structlog
 from aiokafka import ConsumerRecord
 
-from services.allocator.errors import OtherKeyError, OtherLogError, PartitionStoppedError, RulesTooNewError
 from services.allocator.publisher import Decided, Publisher
-from services.allocator.records import batch_of, rest_of
-from services.allocator.recovery import Start
 from services.domain.rows import Facts
 from services.platform.errors import MasklineError
 from services.state.fold_call import Batch, FoldCall, Folded
+from services.state.records import batch_of, rest_of
+from services.state.recovery import Start
 from services.state.redis_client import RedisError, ResponseError
+from services.state.stopped import OtherKeyError, OtherLogError, PartitionStoppedError, RulesTooNewError
 from services.stream.place import Offset, PartitionId
 
 MAX_COMMANDS_PER_BATCH: Final = 200

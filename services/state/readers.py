@@ -13,7 +13,7 @@ import msgspec
 
 from services.domain.rows import HEAD, Head, row_type
 from services.state.errors import CatchingUpError, StateUnavailableError
-from services.state.keys import tag
+from services.state.keys import head_key, tag
 from services.state.redis_client import Redis, RedisError
 
 MAX_KEYS_PER_READ = 512
@@ -31,6 +31,14 @@ def decode_row(logical_key: str, value: bytes | None) -> Any:
     if decoder is None:
         decoder = _decoders[kind if isinstance(kind, type) else repr(kind)] = msgspec.msgpack.Decoder(kind)
     return decoder.decode(value)
+
+
+async def read_head(redis: Redis, partition: int) -> Head | None:
+    """A partition's head as it is now, whatever this process has seen before; None where Redis is empty."""
+    value: Any
+    (value,) = await redis.mget([head_key(partition)])
+    head: Head | None = decode_row(HEAD, value)
+    return head
 
 
 class Reading(NamedTuple):
