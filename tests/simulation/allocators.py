@@ -11,11 +11,11 @@ from aiokafka.errors import KafkaError
 
 from services.allocator.main import Allocator, AllocatorSettings
 from services.allocator.publisher import Publisher
-from services.allocator.recovery import Start
 from services.domain.rows import Facts
 from services.platform.errors import MasklineError
 from services.platform.lifecycle import TaskSet
 from services.state.fold_call import FoldCall
+from services.state.recovery import Start
 from services.state.redis_client import Redis
 from services.stream.errors import LogUnavailable
 from services.stream.log_producer import LogProducer, answer_within
