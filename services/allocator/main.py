@@ -19,7 +19,7 @@ from services.domain.rows import Head
 from services.platform.admin import AdminServer
 from services.platform.errors import MasklineError
 from services.platform.health import Health
-from services.platform.lifecycle import Stop, TaskSet, settle_memory
+from services.platform.lifecycle import Stop, TaskSet, end_tasks, settle_memory
 from services.platform.lifecycle import run as run_process
 from services.platform.secrets import Secrets
 from services.platform.settings import ProcessSettings
@@ -111,9 +111,7 @@ class Allocator:
         ending = [self._running.pop(partition) for partition in partitions if partition in self._running]
         for partition in partitions:
             self.loops.pop(partition, None)
-        for task in ending:
-            task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+        await end_tasks(ending)
 
     # -- what a loop needs (LoopParts) ------------------------------------------------------------------------------
 
