@@ -32,7 +32,11 @@ demo: $(LINKED) ## the whole system on loopback with a surge to watch; ARGS="--h
 ##@ Test it
 .PHONY: test
 test: $(LINKED) $(DEV) ## the embedded suite: unit, contract, integration (under five minutes); ARGS="-k zombie" chooses
-	@$(RUN) -m pytest -m "not real and not browser" $(ARGS)
+	@$(RUN) -m pytest -m "not real and not browser and not chaos" $(ARGS)
+
+.PHONY: chaos
+chaos: $(LINKED) $(DEV) ## a whole system under load: killed, paused, emptied, deceived, under fifteen minutes; ARGS="-k F5"
+	@$(RUN) -m pytest -m chaos --capture=no $(ARGS) tests/chaos
 
 .PHONY: test-all
 test-all: $(LINKED) $(DEV) ## what CI runs: `make test`, then lint and type; grows by the real tier and the browser

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-import msgspec
-
 from infra.embedded.binaries import find_broker, find_store
 from infra.launcher.addresses import PUBLIC
 from infra.launcher.data_folder import SECRETS
@@ -24,7 +22,9 @@ from infra.launcher.process import answers_ready
 from services.audit.verify import VerifySettings
 from services.platform.errors import MasklineError
 from services.platform.secrets import Secrets
-from services.state.redis_client import RedisError, connect
+from services.state.library import build
+from services.state.redis_client import Redis, RedisError, ResponseError, connect
+from services.state.store_check import LibraryReplaced, check_library, check_store
 from services.stream.client import start_admin
 from services.stream.genesis import read_genesis
 from services.stream.partition_reader import PartitionReader
@@ -199,40 +199,45 @@ def _key_check(data: Path) -> str | None:
 async def redis(settings: VerifySettings) -> list[Finding]:
     """Version, memory policy, persistence, and the function library."""
     client = connect(settings.redis, timeout_s=settings.redis_timeout_s)
+    where = _without_password(settings.redis)
     try:
-        info: dict[str, Any] = await client.info()
-        libraries: Any = await client.function_list()
+        return [await _version(client, where), *await _store(client), await _library(client)]
     except (RedisError, OSError) as error:
-        return [bad(f"Redis at {_without_password(settings.redis)} does not answer: {error}")]
+        return [bad(f"Redis at {where} does not answer: {error}")]
     finally:
         await client.aclose()
-    findings = []
+
+
+async def _version(client: Redis, where: str) -> Finding:
+    try:
+        info: dict[str, Any] = await client.info("server")
+    except ResponseError:
+        return note(f"Redis at {where} answers; which version it is could not be checked: INFO is not allowed")
     name = "Valkey" if "valkey_version" in info else "Redis"
     version = str(info.get("valkey_version") or info.get("redis_version", "0"))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    told = f"{name} {version} at {_without_password(settings.redis)}"
-    findings.append(
-        good(told) if name == "Valkey" or numbers >= OLDEST_REDIS else bad(f"{told}: 7.0 or newer is needed")
-    )
-    policy = info.get("maxmemory_policy", "noeviction")
-    if policy != "noeviction":
-        findings.append(bad(f"maxmemory-policy is {policy}: Redis would throw reservations away; set noeviction"))
-    else:
-        findings.append(good("maxmemory-policy is noeviction"))
-    if not info.get("aof_enabled"):
-        findings.append(note("appendonly is off: after a restart of Redis the whole log is folded again"))
-    else:
-        findings.append(good("appendonly is on"))
-    names = [msgspec.json.encode(entry, enc_hook=_text).decode() for entry in libraries]
-    if any("maskline" in entry for entry in names):
-        findings.append(good("the function library is loaded"))
-    else:
-        findings.append(note("the function library is not loaded; the first allocator loads it"))
-    return findings
+    told = f"{name} {version} at {where}"
+    is_new_enough = name == "Valkey" or numbers >= OLDEST_REDIS
+    return good(told) if is_new_enough else bad(f"{told}: 7.0 or newer is needed")
 
 
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+async def _store(client: Redis) -> list[Finding]:
+    """What keeps an allocator from starting."""
+    found = await check_store(client)
+    return [*map(bad, found.wrong), *map(note, found.notes), *map(good, found.good)]
+
+
+async def _library(client: Redis) -> Finding:
+    library = build()
+    try:
+        is_loaded = await check_library(client, library)
+    except LibraryReplaced as error:
+        return bad(str(error))
+    except ResponseError:
+        return note("whether the function library is ours could not be checked: FUNCTION LIST is not allowed")
+    if is_loaded:
+        return good(f"the function library is loaded: {library.name}")
+    return note(f"the function library {library.name} is not loaded; the first allocator loads it")
 
 
 def _without_password(url: str) -> str:

@@ -81,17 +81,17 @@ class Surge:
         people = list(residents(self._settings.residents, self._settings.seed))
         loop = asyncio.get_running_loop()
         begins_s = loop.time()
-        looking = asyncio.create_task(self._look_at_stock(), name="look-at-stock")
+        looking = asyncio.create_task(self.look_at_stock(), name="look-at-stock")
         try:
             async with asyncio.TaskGroup() as crowd:
                 for number, person in enumerate(people):
                     arrives_s = begins_s + self._chance.random() * self._settings.arrive_within_s
-                    crowd.create_task(self._visit(number, person, arrives_s))
+                    crowd.create_task(self.visit(number, person, arrives_s))
         finally:
             looking.cancel()
         return self.tally
 
-    async def _visit(self, number: int, person: Resident, arrives_s: float) -> None:
+    async def visit(self, number: int, person: Resident, arrives_s: float) -> None:
         """One person, from arriving to leaving."""
         chance = random.Random(self._settings.seed * 1_000_003 + number)
         loop = asyncio.get_running_loop()
@@ -180,7 +180,7 @@ class Surge:
                 await asyncio.sleep(_retry_after_s(answer))
         return body
 
-    async def _look_at_stock(self) -> None:
+    async def look_at_stock(self) -> None:
         """What everybody who tries elsewhere sees: the public stock, a second old."""
         path = f"/v1/campaigns/{self._campaign}/stock"
         while True:

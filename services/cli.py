@@ -261,6 +261,25 @@ def _verify() -> click.Command:
     return verify
 
 
+def _rebuild() -> click.Command:
+    from services.audit.main import run_rebuild
+    from services.audit.rebuild import RebuildSettings
+
+    @click.command("rebuild")
+    @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of bars and words.")
+    @options_of(RebuildSettings)
+    @click.pass_context
+    def rebuild(ctx: click.Context, as_json: bool, settings: RebuildSettings) -> None:
+        """Replay into Redis what it lacks of the log: after a loss, or before allocators start on an empty one.
+
+        Empties nothing and publishes nothing; works beside running allocators. Exit 0: Redis has all of the log;
+        1: a partition must not be touched, and why; 2: could not be done.
+        """
+        sys.exit(run_rebuild(lambda: _found(ctx, settings), click.echo, as_json=as_json))
+
+    return rebuild
+
+
 def _doctor() -> click.Command:
     from infra.doctor import State, running_system
     from infra.doctor import main as examine
@@ -309,6 +328,7 @@ for _name in PROCESSES:
 maskline.add_command(Lazy("demo", _demo, "The whole system with a surge to watch."))
 maskline.add_command(Lazy("up", _up, "All services, embedded unless real addresses are given."))
 maskline.add_command(Lazy("verify", _verify, "Replay the log and compare everything with it."))
+maskline.add_command(Lazy("rebuild", _rebuild, "Replay into Redis what it lacks of the log."))
 maskline.add_command(Lazy("doctor", _doctor, "What is there, missing, misconfigured, in words."))
 maskline.add_command(campaign)
 maskline.add_command(user)

@@ -28,7 +28,8 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
 def choose_ports(host: str, ports_from: int, names: list[str]) -> tuple[dict[str, int], dict[str, int]]:
     """Ports of the three public services, and an admin port for each of `names`.
 
-    From `ports_from` on, one after the other, each checked; 0 takes free ones. Raises PortInUse, PortNotAllowed.
+    From `ports_from` on, one after the other, each checked; 0 takes free ones. Raises PortInUse, PortNotAllowed,
+    HostRefused.
     """
     wanted = [*PUBLIC, *(f"{name} admin port" for name in names)]
     if ports_from == 0:

@@ -1,6 +1,5 @@
 """`endpoints.json`: where a running system is, kept true as processes are replaced."""
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +7,7 @@ import msgspec
 
 from infra.launcher.data_folder import is_locked
 from services.platform.errors import MasklineError
+from services.platform.private_files import replace_private
 
 FILE: Final = "endpoints.json"
 
@@ -40,10 +40,8 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_endpoints(folder: Path, endpoints: Endpoints) -> None:
-    """Replace the file in one step: a reader sees the old one or the new one, never half of it."""
-    draft = folder / f"{FILE}.{os.getpid()}"
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(endpoints), indent=1) + b"\n")
-    draft.replace(folder / FILE)
+    """Replace the file in one step; mode 0600, for the address of a real Redis may hold its password."""
+    replace_private(folder / FILE, msgspec.json.format(msgspec.json.encode(endpoints), indent=1) + b"\n")
 
 
 def read_endpoints(folder: Path) -> Endpoints:

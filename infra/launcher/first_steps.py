@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.launcher.data_folder import SECRETS
-from services.platform.private_files import create_private
+from services.platform.private_files import create_private, read_private
 from services.platform.secrets import Secrets
 from services.stream.client import KafkaSettings, start_admin
 from services.stream.genesis import ensure_genesis
@@ -50,5 +50,7 @@ async def prepare_log(kafka: KafkaSettings, data: Path, *, partitions: int | Non
 
 def ensure_admin_token(data: Path) -> None:
     """A bearer token for the console, made on the first start and kept. Raises OthersCanRead."""
-    if not (data / ADMIN_TOKEN).exists():
-        create_private(data / ADMIN_TOKEN, secrets.token_urlsafe(32).encode() + b"\n")
+    path = data / ADMIN_TOKEN
+    if not path.exists():
+        create_private(path, secrets.token_urlsafe(32).encode() + b"\n")
+    read_private(path)

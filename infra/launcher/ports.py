@@ -3,8 +3,11 @@
 import errno
 import socket
 from contextlib import ExitStack
+from typing import Final
 
 from services.platform.errors import MasklineError
+
+LAST_PORT: Final = 65_535
 
 
 class PortInUse(MasklineError):
@@ -21,17 +24,26 @@ class PortNotAllowed(MasklineError):
     """
 
 
+class HostRefused(MasklineError):
+    """Nothing can listen on {host}: {why}. Name an address of this machine with --host."""
+
+
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """`count` different ports that nobody listens on now."""
+    """`count` different ports that nobody listens on now. Raises HostRefused."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket(_family(host))) for _ in range(count)]
         for each in sockets:
-            each.bind((host, 0))
+            try:
+                each.bind((host, 0))
+            except OSError as error:
+                raise HostRefused(host=host, why=error.strerror) from error
         return [each.getsockname()[1] for each in sockets]
 
 
 def check_free(host: str, port: int, what: str) -> None:
-    """Raises PortInUse or PortNotAllowed before a process is started that would only fail on it."""
+    """Raises PortInUse, PortNotAllowed or HostRefused before a process is started that would only fail on it."""
+    if port > LAST_PORT:
+        raise PortNotAllowed(port=port, host=host, what=what, why=f"ports end at {LAST_PORT}")
     with socket.socket(_family(host)) as probe:
         # As servers do: a port whose last connections are still closing is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,6 +53,8 @@ def check_free(host: str, port: int, what: str) -> None:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortInUse(port=port, host=host, what=what) from error
+            if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+                raise HostRefused(host=host, why=error.strerror) from error
             raise PortNotAllowed(port=port, host=host, what=what, why=error.strerror) from error
 
 

@@ -40,7 +40,6 @@ def service_command(name: str, addresses: Addresses, data: Path) -> list[str]:
     service = service_of(name)
     options = {
         "kafka": addresses.kafka,
-        "redis": addresses.redis,
         "data": str(data),
         "host": addresses.host,
         "admin-port": str(addresses.admin_ports[name]),
@@ -50,6 +49,8 @@ def service_command(name: str, addresses: Addresses, data: Path) -> list[str]:
     if service == ALLOCATOR:
         options["partitions"] = addresses.partitions.get(name, "group")
     chosen = [part for option, value in options.items() for part in (f"--{option}", value)]
+    if service in PUBLIC and name != service:  # one of several behind the same port
+        chosen.append("--reuse-port")
     return [sys.executable, "-m", "services.cli", service, *chosen]
 
 
@@ -64,6 +65,8 @@ def service_spec(name: str, addresses: Addresses, command: list[str]) -> Process
         command=command,
         is_ready=partial(answers_ready, host.strip("[]"), port),
         admin=f"http://{host}:{port}",
+        # Its password is nobody's business, and everybody on a machine can read a command line.
+        env={"MASKLINE_REDIS": addresses.redis},
     )
 
 

@@ -27,9 +27,11 @@ from infra.launcher.ports import free_ports
 from infra.launcher.services import SpecsOf, partitions_by_hand, service_names, service_specs, store_specs
 from services.platform.errors import MasklineError
 from services.platform.settings import Settings
+from services.state.redis_client import reach
 
 MAX_NEW_BEGINNINGS: Final = 5
 NEW_BEGINNINGS_WINDOW_S: Final = 60.0
+REDIS_TIMEOUT_S: Final = 0.5
 
 
 class HalfReal(MasklineError):
@@ -44,7 +46,9 @@ class UpSettings(Settings, frozen=True, kw_only=True):
     """What `maskline up` and `maskline demo` are told."""
 
     kafka: Annotated[str, Meta(description="Real Kafka brokers: host:port, more after commas. Empty: embedded.")] = ""
-    redis: Annotated[str, Meta(description="Real Redis, as a URL. Empty: embedded.")] = ""
+    redis: Annotated[
+        str, Meta(description="Real Redis, as a URL; one with a password better in the variable. Empty: embedded.")
+    ] = ""
     data: Annotated[Path, Meta(description="Folder of secrets, logs and endpoints.json.")] = Path(".maskline")
     host: Annotated[str, Meta(description="Address the services listen on.")] = "127.0.0.1"
     ports_from: Annotated[
@@ -62,9 +66,9 @@ class UpSettings(Settings, frozen=True, kw_only=True):
     kafka_request_timeout_s: Annotated[
         float, Meta(description="Seconds before a request to a Kafka broker counts as unanswered.", gt=0)
     ] = 4.0
-    start_timeout_s: Annotated[float, Meta(description="Seconds to go on trying, at start, to reach Kafka.", gt=0)] = (
-        30.0
-    )
+    start_timeout_s: Annotated[
+        float, Meta(description="Seconds to go on trying, at start, to reach Redis, and then Kafka.", gt=0)
+    ] = 30.0
     processes: LauncherSettings = LauncherSettings()
 
     @property
@@ -125,6 +129,8 @@ class System:
             self._stores = Launcher(specs, self._data, self._tell, self._note, settings.processes)
             await self._stores.start()
             self._tell("Broker and Valkey run. The log is in memory: every start begins empty, and it ends with them.")
+        else:
+            await reach(settings.redis, timeout_s=REDIS_TIMEOUT_S, within_s=settings.start_timeout_s)
         count = await prepare_log(
             replace(settings, kafka=self.addresses.kafka),
             self._data,

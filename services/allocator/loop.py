@@ -6,20 +6,20 @@ each offset once and in order; so every error ends in the same way: look where t
 
 import asyncio
 from collections import deque
-from contextlib import suppress
 from typing import Final, Protocol
 
 import structlog
 from aiokafka import ConsumerRecord
 
-from services.allocator.errors import OtherKeyError, OtherLogError, PartitionStoppedError, RulesTooNewError
 from services.allocator.publisher import Decided, Publisher
-from services.allocator.records import batch_of, rest_of
-from services.allocator.recovery import Start
 from services.domain.rows import Facts
 from services.platform.errors import MasklineError
+from services.platform.lifecycle import end_tasks
 from services.state.fold_call import Batch, FoldCall, Folded
+from services.state.records import batch_of, rest_of
+from services.state.recovery import Start
 from services.state.redis_client import RedisError, ResponseError
+from services.state.stopped import OtherKeyError, OtherLogError, PartitionStoppedError, RulesTooNewError
 from services.stream.place import Offset, PartitionId
 
 MAX_COMMANDS_PER_BATCH: Final = 200
@@ -147,13 +147,18 @@ class PartitionLoop:
             published=start.published,
         )  # fmt: skip
         publishing = asyncio.create_task(publisher.run(), name=f"publish-{self.partition}")
+        publishing.add_done_callback(self._publishing_ended)
         try:
             await self._fold(fold_call, publisher, publishing)
         finally:
-            publishing.cancel()
-            with suppress(asyncio.CancelledError):
-                await publishing
             await fold_call.drop()
+            await end_tasks([publishing])
+
+    def _publishing_ended(self, publishing: "asyncio.Task[None]") -> None:
+        """A publisher that fails is seen at once, also when no record comes in for long."""
+        if not publishing.cancelled():
+            publishing.exception()  # looked at, whatever else happens
+        self._fed.set()
 
     async def _fold(self, call: FoldCall, publisher: Publisher, publishing: "asyncio.Task[None]") -> None:
         """Up to two batches in flight: while Redis works on one, the next one travels."""

@@ -5,32 +5,35 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 from aiokafka import ConsumerRecord
 from msgspec import Meta
 
-from services.allocator.errors import PartitionStoppedError, UnreadableLogError
 from services.allocator.loop import PartitionLoop
 from services.allocator.publisher import Publisher
-from services.allocator.recovery import GROUP, Start, find_start
 from services.allocator.report import MetricsReport
-from services.domain.rows import HEAD, Head
+from services.allocator.store_guard import StoreGuard
+from services.domain.rows import Head
 from services.platform.admin import AdminServer
+from services.platform.errors import MasklineError
 from services.platform.health import Health
-from services.platform.lifecycle import Stop, TaskSet, settle_memory
+from services.platform.lifecycle import Stop, TaskSet, end_tasks, settle_memory
 from services.platform.lifecycle import run as run_process
 from services.platform.secrets import Secrets
 from services.platform.settings import ProcessSettings
 from services.platform.telemetry import configure_logging
 from services.state.fold_call import FoldCall
-from services.state.keys import head_key
 from services.state.library import Library, build
-from services.state.readers import decode_row
-from services.state.redis_client import Redis, connect, dedicated
+from services.state.readers import read_head
+from services.state.recovery import GROUP, Start, find_start
+from services.state.redis_client import Redis, RedisError, connect, dedicated
+from services.state.stopped import PartitionStoppedError, UnreadableLogError
+from services.state.store_check import LibraryReplaced, StoreUnfit
 from services.stream.client import start_admin
 from services.stream.errors import CommitRefused, HoleInLog, PositionOutsideLog, StreamError
+from services.stream.genesis import GenesisMissing
 from services.stream.log_producer import LogProducer
 from services.stream.partition_reader import PartitionReader, ReaderSettings
 from services.stream.place import Offset, PartitionId
@@ -53,6 +56,9 @@ class AllocatorSettings(ProcessSettings, frozen=True, kw_only=True):
     fold_timeout_s: Annotated[float, Meta(description="Seconds for Redis to fold one batch.", gt=0)] = 5.0
     ack_timeout_s: Annotated[float, Meta(description="Seconds for Kafka to acknowledge events.", gt=0)] = 4.0
     commit_interval_s: Annotated[float, Meta(description="Seconds between two commits of `published`.", gt=0)] = 0.5
+    look_interval_s: Annotated[
+        float, Meta(description="Seconds between two looks whether log and Redis are still the same ones.", gt=0)
+    ] = 5.0
     reader: ReaderSettings = ReaderSettings()
 
 
@@ -67,6 +73,7 @@ class Allocator:
         redis: Redis,
         library: Library,
         key_check: str,
+        guard: StoreGuard | None = None,
     ) -> None:
         self.loops: dict[PartitionId, PartitionLoop] = {}
         self._settings = settings
@@ -75,6 +82,7 @@ class Allocator:
         self._redis = redis
         self._library = library
         self._key_check = key_check
+        self._guard = guard
         self._reader = PartitionReader(settings, COMMANDS, settings.reader)
         self._looker = PartitionReader(settings, COMMANDS, settings.reader)
         self._looking = asyncio.Lock()
@@ -103,13 +111,16 @@ class Allocator:
         ending = [self._running.pop(partition) for partition in partitions if partition in self._running]
         for partition in partitions:
             self.loops.pop(partition, None)
-        for task in ending:
-            task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+        await end_tasks(ending)
 
     # -- what a loop needs (LoopParts) ------------------------------------------------------------------------------
 
     async def find_start(self, partition: PartitionId) -> Start:
+        if self._guard is not None:
+            try:
+                await self._guard.look()
+            except (StoreUnfit, LibraryReplaced) as error:
+                raise PartitionStoppedError(partition=partition, why=str(error)) from error
         async with self._looking:
             return await find_start(self._looker, self._read_head, partition, self._key_check)
 
@@ -134,10 +145,7 @@ class Allocator:
         return MetricsReport()
 
     async def _read_head(self, partition: int) -> Head | None:
-        value: Any
-        (value,) = await self._redis.mget([head_key(partition)])
-        head: Head | None = decode_row(HEAD, value)
-        return head
+        return await read_head(self._redis, partition)
 
     # -- tasks of the process ---------------------------------------------------------------------------------------
 
@@ -188,6 +196,23 @@ class Allocator:
         else:
             self._committed.update(moved)
 
+    async def watch(self) -> None:
+        """Look now and then whether Redis and the log are still the ones that each loop began with, for ever.
+
+        A log that is replaced under a running loop looks like any other to it once it has grown past its place.
+        """
+        while True:
+            await asyncio.sleep(self._settings.look_interval_s)
+            for partition, loop in list(self.loops.items()):
+                if loop.stopped_because is not None:
+                    continue
+                try:
+                    await self.find_start(partition)
+                except (PartitionStoppedError, GenesisMissing) as error:
+                    loop.interrupt(error)
+                except (MasklineError, RedisError, OSError):
+                    continue  # the loop meets that itself
+
     async def stop(self) -> None:
         """Let go of everything; what is folded and not published is published by whoever comes next."""
         await self.commit_once()
@@ -235,7 +260,10 @@ async def main(settings: AllocatorSettings, stop: Stop) -> None:
         producer = await LogProducer.start(settings)
         stack.push_async_callback(producer.stop)
         tasks = await stack.enter_async_context(TaskSet(stop))
-        allocator = Allocator(settings, tasks, producer, redis, build(), secrets.key_check())
+        library = build()
+        guard = StoreGuard(redis, library)
+        await guard.look_at_start()
+        allocator = Allocator(settings, tasks, producer, redis, library, secrets.key_check(), guard)
         stack.push_async_callback(allocator.stop)
         if settings.partitions == "group":
             await allocator.join()
@@ -243,6 +271,7 @@ async def main(settings: AllocatorSettings, stop: Stop) -> None:
             await allocator.take(chosen_partitions(settings.partitions, count))
         tasks.start(allocator.read(), "read")
         tasks.start(allocator.commit(), "commit")
+        tasks.start(allocator.watch(), "watch")
         health.add("partitions", allocator.wrong)
         health.started()
         settle_memory()

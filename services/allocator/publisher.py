@@ -61,15 +61,22 @@ class Publisher:
         await self._queue.put(decided)
 
     async def run(self) -> None:
-        """Publish what is queued, for ever."""
-        while True:
-            values, end = self._events(await self._queue.get())
-            while not self._queue.empty() and len(values) < MAX_EVENTS_AT_ONCE:
-                more, end = self._events(self._queue.get_nowait())
-                values += more
-            if values:
-                await self._until_acknowledged(values)
-            self.published = max(self.published, end)
+        """Publish what is queued, for ever. Whoever waits to queue something is let go when this ends."""
+        try:
+            while True:
+                await self._publish_next()
+        finally:
+            while not self._queue.empty():
+                self._queue.get_nowait()
+
+    async def _publish_next(self) -> None:
+        values, end = self._events(await self._queue.get())
+        while not self._queue.empty() and len(values) < MAX_EVENTS_AT_ONCE:
+            more, end = self._events(self._queue.get_nowait())
+            values += more
+        if values:
+            await self._until_acknowledged(values)
+        self.published = max(self.published, end)
 
     def _events(self, decided: Decided) -> tuple[list[bytes], int]:
         """The events of what is not published yet, and the offset behind them."""

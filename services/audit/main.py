@@ -1,28 +1,38 @@
-"""Where verify is put together, as a command and as a call."""
+"""Where verify and rebuild are put together, each as a command and as a call."""
 
 import asyncio
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 import msgspec
 
+from services.audit import progress
+from services.audit.rebuild import Progress, RebuildSettings, Rebuilt, Target, rebuild
 from services.audit.report import Report
 from services.audit.rows_reader import RedisRows
 from services.audit.verify import Sources, VerifySettings, verify
 from services.platform.errors import MasklineError
+from services.platform.secrets import Secrets
+from services.platform.settings import ProcessSettings
 from services.platform.telemetry import configure_logging
-from services.state.redis_client import connect
+from services.state.errors import StateUnavailableError
+from services.state.fold_call import FoldCall
+from services.state.library import Library, build
+from services.state.readers import read_head
+from services.state.recovery import Start
+from services.state.redis_client import Redis, RedisError, ResponseError, connect, dedicated
+from services.state.store_check import StoreUnfit, check_library, check_store
 from services.stream.client import start_admin
 from services.stream.partition_reader import PartitionReader
+from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS, EVENTS, partition_count
 
 
 async def main(settings: VerifySettings, on_partition: Callable[[int, Report], None] | None = None) -> Report:
     """The report on the whole system. Raises CouldNotLookError, KafkaUnreachable, TopicMissing, LogUnavailable."""
-    admin = await start_admin(settings)
-    try:
-        partitions = await partition_count(admin)
-    finally:
-        await admin.close()
+    partitions = await _partitions(settings)
     commands, events = PartitionReader(settings, COMMANDS), PartitionReader(settings, EVENTS)
     redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
     try:
@@ -49,3 +59,69 @@ def run(settings_of: Callable[[], VerifySettings], tell: Callable[[str], None], 
         for line in report.lines():
             tell(line)
     return report.exit_code
+
+
+async def rebuild_all(settings: RebuildSettings, on_progress: Progress) -> list[Rebuilt]:
+    """What was done to each partition. Raises StoreUnfit, LibraryReplaced, LogUnavailable, RebuildFailed, and what
+    keeps it from reaching Kafka or the secrets."""
+    key_check = Secrets.load(settings.data / "secrets").key_check()
+    partitions = await _partitions(settings)
+    commands = PartitionReader(settings, COMMANDS)
+    redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
+    library = build()
+
+    def fold_call(partition: PartitionId, start: Start) -> FoldCall:
+        connection = dedicated(settings.redis, timeout_s=settings.fold_timeout_s)
+        return FoldCall(connection, library, partition, start.identity)
+
+    try:
+        await _check_redis(redis, library)
+        target = Target(partial(read_head, redis), fold_call, key_check)
+        return await rebuild(commands, target, partitions, on_progress)
+    finally:
+        await commands.stop()
+        await redis.aclose()
+
+
+def run_rebuild(settings_of: Callable[[], RebuildSettings], tell: Callable[[str], None], *, as_json: bool) -> int:
+    """The command `maskline rebuild`: 0 where all is whole, 1 where a partition must not be touched. Raises, in words,
+    what kept it from its work."""
+    began_s = time.monotonic()
+    try:
+        settings = settings_of()
+        configure_logging("rebuild", settings.log_level if settings.log_level != "info" else "warning")
+        with progress.lines(tell) if as_json else progress.bars() as on_progress:
+            done = asyncio.run(rebuild_all(settings, on_progress))
+    except MasklineError as error:
+        if as_json:
+            tell(msgspec.json.encode({"rebuild": "could not be done", "why": str(error)}).decode())
+        raise
+    not_whole = sum(1 for each in done if each.why)
+    if as_json:
+        seconds = round(time.monotonic() - began_s, 3)
+        word = "incomplete" if not_whole else "whole"
+        tell(msgspec.json.encode({"rebuild": word, "seconds": seconds, "partitions": done}).decode())
+    else:
+        for each in done:
+            tell(str(each))
+        tell(f"{not_whole} of {len(done)} partitions are not whole." if not_whole else "Redis has all of the log.")
+    return 1 if not_whole else 0
+
+
+async def _partitions(settings: ProcessSettings) -> int:
+    admin = await start_admin(settings)
+    try:
+        return await partition_count(admin)
+    finally:
+        await admin.close()
+
+
+async def _check_redis(redis: Redis, library: Library) -> None:
+    try:
+        found = await check_store(redis)
+        if found.wrong:
+            raise StoreUnfit(what=" ".join(found.wrong))
+        with suppress(ResponseError):  # FUNCTION LIST is not allowed: the fold call itself may be
+            await check_library(redis, library)
+    except (RedisError, OSError) as error:
+        raise StateUnavailableError(what=str(error) or type(error).__name__) from error

@@ -18,7 +18,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Self
 
@@ -31,6 +31,7 @@ PARENT_LOOK_S = 0.5
 STOP_TIMEOUT_S = 15.0
 """From the wish to stop to the end. A process that needs longer is stuck; what it had acknowledged is in the log."""
 TASK_STOP_TIMEOUT_S = 5.0
+CANCEL_AGAIN_S = 0.1
 OPEN_FILES = 65_536
 """Each connection is one; the usual soft limit of 1,024 would refuse residents long before the CPU is busy."""
 
@@ -85,13 +86,7 @@ class TaskSet:
 
     async def cancel(self) -> None:
         """Cancels what still runs and waits for it, at most TASK_STOP_TIMEOUT_S."""
-        running = {task for task in self._tasks if not task.done()}
-        for task in running:
-            task.cancel()
-        if running:
-            _, stuck = await asyncio.wait(running, timeout=TASK_STOP_TIMEOUT_S)
-            for task in stuck:
-                _log.error("A task does not end", action="task_stuck", task=task.get_name())
+        await end_tasks(self._tasks)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -106,6 +101,22 @@ class TaskSet:
 
     async def __aexit__(self, *_: object) -> None:
         await self.cancel()
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancels tasks until they have ended, at most TASK_STOP_TIMEOUT_S; one that does not end is logged.
+
+    Once is not always enough: `asyncio.wait_for`, which redis-py writes with, forgets a cancellation that comes in the
+    same moment as what it waits for (before Python 3.12).
+    """
+    running = {task for task in tasks if not task.done()}
+    deadline_s = asyncio.get_running_loop().time() + TASK_STOP_TIMEOUT_S
+    while running and asyncio.get_running_loop().time() < deadline_s:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
+    for task in running:
+        _log.error("A task does not end", action="task_stuck", task=task.get_name())
 
 
 def run(main: Callable[[Stop], Awaitable[None]]) -> None:

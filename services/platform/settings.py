@@ -189,4 +189,9 @@ def _checked(option: Option, value: Any) -> Any:
 def _shown(option: Option, value: Any) -> str:
     if option.secret and value:
         return MASK
-    return _PASSWORD_IN_URL.sub(rf"\1:{MASK}@", str(value))
+    return without_password(str(value))
+
+
+def without_password(url: str) -> str:
+    """An address as it may be printed."""
+    return _PASSWORD_IN_URL.sub(rf"\1:{MASK}@", url)

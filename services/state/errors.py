@@ -10,3 +10,14 @@ class CatchingUpError(MasklineError):
 
 class StateUnavailableError(MasklineError):
     """Redis does not answer: {what}"""
+
+
+class RedisAddressInvalid(MasklineError):
+    """This is no address of a Redis: write redis://HOST:PORT/0, with a password redis://:PASSWORD@HOST:PORT/0, and
+    rediss:// for TLS."""
+
+    # The address is not repeated: it may hold a password, and what cannot be read cannot be masked either.
+
+
+class RedisUnreachable(MasklineError):
+    """Redis at {redis} did not answer within {seconds:g} s ({why}). Start it, or name another: --redis URL."""

@@ -13,12 +13,13 @@ import msgspec
 
 from services.domain.rows import HEAD, Head, row_type
 from services.state.errors import CatchingUpError, StateUnavailableError
-from services.state.keys import tag
+from services.state.keys import head_key, tag
 from services.state.redis_client import Redis, RedisError
 
 MAX_KEYS_PER_READ = 512
 MAX_WAITING_READS = 20_000
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, KeyError)
 _decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
 
 
@@ -31,6 +32,14 @@ def decode_row(logical_key: str, value: bytes | None) -> Any:
     if decoder is None:
         decoder = _decoders[kind if isinstance(kind, type) else repr(kind)] = msgspec.msgpack.Decoder(kind)
     return decoder.decode(value)
+
+
+async def read_head(redis: Redis, partition: int) -> Head | None:
+    """A partition's head as it is now, whatever this process has seen before; None where Redis is empty."""
+    value: Any
+    (value,) = await redis.mget([head_key(partition)])
+    head: Head | None = decode_row(HEAD, value)
+    return head
 
 
 class Reading(NamedTuple):
@@ -61,7 +70,8 @@ class StateReader:
     async def read(self, partition: int, keys: Sequence[str]) -> Reading:
         """The rows under logical keys (None where there is none), and the head they belong to.
 
-        Raises CatchingUpError, or StateUnavailableError when Redis does not answer or too many are waiting already.
+        Raises CatchingUpError, or StateUnavailableError when Redis does not answer, a row cannot be read, or too many
+        are waiting already.
         """
         wanted = self._wanted.setdefault(partition, [])
         if len(wanted) >= MAX_WAITING_READS:
@@ -92,18 +102,32 @@ class StateReader:
             values: list[Any] = await self._redis.mget([prefix + HEAD, *(prefix + name for name in names)])
             head = decode_row(HEAD, values[0]) or Head()
             self._check_not_behind(partition, head.position)
-            rows = dict(zip(names, map(decode_row, names, values[1:]), strict=True))
-        except (RedisError, OSError, CatchingUpError) as error:
-            reason = error if isinstance(error, CatchingUpError) else StateUnavailableError(what=type(error).__name__)
-            for wanted in batch:
-                if not wanted.answer.done():
-                    wanted.answer.set_exception(reason)
+        except CatchingUpError as error:
+            _refuse(batch, error)
             return
+        except (RedisError, OSError, *_UNREADABLE) as error:
+            _refuse(batch, StateUnavailableError(what=type(error).__name__))
+            return
+        rows: dict[str, Any] = {}
+        unreadable: dict[str, StateUnavailableError] = {}  # a broken row takes only its own readers' answers with it
+        for name, value in zip(names, values[1:], strict=True):
+            try:
+                rows[name] = decode_row(name, value)
+            except _UNREADABLE:
+                unreadable[name] = StateUnavailableError(what=f"{name} cannot be read by this version")
         for wanted in batch:
-            if not wanted.answer.done():
+            if unreadable and (broken := next((unreadable[key] for key in wanted.keys if key in unreadable), None)):
+                _refuse([wanted], broken)
+            elif not wanted.answer.done():
                 wanted.answer.set_result(Reading(head, [rows[key] for key in wanted.keys]))
 
     def _check_not_behind(self, partition: int, position: int) -> None:
         if position < self.seen(partition):
             raise CatchingUpError(partition=partition, position=position, seen=self.seen(partition))
         self._seen[partition] = position
+
+
+def _refuse(batch: list[_Wanted], reason: Exception) -> None:
+    for wanted in batch:
+        if not wanted.answer.done():
+            wanted.answer.set_exception(reason)

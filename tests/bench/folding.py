@@ -12,12 +12,12 @@ from typing import Any
 
 from infra.embedded.stores import RunningStores, running_stores
 from infra.launcher.first_steps import prepare_log
-from services.allocator.recovery import GROUP
 from services.domain.commands import Command, Open, Reserve, encode
 from services.platform.settings import ProcessSettings
 from services.state.fold_call import Batch, FoldCall, LogIdentity
 from services.state.library import build
 from services.state.readers import StateReader
+from services.state.recovery import GROUP
 from services.state.redis_client import connect, dedicated
 from services.stream.genesis import read_genesis
 from services.stream.log_producer import LogProducer, append

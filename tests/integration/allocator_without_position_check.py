@@ -1,4 +1,4 @@
-"""An allocator whose fold applies whatever it is sent, applied before or not: the control of the crash tests.
+"""An allocator, or a rebuild, whose fold applies whatever it is sent, applied before or not: the crash tests' control.
 
 The text of the library is changed here, in the test; there is no switch for it in the product.
 """
@@ -7,6 +7,7 @@ import sys
 
 from services import cli
 from services.allocator import main as allocator
+from services.audit import main as audit
 from services.state.library import Library, build
 
 APPLIED_BEFORE = (
@@ -27,6 +28,7 @@ def without_position_check() -> Library:
 
 
 if __name__ == "__main__":
-    vars(allocator)["build"] = without_position_check
+    for module in (allocator, audit):
+        vars(module)["build"] = without_position_check
     sys.argv[0] = "maskline"
     cli.main()

@@ -30,7 +30,7 @@ PROMISED = {
 def test_the_last_line_of_a_headless_demo_is_the_promised_json(tmp_path: Path) -> None:
     told = maskline(
         "demo", "--headless", "--json", "--residents", "500", "--units", "200", "--arrive-within-s", "1",
-        "--data", tmp_path / "data",
+        "--data", tmp_path / "data", "--front-doors", "2", "--allocators", "2",
     )  # fmt: skip
     assert told.code == 0, told.err
     found = json.loads(told.out.splitlines()[-1])

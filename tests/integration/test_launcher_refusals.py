@@ -11,11 +11,12 @@ import pytest
 from infra.launcher.addresses import Addresses
 from infra.launcher.data_folder import DataFolderInUse
 from infra.launcher.endpoints import read_endpoints
-from infra.launcher.ports import PortInUse
-from infra.launcher.services import partitions_by_hand, service_command
+from infra.launcher.ports import HostRefused, PortInUse, PortNotAllowed
+from infra.launcher.services import partitions_by_hand, service_command, service_specs
 from infra.launcher.system import HalfReal, UpSettings, running_system
 from services.platform.private_files import OthersCanRead
 from services.platform.secrets import SecretMissing
+from services.state.errors import RedisAddressInvalid, RedisUnreachable
 from tests.integration.launcher_program import stand_ins
 from tests.integration.launcher_worlds import (
     ROOT,
@@ -62,6 +63,17 @@ async def test_a_port_in_use_is_named_with_what_it_was_meant_for(data: Path) -> 
                 pytest.fail("it started")
 
 
+@pytest.mark.parametrize(("host", "ports_from", "told"), [
+    ("127.0.0.1", 65_533, r"(?s)Port 65536 on .* ports end at 65535.*--ports-from"),
+    ("192.0.2.1", 0, r"Nothing can listen on 192\.0\.2\.1: .*--host"),
+    ("192.0.2.1", 20_000, r"Nothing can listen on 192\.0\.2\.1: .*--host"),
+])  # fmt: skip
+async def test_what_nobody_can_listen_on_is_refused_in_words(data: Path, host: str, ports_from: int, told: str) -> None:
+    with pytest.raises((PortNotAllowed, HostRefused), match=told):
+        async with running_system(UpSettings(data=data, host=host, ports_from=ports_from), tell=print):
+            pytest.fail("it started")
+
+
 async def test_ports_from_puts_the_three_services_side_by_side_and_admin_ports_after(data: Path) -> None:
     first = 20_000 + os.getpid() % 10_000
     async with system_in(data, ports_from=first) as (system, _):
@@ -81,6 +93,32 @@ async def test_a_data_folder_others_can_read_is_refused_with_the_command_that_me
 async def test_kafka_without_redis_is_refused_in_words(data: Path) -> None:
     with pytest.raises(HalfReal, match="go together"):
         async with running_system(UpSettings(data=data, kafka="127.0.0.1:9092", ports_from=0), tell=print):
+            pytest.fail("it started")
+
+
+async def test_a_redis_that_is_not_there_is_told_before_anything_is_written(data: Path) -> None:
+    settings = UpSettings(
+        data=data, kafka="127.0.0.1:1", redis="redis://:hidden@127.0.0.1:1/0", ports_from=0, start_timeout_s=0.3
+    )
+    with pytest.raises(RedisUnreachable, match=r"Redis at redis://:\*\*\*@127.0.0.1:1/0 did not .*--redis URL"):
+        async with running_system(settings, tell=print):
+            pytest.fail("it started")
+
+
+async def test_what_is_no_address_of_a_redis_is_refused_without_repeating_it(data: Path) -> None:
+    settings = UpSettings(data=data, kafka="127.0.0.1:1", redis="//:hidden@127.0.0.1:1", ports_from=0)
+    with pytest.raises(RedisAddressInvalid, match="redis://HOST:PORT/0") as caught:
+        async with running_system(settings, tell=print):
+            pytest.fail("it started")
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["admin-token", "secrets/pepper"])
+async def test_a_private_file_others_can_read_is_refused_with_the_command_that_mends_it(data: Path, name: str) -> None:
+    async with system_in(data):
+        (data / name).chmod(0o644)
+    with pytest.raises(OthersCanRead, match=rf"chmod 600 {data / name}"):
+        async with system_in(data):
             pytest.fail("it started")
 
 
@@ -111,17 +149,21 @@ def test_the_services_are_started_with_the_addresses_they_need(data: Path) -> No
     addresses = Addresses(
         host="127.0.0.1",
         kafka="127.0.0.1:9092",
-        redis="redis://127.0.0.1:6379/0",
+        redis="redis://:hidden@127.0.0.1:6379/0",
         public_ports={"front-door": 8080, "counter": 8081, "console": 8082},
-        admin_ports={"front-door-1": 8084, "clock": 8088},
+        admin_ports={"front-door-1": 8084, "counter": 8085, "clock": 8088},
     )
     command = service_command("front-door-1", addresses, data)
     assert command[:4] == [sys.executable, "-m", "services.cli", "front-door"]
     assert " ".join(command[4:]) == (
-        f"--kafka 127.0.0.1:9092 --redis redis://127.0.0.1:6379/0 --data {data} --host 127.0.0.1"
-        " --admin-port 8084 --port 8080"
+        f"--kafka 127.0.0.1:9092 --data {data} --host 127.0.0.1 --admin-port 8084 --port 8080 --reuse-port"
     )
     assert "--port" not in service_command("clock", addresses, data)
+    assert "--reuse-port" not in service_command("counter", addresses, data)
+    # Everybody on a machine can read a command line.
+    (spec,) = service_specs(["clock"], addresses, data)
+    assert not [part for part in spec.command if "hidden" in part]
+    assert spec.env["MASKLINE_REDIS"] == addresses.redis
 
 
 def test_allocators_of_the_embedded_tier_share_the_partitions_by_hand() -> None:

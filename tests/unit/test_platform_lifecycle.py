@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from services.platform.lifecycle import PARENT_VARIABLE, ProcessFailed, Stop, TaskSet
+from services.platform.lifecycle import PARENT_VARIABLE, ProcessFailed, Stop, TaskSet, end_tasks
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -123,6 +123,28 @@ async def test_the_end_of_the_set_cancels_what_still_runs() -> None:
         task = tasks.start(asyncio.sleep(3600), "endless")
     assert task.cancelled()
     assert stop.failure is None
+
+
+async def test_a_task_that_forgets_a_cancellation_is_cancelled_again() -> None:
+    """As `asyncio.wait_for` lets redis-py do before Python 3.12: a task that would then run for ever."""
+    forgotten = 0
+
+    async def forgetful() -> None:
+        nonlocal forgotten
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                forgotten += 1
+                if forgotten > 1:
+                    raise
+
+    task = asyncio.create_task(forgetful())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(2):
+        await end_tasks([task])
+    assert task.cancelled()
+    assert forgotten == 2
 
 
 async def test_the_first_failure_is_the_one_that_is_told() -> None:

@@ -6,10 +6,10 @@ what is not published yet. What is not that case is a log other than the one Red
 
 from typing import Protocol
 
-from services.allocator.errors import LogDiffersError, LogTooShortError, OtherKeyError, OtherLogError
-from services.allocator.records import digest_of
 from services.domain.rows import Head
 from services.state.fold_call import LogIdentity
+from services.state.records import digest_of
+from services.state.stopped import LogDiffersError, LogTooShortError, OtherKeyError, OtherLogError
 from services.stream.genesis import read_genesis
 from services.stream.partition_reader import LogReader
 from services.stream.place import Offset, PartitionId

@@ -1,0 +1,222 @@
+"""`maskline rebuild`: folds what Redis lacks of the log into it. It empties nothing and publishes nothing.
+
+It makes the allocator's own call, so it starts where an allocator would and refuses where one would refuse; and because
+the fold applies each offset once, it works beside allocators that run. `published` stays what it is: events that nobody
+has seen are published by the next allocator, from the decisions recorded here.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from services.domain.rows import Head
+from services.platform.errors import MasklineError
+from services.platform.settings import ProcessSettings
+from services.state.fold_call import Batch, FoldCall, Folded
+from services.state.records import batch_of, rest_of
+from services.state.recovery import HeadReader, Start, find_start
+from services.state.redis_client import RedisError, ResponseError
+from services.state.stopped import OtherKeyError, OtherLogError, PartitionStoppedError, RulesTooNewError
+from services.stream.errors import HoleInLog, PositionOutsideLog
+from services.stream.genesis import GenesisMissing
+from services.stream.partition_reader import LogReader
+from services.stream.place import Offset, PartitionId
+
+RECORDS_PER_FETCH = 2_000
+FETCH_TIMEOUT_MS = 1_000
+MAX_EMPTY_FETCHES = 5
+COMMANDS_PER_BATCH = 200
+MAX_IN_FLIGHT = 2
+MAX_STEPS_BACK = 20
+
+
+class RebuildSettings(ProcessSettings, frozen=True, kw_only=True):
+    """What rebuild is told."""
+
+    fold_timeout_s: Annotated[float, Meta(description="Seconds for Redis to fold one batch.", gt=0)] = 5.0
+
+
+class KeepsGoingBack(PartitionStoppedError):
+    """Partition {partition} is stopped: Redis went back {times} times while it was rebuilt. Somebody empties it."""
+
+
+class RebuildFailed(MasklineError):
+    """Partition {partition} was not rebuilt, for Redis says: {why}. What was folded before stays; say it again."""
+
+
+class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done to one partition. `before`, `position`: where Redis stood and stands; `end`: of the log, then."""
+
+    partition: int
+    before: int = 0
+    position: int = 0
+    end: int = 0
+    published: int = 0
+    seconds: float = 0.0
+    why: str = ""
+    """What keeps it from being whole; empty where it is."""
+
+    def __str__(self) -> str:
+        if self.why:
+            return self.why
+        if self.before >= self.end:
+            return f"Partition {self.partition}: nothing was missing; Redis has the whole log, {self.before} records."
+        told = f"Partition {self.partition}: records {self.before} to {self.end} replayed in {self.seconds:.1f} s."
+        unpublished = self.position - max(self.before, self.published)
+        return told + (f" {unpublished} were never published: the next allocator does it." if unpublished > 0 else "")
+
+
+Progress = Callable[[int, int, int], None]
+"""Takes partition, position, and where it will end."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The Redis that is rebuilt, and the check value of the keys that its log must have been made with."""
+
+    read_head: HeadReader
+    fold_call: Callable[[PartitionId, Start], FoldCall]
+    key_check: str
+
+
+async def rebuild(log: LogReader, target: Target, partitions: int, on_progress: Progress) -> list[Rebuilt]:
+    """Every partition, one after the other; a partition that must not be touched is left out and says why.
+
+    Raises LogUnavailable and RebuildFailed.
+    """
+    done = []
+    for number in range(partitions):
+        partition = PartitionId(number)
+        try:
+            done.append(await _rebuild_partition(log, target, partition, on_progress))
+        except (PartitionStoppedError, GenesisMissing, HoleInLog, PositionOutsideLog) as error:
+            done.append(Rebuilt(partition=partition, why=str(error)))
+        except (RedisError, OSError) as error:
+            raise RebuildFailed(partition=partition, why=str(error) or type(error).__name__) from error
+    return done
+
+
+async def _rebuild_partition(log: LogReader, target: Target, partition: PartitionId, on_progress: Progress) -> Rebuilt:
+    began_s = time.monotonic()
+    start = await find_start(log, target.read_head, partition, target.key_check)
+    before = (await target.read_head(partition) or Head()).position
+    end = await log.log_end(partition)
+    on_progress(partition, before, end)
+    call = target.fold_call(partition, start)
+    try:
+        position = await _Replay(log, call, partition, start.published, on_progress).run(before, end)
+    finally:
+        await call.drop()
+    return Rebuilt(
+        partition=partition,
+        before=before,
+        position=position,
+        end=end,
+        published=start.published,
+        seconds=round(time.monotonic() - began_s, 3),
+    )
+
+
+class _Replay:
+    """Folds one partition up to an offset. Two batches are in flight: while Redis works on one the next is prepared."""
+
+    def __init__(
+        self, log: LogReader, call: FoldCall, partition: PartitionId, published: int, on_progress: Progress
+    ) -> None:
+        self._log = log
+        self._call = call
+        self._partition = partition
+        self._published = published
+        self._on_progress = on_progress
+        self._batches: deque[Batch] = deque()
+        self._in_flight: deque[Batch] = deque()
+        self._next = 0
+        self._steps_back = 0
+
+    async def run(self, position: int, end: int) -> int:
+        """The position then, which is at least `end`. Raises PartitionStoppedError and what log and Redis raise."""
+        await self._log.assign([self._partition])
+        self._go_to(position)
+        while position < end:
+            while len(self._in_flight) < MAX_IN_FLIGHT and (self._batches or self._next < end):
+                if not self._batches:
+                    await self._fetch(end)
+                batch = self._batches.popleft()
+                await self._call.send(batch, self._published)
+                self._in_flight.append(batch)
+            folded = await self._answer()
+            if folded is None:
+                self._go_to(position)
+                continue
+            batch = self._in_flight.popleft()
+            position = await self._after(batch, folded, position)
+            self._on_progress(self._partition, min(position, end), end)
+        return position
+
+    def _go_to(self, position: int) -> None:
+        self._batches.clear()
+        self._in_flight.clear()
+        self._next = position
+        self._log.seek(self._partition, Offset(position))
+
+    async def _fetch(self, end: int) -> None:
+        for _ in range(MAX_EMPTY_FETCHES):
+            records = await self._log.fetch(
+                self._partition, min(RECORDS_PER_FETCH, end - self._next), timeout_ms=FETCH_TIMEOUT_MS
+            )
+            if records:
+                self._next = records[-1].offset + 1
+                pieces = range(0, len(records), COMMANDS_PER_BATCH)
+                self._batches.extend(batch_of(records[at : at + COMMANDS_PER_BATCH]) for at in pieces)
+                return
+        raise PartitionStoppedError(
+            partition=self._partition, why=f"the log has {end} records, but does not give {self._next}"
+        )
+
+    async def _answer(self) -> Folded | None:
+        """None where the function had to be loaded first: then nothing was folded."""
+        try:
+            return await self._call.receive()
+        except ResponseError as error:
+            if "Function not found" not in str(error):
+                raise
+        await self._call.drop()
+        await self._call.load_library()
+        return None
+
+    async def _after(self, batch: Batch, folded: Folded, position: int) -> int:
+        """Where the fold stands now; what is in flight behind a batch that was not done is sent again."""
+        match folded.status:
+            case "other_log":
+                raise OtherLogError(partition=self._partition, in_redis="another one", in_kafka="this one")
+            case "other_key":
+                raise OtherKeyError(partition=self._partition)
+            case "rules_too_new":
+                raise RulesTooNewError(partition=self._partition, offset=folded.position)
+            case "gap":
+                await self._forget_in_flight()
+                self._step_back()
+                self._go_to(folded.position)
+            case _ if folded.position < batch.end:  # it stopped early: the rest goes first
+                in_flight = list(self._in_flight)
+                await self._forget_in_flight()
+                self._batches.extendleft(reversed([rest_of(batch, folded.position), *in_flight]))
+            case _ if folded.position > max(batch.end, self._next):  # an allocator is ahead of us
+                await self._forget_in_flight()
+                self._go_to(folded.position)
+        return max(position, folded.position) if folded.status == "ok" else folded.position
+
+    def _step_back(self) -> None:
+        self._steps_back += 1
+        if self._steps_back > MAX_STEPS_BACK:
+            raise KeepsGoingBack(partition=self._partition, times=self._steps_back)
+
+    async def _forget_in_flight(self) -> None:
+        for _ in self._in_flight:
+            await self._call.receive()
+        self._in_flight.clear()

@@ -1,0 +1,201 @@
+"""A whole system that a story may ill-treat: broker and Valkey as it likes, services kept alive as `maskline up` does.
+
+Everything runs as processes of the product. A control puts a program of `tests.chaos.without` in the place of one.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from infra.applying import apply_campaign
+from infra.campaigns.demo import scaled
+from infra.console_client import ConsoleClient
+from infra.embedded.commands import LOOPBACK
+from infra.launcher.addresses import Addresses, choose_ports
+from infra.launcher.first_steps import ensure_admin_token, prepare_log
+from infra.launcher.launcher import Launcher, LauncherSettings
+from infra.launcher.ports import free_ports
+from infra.launcher.process import ProcessSpec, RunningProcess
+from infra.launcher.services import index_of, service_command, service_names, service_of, service_spec, store_specs
+from services.audit.verify import VerifySettings
+from services.domain.campaign import Campaign
+from services.domain.rows import Head
+from services.platform.campaign_files import load
+from services.state.readers import read_head
+from services.state.redis_client import Redis, connect
+from tests.integration.cli_system import CAMPAIGN_FILE, ROOT
+
+PRODUCT: Final = "services.cli"
+CAMPAIGN: Final = "chaos"
+EXTRAS: Final = tuple(f"allocator-{index}" for index in range(90, 99))
+"""Names of the allocators that stories start themselves."""
+READY_TIMEOUT_S: Final = 30.0
+STOP_TIMEOUT_S: Final = 8.0
+REDIS_TIMEOUT_S: Final = 5.0
+
+Program = tuple[str, ...]
+"""A module that runs our services, and what it is told before the service's own arguments."""
+
+
+def without(protection: str) -> Program:
+    """The product with a protection taken away."""
+    return ("tests.chaos.without", protection)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What runs. `programs` by the name of a service or of one of its processes; all others are the product."""
+
+    programs: Mapping[str, Program] = field(default_factory=dict)
+    allocators: int = 1
+    front_doors: int = 2
+    partitions: int = 2
+    in_group: bool = False
+    """Whether allocators share the partitions through Kafka; else each one folds all of them."""
+    units: int = 6_000
+
+
+class City:
+    """What runs now. Stores and allocators beyond the plan's are the story's own; the rest is kept alive."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        self.plan: Final = plan
+        self.data: Final = folder / "data"
+        self.data.mkdir(mode=0o700)
+        self.names: Final = service_names(plan.front_doors, plan.allocators)
+        public, admin = choose_ports(LOOPBACK, 0, [*self.names, *EXTRAS])
+        kafka, redis = free_ports(2)
+        self.addresses: Final = Addresses(
+            host=LOOPBACK,
+            kafka=f"{LOOPBACK}:{kafka}",
+            redis=f"redis://{LOOPBACK}:{redis}/0",
+            public_ports=public,
+            admin_ports=admin,
+            partitions={} if plan.in_group else dict.fromkeys([*self.names, *EXTRAS], "all"),
+        )
+        self.embedded: Final = folder / "embedded"
+        self.embedded.mkdir()
+        self.settings: Final = VerifySettings(kafka=self.addresses.kafka, redis=self.addresses.redis, data=self.data)
+        self._store_specs = {spec.name: spec for spec in store_specs(kafka, redis, self.embedded)}
+        self._stores: dict[str, RunningProcess] = {}
+        self._extras: dict[str, RunningProcess] = {}
+        self._services: Launcher | None = None
+
+    @property
+    def valkey_folder(self) -> Path:
+        """Where Valkey has its files."""
+        return self.embedded / "valkey"
+
+    async def start(self) -> None:
+        """From nothing to everything ready."""
+        ensure_admin_token(self.data)
+        await asyncio.gather(*map(self.start_store, self._store_specs))
+        await prepare_log(self.settings, self.data, partitions=self.plan.partitions, replicas=1)
+        limits = LauncherSettings(ready_timeout_s=READY_TIMEOUT_S, stop_timeout_s=STOP_TIMEOUT_S)
+        self._services = Launcher([self.spec(name) for name in self.names], self.data, tell, lambda: None, limits)
+        await self._services.start()
+
+    async def stop(self) -> None:
+        """Everything, also what a story has frozen."""
+        for process in self._extras.values():
+            _send(process.pid, signal.SIGCONT)
+        await asyncio.gather(*(process.stop(STOP_TIMEOUT_S) for process in self._extras.values()))
+        if self._services is not None:
+            for name in self.names:
+                self.send(name, signal.SIGCONT)
+            await self._services.stop()
+        await asyncio.gather(*(process.stop(STOP_TIMEOUT_S) for process in self._stores.values()))
+
+    async def open_campaign(self) -> Campaign:
+        """One that is open now."""
+        campaign = scaled(load(CAMPAIGN_FILE), self.plan.units, int(time.time() * 1000))
+        campaign = msgspec.structs.replace(campaign, campaign=CAMPAIGN)
+        console = ConsoleClient.of(self.data, self.addresses.url("console"))
+        await asyncio.to_thread(apply_campaign, console, campaign)
+        return campaign
+
+    # ------------------------------------------------------------------------------------------------------- stores
+
+    async def start_store(self, name: str) -> None:
+        """`broker` (always empty) or `valkey` (as its files have it)."""
+        process = await RunningProcess.start(self._store_specs[name], self.embedded / f"{name}.log")
+        self._stores[name] = process
+        await process.ready(READY_TIMEOUT_S)
+
+    async def kill_store(self, name: str) -> None:
+        """With -9."""
+        process = self._stores.pop(name)
+        _send(process.pid, signal.SIGKILL)
+        await process.wait()
+
+    @asynccontextmanager
+    async def redis(self) -> AsyncIterator[Redis]:
+        """A client, for the length of a block."""
+        client = connect(self.addresses.redis, timeout_s=REDIS_TIMEOUT_S)
+        try:
+            yield client
+        finally:
+            await client.aclose()
+
+    async def head(self, partition: int = 0) -> Head:
+        """Where the fold stands."""
+        async with self.redis() as redis:
+            return await read_head(redis, partition) or Head()
+
+    # ----------------------------------------------------------------------------------------------------- services
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """To a process that is kept alive, or to an allocator of the story's own."""
+        for pid in self._pids(name):
+            _send(pid, number)
+
+    async def allocator(self, name: str, program: Program | None = None) -> None:
+        """One more, not kept alive, named from EXTRAS; ready when it folds."""
+        process = await RunningProcess.start(self.spec(name, program), self.log_of(name))
+        self._extras[name] = process
+
+    async def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
+        """An allocator of the story's own."""
+        process = self._extras.pop(name)
+        _send(process.pid, number)
+        _send(process.pid, signal.SIGCONT)
+        await process.wait()
+
+    def log_of(self, name: str) -> Path:
+        """What a process says."""
+        return self.data / "logs" / f"{name}.log"
+
+    def spec(self, name: str, program: Program | None = None) -> ProcessSpec:
+        """How a process is started."""
+        programs = self.plan.programs
+        chosen = program or programs.get(name) or programs.get(service_of(name)) or (PRODUCT,)
+        command = service_command(name, self.addresses, self.data)
+        at = command.index(PRODUCT)
+        spec = service_spec(name, self.addresses, [*command[:at], *chosen, *command[at + 1 :]])
+        return replace(spec, env={**spec.env, "PYTHONPATH": str(ROOT)})
+
+    def _pids(self, name: str) -> list[int]:
+        """The process id; none where it does not run just now."""
+        kept = self._services.processes() if self._services else []
+        of_name = [each.pid for each in kept if (each.service, each.index) == (service_of(name), index_of(name))]
+        return of_name if name in self.names else [self._extras[name].pid] if name in self._extras else []
+
+
+def tell(line: str) -> None:
+    """To whoever watches."""
+    print(f"      {line}", flush=True)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

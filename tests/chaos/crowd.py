@@ -1,0 +1,109 @@
+"""People who come evenly, for as long as a story lasts, and a line a second about what they get.
+
+Each is a resident of `loadtests.surge`: who hears 503 comes back, who hears nothing sends the same again with the same
+key, who has a 202 asks until it is decided.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from loadtests.http_client import HttpClient
+from loadtests.residents import Resident, residents
+from loadtests.surge import Surge, SurgeSettings
+from loadtests.tally import Tally, percentile_ms
+from services.domain.campaign import Campaign
+from tests.chaos.city import City
+
+MAX_PEOPLE: Final = 20_000
+MAX_CONNECTIONS: Final = 2_000
+REQUEST_TIMEOUT_S: Final = 8.0
+SEED: Final = 1
+
+
+class Wish(NamedTuple):
+    """Who asked, and under which keys they may have."""
+
+    person: Resident
+    keys: tuple[str, ...]
+
+
+class Crowd:
+    """`rate_per_s` new people a second from `begin` to `end`."""
+
+    def __init__(self, city: City, campaign: Campaign, rate_per_s: float, gives_up_after_s: float) -> None:
+        self.phase = "warm-up"
+        self._rate_per_s = rate_per_s
+        self._client = HttpClient(
+            city.addresses.url("front-door"), max_connections=MAX_CONNECTIONS, timeout_s=REQUEST_TIMEOUT_S
+        )
+        settings = SurgeSettings(wait_s=0, give_up_after_s=gives_up_after_s, seed=SEED)
+        self._tries = 1 + settings.tries_elsewhere
+        self._surge = Surge(self._client, campaign.campaign, [slot.id for slot in campaign.slots], settings)
+        self._people: Iterator[Resident] = residents(MAX_PEOPLE, SEED)
+        self._visits: list[asyncio.Task[None]] = []
+        self._came: list[Resident] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._began_s = 0.0
+
+    @property
+    def tally(self) -> Tally:
+        """What they heard."""
+        return self._surge.tally
+
+    def wishes(self) -> list[Wish]:
+        """Everything that may have been asked."""
+        return [
+            Wish(person, tuple(f"surge-{number}-{attempt}" for attempt in range(self._tries)))
+            for number, person in enumerate(self._came)
+        ]
+
+    def begin(self) -> None:
+        """They begin to come."""
+        self._began_s = asyncio.get_running_loop().time()
+        works = (self._come(), self._surge.look_at_stock(), self._tell())
+        self._tasks = [asyncio.create_task(work) for work in works]
+
+    async def end(self) -> None:
+        """Nobody comes any more; those who are there stay until they have heard, or give up."""
+        self._tasks[0].cancel()
+        self.phase = "drain"
+        await asyncio.gather(*self._visits)
+
+    async def close(self) -> None:
+        """No more lines."""
+        for task in [*self._tasks, *self._visits]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._visits, return_exceptions=True)
+        self._client.close()
+
+    async def _come(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number, person in enumerate(self._people):
+            comes_s = self._began_s + number / self._rate_per_s
+            await asyncio.sleep(comes_s - loop.time())
+            self._came.append(person)
+            self._visits.append(asyncio.create_task(self._surge.visit(number, person, comes_s)))
+
+    async def _tell(self) -> None:
+        """Availability: of the requests of this second, the part that got what it asked for, soon."""
+        tally = self.tally
+        loop = asyncio.get_running_loop()
+        before = (0, 0, 0, 0, 0)
+        second = 0
+        while True:
+            second += 1
+            await asyncio.sleep(self._began_s + second - loop.time())
+            decided = len(tally.latencies_s)
+            now = (tally.arrived, tally.accepted, decided, tally.shed, tally.unanswered)
+            came, accepted, heard, shed, unanswered = (a - b for a, b in zip(now, before, strict=True))
+            p99_ms = percentile_ms(tally.latencies_s[before[2] :], 0.99)
+            waiting = tally.arrived - tally.gone
+            refused = shed + unanswered
+            available = 100 * accepted // (accepted + refused) if accepted + refused else 100
+            before = now
+            print(
+                f"{second:4d} s {self.phase:8s} came {came:4d}  202 {accepted:4d}  decided {heard:4d}  503 {shed:4d}  "
+                f"no answer {unanswered:4d}  waiting {waiting:5d}  p99 {p99_ms:7.0f} ms  available {available:3d} %",
+                flush=True,
+            )

@@ -1,0 +1,133 @@
+"""A story in four phases: people come (warm-up), something breaks (fault), it is mended (heal), all hear (drain).
+
+After it `verify` judges the log, Redis and events, and what people heard is held against the log.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from loadtests.tally import Tally
+from services.audit.main import main as verify
+from services.audit.report import Report
+from services.platform.errors import MasklineError
+from services.state.recovery import GROUP
+from services.stream.partition_reader import PartitionReader
+from services.stream.place import PartitionId
+from services.stream.topics import COMMANDS
+from tests.chaos.city import City, Plan
+from tests.chaos.crowd import Crowd
+from tests.chaos.hearing import Hearing, hear
+
+RATE_PER_S: Final = 120.0
+"""People a second; each sends two requests or more."""
+WARM_UP_S: Final = 3.0
+HEAL_S: Final = 3.0
+SETTLE_TIMEOUT_S: Final = 30.0
+GIVES_UP_AFTER_S: Final = 60.0
+BEFORE_THE_LOG: Final = frozenset({"409 sold_out", "409 slot_full"})
+"""Answers without a record that people may get."""
+TOLD_DIFFERENCES: Final = 5
+
+Fault = Callable[[City], Awaitable[None]]
+"""Breaks something, and returns when it is mended or needs nobody to mend it."""
+
+
+@dataclass
+class Verdict:
+    """What came out. `faults` is empty where every promise was kept."""
+
+    tally: Tally
+    faults: list[str] = field(default_factory=list)
+    report: Report | None = None
+    hearing: Hearing | None = None
+
+
+async def played(
+    fault: Fault,
+    plan: Plan,
+    folder: Path,
+    *,
+    rate_per_s: float = RATE_PER_S,
+    gives_up_after_s: float = GIVES_UP_AFTER_S,
+    settle_timeout_s: float = SETTLE_TIMEOUT_S,
+) -> Verdict:
+    """A whole story; prints its lines."""
+    print(f"\n--- {getattr(fault, '__doc__', '') or fault}", flush=True)
+    city = City(plan, folder)
+    try:
+        await city.start()
+        crowd = Crowd(city, await city.open_campaign(), rate_per_s, gives_up_after_s)
+        try:
+            return await _phases(city, crowd, fault, settle_timeout_s)
+        finally:
+            await crowd.close()
+    finally:
+        await city.stop()
+
+
+async def _phases(city: City, crowd: Crowd, fault: Fault, settle_timeout_s: float) -> Verdict:
+    crowd.begin()
+    await asyncio.sleep(WARM_UP_S)
+    crowd.phase = "fault"
+    await fault(city)
+    crowd.phase = "heal"
+    await asyncio.sleep(HEAL_S)
+    await crowd.end()
+    verdict = Verdict(crowd.tally)
+    if not await settled(city, settle_timeout_s):
+        verdict.faults.append(f"the log was not decided and published {settle_timeout_s:g} s after the last one came")
+    try:
+        verdict.report = await verify(city.settings)
+    except MasklineError as error:
+        verdict.faults.append(f"verify: {error}")
+        return verdict
+    verdict.hearing = await hear(city.settings, city.plan.partitions, crowd.wishes(), crowd.tally)
+    _judge(verdict)
+    return verdict
+
+
+def _judge(verdict: Verdict) -> None:
+    report, hearing, tally = verdict.report, verdict.hearing, verdict.tally
+    if report is None or hearing is None:
+        return
+    told = [str(each) for each in report.differences[:TOLD_DIFFERENCES]]
+    verdict.faults += told + ([f"{report.differing} differences"] if report.differing else [])
+    for name in ("oversold", "lost", "duplicates", "unasked", "out_of_turn", "picked_up_twice"):
+        if count := getattr(report, name):
+            verdict.faults.append(f"verify counts {name}: {count}")
+    verdict.faults += hearing.faults()
+    if tally.unknown:
+        verdict.faults.append(f"{tally.unknown} never heard")
+    verdict.faults += [
+        f"{count} heard {answer}" for answer, count in tally.unexpected.items() if answer not in BEFORE_THE_LOG
+    ]
+    print(
+        f"    = {report.records} records, {tally.accepted} accepted, {tally.confirmed} confirmed, "
+        f"{tally.rejected} refused, {tally.shed} times 503, {tally.unanswered} times no answer; {report.repeated_events} events repeated; "
+        + ("; ".join(verdict.faults) or "no promise broken"),
+        flush=True,
+    )
+
+
+async def settled(city: City, timeout_s: float) -> bool:
+    """Whether everything in the log is decided and published within the time; the clock keeps ticking meanwhile."""
+    log = PartitionReader(city.settings, COMMANDS)
+    deadline_s = time.monotonic() + timeout_s
+    try:
+        ends = [await log.log_end(PartitionId(p)) for p in range(city.plan.partitions)]
+        while time.monotonic() < deadline_s:
+            heads = [await city.head(p) for p in range(city.plan.partitions)]
+            committed = [await log.committed(GROUP, PartitionId(p)) for p in range(city.plan.partitions)]
+            if all(
+                head.position >= end and max(head.published, done) >= end
+                for head, done, end in zip(heads, committed, ends, strict=True)
+            ):
+                return True
+            await asyncio.sleep(0.1)
+        return False
+    finally:
+        await log.stop()

@@ -1,0 +1,116 @@
+"""A log into which bookings pour as a rush would write them, a Valkey, and as many allocators as a story starts."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra.embedded.stores import running_stores
+from infra.launcher.first_steps import prepare_log
+from loadtests.proof import settled
+from services.audit.main import main as verify
+from services.audit.report import Report
+from services.audit.rows_reader import RedisRows
+from services.audit.verify import VerifySettings
+from services.domain.commands import encode
+from services.state.redis_client import connect
+from services.stream.log_producer import LogProducer, append
+from services.stream.place import PartitionId
+from services.stream.topics import COMMANDS
+from tests.bench.folding import definition, reservations
+from tests.integration.cli_system import ROOT
+
+PRODUCT = "services.cli"
+WITHOUT_CHECK = "tests.integration.allocator_without_position_check"
+SLOTS, UNITS_A_SLOT = 40, 30
+FIRST = PartitionId(0)
+
+
+@dataclass
+class World:
+    """A log, a Valkey, and as many allocators as a story starts. `program` is what an allocator runs."""
+
+    settings: VerifySettings
+    program: str
+    running: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    def allocator(self, *options: str) -> "subprocess.Popen[bytes]":
+        """One more, for all partitions, beside those that run."""
+        command = [sys.executable, "-m", self.program, "allocator", "--partitions", "all", *options]
+        command += ["--kafka", self.settings.kafka, "--redis", self.settings.redis, "--data", str(self.settings.data)]
+        output = (self.settings.data / f"allocator-{len(self.running)}.log").open("wb")
+        with output:
+            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        self.running.append(process)
+        return process
+
+    @asynccontextmanager
+    async def rush(self) -> AsyncIterator[None]:
+        """2,500 bookings a second, far more than there are units, until the block ends."""
+        producer = await LogProducer.start(self.settings)
+        await self._write(producer, [encode(command) for command in definition(SLOTS, UNITS_A_SLOT)])
+        writing = asyncio.create_task(self._keep_writing(producer))
+        try:
+            yield
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            await producer.stop()
+
+    async def _keep_writing(self, producer: LogProducer) -> None:
+        number = 0
+        while True:
+            began_s = time.monotonic()
+            await self._write(producer, [encode(command) for command in reservations(50, SLOTS, first=number)])
+            number += 50
+            await asyncio.sleep(max(0.0, began_s + 0.02 - time.monotonic()))
+
+    async def _write(self, producer: LogProducer, values: list[bytes]) -> None:
+        now_ms = int(time.time() * 1000)
+        await append(producer, COMMANDS, FIRST, values, timestamp_ms=now_ms, ack_timeout_s=10.0)
+
+    async def judged(self) -> Report:
+        """What verify says once everything is decided and everybody has stopped."""
+        await settled(self.settings, FIRST)
+        for process in self.running:
+            process.send_signal(signal.SIGTERM)
+        for process in self.running:
+            await asyncio.to_thread(process.wait, 20)
+        return await verify(self.settings)
+
+
+Story = Callable[[World], Awaitable[None]]
+
+
+async def played(story: Story, program: str, folder: Path) -> Report:
+    """What verify says of a story."""
+    with running_stores(folder) as stores:
+        data = folder / "data"
+        data.mkdir(mode=0o700)
+        world = World(VerifySettings(kafka=stores.kafka, redis=stores.redis, data=data), program)
+        await prepare_log(world.settings, data, partitions=1, replicas=1)
+        try:
+            await story(world)
+            return await world.judged()
+        finally:
+            for process in world.running:
+                process.kill()
+                process.wait(10)
+
+
+async def position_moves(world: World) -> None:
+    """Until somebody folds."""
+    redis = connect(world.settings.redis, timeout_s=2.0)
+    rows = RedisRows(redis)
+    try:
+        async with asyncio.timeout(20):
+            before = (await rows.read(FIRST, [])).head.position
+            while (await rows.read(FIRST, [])).head.position <= before:
+                await asyncio.sleep(0.01)
+    finally:
+        await redis.aclose()
