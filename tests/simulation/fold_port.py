@@ -74,6 +74,9 @@ class CallState(State):
         self.rows[key] = row
         self.changed[key] = None
 
+    def remove(self, key: str) -> None:
+        self.put(key, None)
+
 
 class FoldPort:
     """The function. Calls change `kept` at their end only, or not at all."""
@@ -105,8 +108,9 @@ class FoldPort:
             head.published = max(head.published, call.published)
             gone = self._trimmable(state, head)
             state.put(HEAD, head)
-            kept.update({key: _encode(state.rows[key]) for key in state.changed})
-            for key in gone:
+            removed = [key for key in state.changed if state.rows[key] is None]
+            kept.update({key: _encode(state.rows[key]) for key in state.changed if state.rows[key] is not None})
+            for key in [*removed, *gone]:
                 kept.pop(key, None)
         reply.head = head
         return reply

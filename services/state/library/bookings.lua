@@ -64,8 +64,10 @@ local function share_for(slot, command)
   return SHARE.PUBLIC
 end
 
--- Keys of many parts are made once for a booking, where it is read ahead; `no` are the digits of the campaign's number.
+-- Keys of many parts are made once for a booking, where it is read ahead. `no` are the digits of the campaign's number,
+-- which another draft in the same batch may change: the keys are good for that number only.
 local function name_keys(command, no)
+  command.named_for, command.members_key = no, nil
   command.slot_key = K.s .. no .. ':' .. command.slot
   command.person_key = K.p .. no .. ':' .. command.resident
 end
@@ -81,7 +83,7 @@ local function reserve(command)
   local campaign = get(campaign_key)
   if not campaign or campaign[CAMPAIGN.phase] == PHASE.DRAFT then return refused(REASON.UNKNOWN_CAMPAIGN) end
   local no = campaign[CAMPAIGN.no]
-  if not command.slot_key then name_keys(command, text[no]) end
+  if command.named_for ~= text[no] then name_keys(command, text[no]) end
   local slot_key, person_key = command.slot_key, command.person_key
   local slot = get(slot_key)
   if not slot then return refused(REASON.UNKNOWN_SLOT) end
