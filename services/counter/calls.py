@@ -7,10 +7,13 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from services.counter.contract import (
+    Booked,
     Date,
+    DeskBooking,
     DocumentShown,
     Found,
     Keys,
+    OfflineBatch,
     OwnSlots,
     Paired,
     Pairing,
@@ -19,6 +22,7 @@ from services.counter.contract import (
     QuotaChange,
     QuotaChanged,
     Reasoned,
+    RecordsTold,
     Reservation,
     ShortCodeShown,
     Today,
@@ -42,13 +46,39 @@ SLOT: Final = Parameter(
 DATE: Final = Parameter(name="date", place="query", kind=Date, description="A day; today where none is given.")
 
 OF_THE_LOG: Final = (DoorReason.LOG_UNAVAILABLE, DoorReason.CATCHING_UP, DoorReason.UNKNOWN_OUTCOME)
+BEFORE_THE_LOG: Final = (
+    Reason.UNKNOWN_CAMPAIGN,
+    Reason.UNKNOWN_SLOT,
+    DoorReason.DOCUMENT_INVALID,
+    DoorReason.DOCUMENT_TYPE_NOT_ACCEPTED,
+    DoorReason.PHONE_INVALID,
+)
+DECIDED: Final = (
+    Reason.SOLD_OUT,
+    Reason.SLOT_FULL,
+    Reason.SLOT_OVER,
+    Reason.ALREADY_RESERVED,
+    Reason.NOT_OPEN,
+    Reason.PAUSED,
+    Reason.CAMPAIGN_CLOSED,
+    Reason.UNITS_OVER_LIMIT,
+    Reason.TOO_MANY_TRIES,
+    Reason.NOT_ELIGIBLE,
+    Reason.WRONG_DAY,
+    Reason.HOUSEHOLD_LIMIT,
+    Reason.COOLING_DOWN,
+    Reason.IDEMPOTENCY_KEY_REUSED,
+)
 REVOKED: Final = (Reason.UNKNOWN_TERMINAL,)
 """Decided by the fold, where a terminal was revoked in the last second."""
 
 
 def calls(handlers: Handlers) -> list[Call]:
     """Every call of `/v1`."""
-    return [*_terminals(handlers), *_pick_ups(handlers), *_lookups(handlers), *_pharmacy(handlers)]
+    return [
+        *_terminals(handlers), *_pick_ups(handlers), *_offline(handlers), *_lookups(handlers), *_bookings(handlers),
+        *_pharmacy(handlers),
+    ]  # fmt: skip
 
 
 def openapi(handlers: Handlers) -> bytes:
@@ -158,6 +188,30 @@ def _pick_ups(handlers: Handlers) -> list[Call]:
     ]
 
 
+def _offline(handlers: Handlers) -> list[Call]:
+    return [
+        Call(
+            method="POST",
+            path="/v1/pickups/batch",
+            name="record_pick_ups",
+            summary="Tell what was handed out without a network; always accepted, each record as what it is.",
+            description=(
+                "At most 500 records and 1 MiB, each with the pass that was shown, the time by the terminal's clock, "
+                "and a nonce: the key that the pick-up would have had, so one that was tried before is the same. "
+                "`picked_up` was right then; `picked_up_late` should not have been, with the reason; `conflict` had "
+                "been handed out before; `unproved` shows no genuine pass. Whatever ends in 503 or 504 is sent again "
+                "as it is."
+            ),
+            handler=handlers.record_pick_ups,
+            body=(OfflineBatch,),
+            needs_key=True,
+            sign_in=TERMINAL,
+            answers={200: RecordsTold},
+            reasons=(*REVOKED, *OF_THE_LOG),
+        ),
+    ]
+
+
 def _lookups(handlers: Handlers) -> list[Call]:
     return [
         Call(
@@ -192,6 +246,27 @@ def _lookups(handlers: Handlers) -> list[Call]:
                 *REVOKED,
                 *OF_THE_LOG,
             ),
+        ),
+    ]
+
+
+def _bookings(handlers: Handlers) -> list[Call]:
+    return [
+        Call(
+            method="POST",
+            path="/v1/reservations",
+            name="book",
+            summary="Book for somebody at the desk: from the assisted share first.",
+            description=(
+                "In any slot of the region. 201: confirmed; 200: waitlisted, or what a booking that is sent again has "
+                "become. Give the person the pass, the short code, and the id: who has it may look and cancel."
+            ),
+            handler=handlers.book,
+            body=(DeskBooking,),
+            needs_key=True,
+            sign_in=TERMINAL,
+            answers={200: Booked, 201: Booked},
+            reasons=(*BEFORE_THE_LOG, *DECIDED, *REVOKED, *OF_THE_LOG),
         ),
     ]
 

@@ -21,6 +21,8 @@ Last4 = Annotated[str, Meta(min_length=4, max_length=4, description="The documen
 DocumentNumber = Annotated[str, Meta(min_length=1, max_length=MAX_TYPED_CHARS)]
 # JSON has one kind of number: 5.0 is as whole as 5.
 Change = Annotated[float, Meta(ge=-1_000_000, le=1_000_000, multiple_of=1, description="Units, a whole number.")]
+MAX_RECORDS = 500
+MAX_BATCH_BYTES = 1024 * 1024
 State = Literal["confirmed", "rejected", "cancelled", "picked_up", "expired", "waitlisted"]
 
 
@@ -83,6 +85,38 @@ _KINDS: dict[frozenset[str], type[Shown]] = {
 }
 
 
+class Resident(Body, frozen=True, kw_only=True):
+    """Who books. `birth_year` where the campaign goes by it and the document does not tell it."""
+
+    document_type: DocumentType
+    document_number: DocumentNumber
+    birth_year: Annotated[int, Meta(ge=1880, le=2099)] | UnsetType = UNSET
+
+
+class DeskBooking(Body, frozen=True, kw_only=True):
+    """Units in a slot for somebody who is present; `phone` where they have one."""
+
+    campaign: Annotated[str, Meta(min_length=1, max_length=48)]
+    slot: Annotated[str, Meta(min_length=1, max_length=48)]
+    units: Annotated[int, Meta(ge=1, le=1_000_000)]
+    resident: Resident
+    phone: Annotated[str, Meta(min_length=1, max_length=40)] | UnsetType = UNSET
+
+
+class OfflineRecord(Body, frozen=True, kw_only=True):
+    """Something that was handed out without a network. Its nonce is the key that the pick-up would have had."""
+
+    nonce: Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,64}$")]
+    picked_up_at: Annotated[Time, Meta(max_length=40)]
+    pass_: PassText | UnsetType = msgspec.field(name="pass", default=UNSET)
+
+
+class OfflineBatch(Body, frozen=True, kw_only=True):
+    """What a terminal handed out without a network."""
+
+    records: Annotated[list[OfflineRecord], Meta(min_length=1, max_length=MAX_RECORDS)]
+
+
 class Reasoned(Body, frozen=True, kw_only=True):
     """Why it is done."""
 
@@ -124,6 +158,48 @@ class Reservation(Result, frozen=True, kw_only=True):
     ends_at: Time = ""
     picked_up_at: Time = ""
     undo_until: Time = ""
+
+
+class Booked(Result, frozen=True, kw_only=True):
+    """A booking made at the desk. `id` is its owner's credential: give it to them, with the pass."""
+
+    id: str
+    pass_no: PassNo
+    state: State
+    campaign: str
+    slot: str
+    pharmacy: str
+    units: int
+    starts_at: Time
+    ends_at: Time
+    pharmacy_name: str = ""
+    pharmacy_address: str = ""
+    pass_: Annotated[str, Meta(description="The signed pass, while it is worth something.")] = msgspec.field(
+        name="pass", default=""
+    )
+    short_code: str = ""
+    units_ahead: Annotated[int, Meta(description="Of one who waits: units that others wait for longer.")] = 0
+
+
+class RecordTold(Result, frozen=True, kw_only=True):
+    """What a record is. A conflict tells when and where it had been handed out before; `unproved` had no pass."""
+
+    nonce: str
+    state: Literal["picked_up", "picked_up_late", "conflict", "unproved"]
+    pass_no: str = ""
+    campaign: str = ""
+    slot: str = ""
+    units: int = 0
+    reason: Annotated[str, Meta(description="Why it is late.")] = ""
+    when: Time = ""
+    pharmacy: str = ""
+    terminal: str = ""
+
+
+class RecordsTold(Result, frozen=True, kw_only=True):
+    """Every record of the batch, in its order."""
+
+    records: list[RecordTold]
 
 
 class Found(Result, frozen=True, kw_only=True):

@@ -5,9 +5,23 @@ from __future__ import annotations
 import structlog
 from aiohttp import web
 
-from services.counter.contract import AnythingShown, DocumentShown, Found, Key, Keys, Pairing, QuotaChange, Reasoned
+from services.counter.bookings import Bookings
+from services.counter.contract import (
+    MAX_BATCH_BYTES,
+    AnythingShown,
+    DeskBooking,
+    DocumentShown,
+    Found,
+    Key,
+    Keys,
+    OfflineBatch,
+    Pairing,
+    QuotaChange,
+    Reasoned,
+)
 from services.counter.days import read_day
 from services.counter.log_desk import LogDesk
+from services.counter.offline import OfflineRecords
 from services.counter.pickups import PickUps
 from services.counter.records import describe
 from services.counter.showing import Showing
@@ -37,6 +51,8 @@ class Handlers:
         pick_ups: PickUps,
         showing: Showing,
         stock: Stock,
+        bookings: Bookings,
+        offline: OfflineRecords,
         verifier: PassVerifier,
     ) -> None:
         self._desk = desk
@@ -44,6 +60,8 @@ class Handlers:
         self._pick_ups = pick_ups
         self._showing = showing
         self._stock = stock
+        self._bookings = bookings
+        self._offline = offline
         keys = [
             Key(key_id=name, algorithm="Ed25519", public_key=key) for name, key in sorted(verifier.published().items())
         ]
@@ -69,6 +87,18 @@ class Handlers:
         if shown is None:
             raise malformed("", f"exactly one of: {ONE_OF_THREE}")
         return json_answer(200, await self._pick_ups.pick_up(terminal, shown, key))
+
+    async def record_pick_ups(self, request: web.BaseRequest) -> Answer:
+        """POST /v1/pickups/batch"""
+        terminal, _ = await self._wish(request)
+        batch = await read_json(request, OfflineBatch, MAX_BATCH_BYTES)
+        return json_answer(200, await self._offline.take(terminal, batch))
+
+    async def book(self, request: web.BaseRequest) -> Answer:
+        """POST /v1/reservations"""
+        terminal, key = await self._wish(request)
+        told = await self._bookings.book(terminal, await read_json(request, DeskBooking), key)
+        return json_answer(201 if told.state == "confirmed" else 200, told)
 
     async def undo(self, request: web.BaseRequest, pass_no: str) -> Answer:
         """POST /v1/pickups/{pass_no}/undo"""

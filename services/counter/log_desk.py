@@ -35,13 +35,17 @@ class LogDesk:
         Raises Problem: `overloaded` or `log_unavailable` where surely nothing was written, `unknown_outcome` from there
         on, whatever the cause: the command may stand in the log, and the same key asks for its answer again.
         """
+        answer = (await self.facts(partition, command))[0]
+        return answer[1:] if answer[0] == FactCode.REPEATED else answer
+
+    async def facts(self, partition: int, command: Command) -> Facts:
+        """The whole decision; a repeated one says so. Raises Problem like `decide`."""
         self.admit()
         self._in_flight += 1
         try:
-            answer = (await self._decided(partition, command))[0]
+            return await self._decided(partition, command)
         finally:
             self._in_flight -= 1
-        return answer[1:] if answer[0] == FactCode.REPEATED else answer
 
     async def _decided(self, partition: int, command: Command) -> Facts:
         try:

@@ -12,11 +12,13 @@ from typing import Annotated, Final
 import structlog
 from msgspec import Meta
 
+from services.counter.bookings import Bookings
 from services.counter.calls import calls, openapi
 from services.counter.days import PharmacyDays
 from services.counter.handlers import Handlers
 from services.counter.lockout import Lockout
 from services.counter.log_desk import LogDesk
+from services.counter.offline import OfflineRecords
 from services.counter.pages.forms import Nonces
 from services.counter.pages.handlers import Pages
 from services.counter.pickups import PickUps
@@ -25,6 +27,7 @@ from services.counter.showing import Showing
 from services.counter.stock import Stock
 from services.counter.terminals import Terminals, Tokens
 from services.platform.admin import AdminServer, add_health_routes
+from services.platform.contact import ContactKeys
 from services.platform.health import Health
 from services.platform.http_server import HttpServer, HttpSettings
 from services.platform.identities import Identities
@@ -85,8 +88,19 @@ def router_of(
     showing = Showing(desk, records, days, identities, verifier, Lockout(), now_ms)
     pick_ups = PickUps(desk, records, showing, identities)
     stock = Stock(desk, records, days, identities, now_ms)
+    bookings = Bookings(
+        door, desk, records, identities, ContactKeys(secrets.contact_folder), secrets.pass_signer()
+    )
+    offline = OfflineRecords(desk, door.catalogue, identities, verifier)
     handlers = Handlers(
-        desk=desk, terminals=terminals, pick_ups=pick_ups, showing=showing, stock=stock, verifier=verifier
+        desk=desk,
+        terminals=terminals,
+        pick_ups=pick_ups,
+        showing=showing,
+        stock=stock,
+        bookings=bookings,
+        offline=offline,
+        verifier=verifier,
     )
     pages = Pages(
         terminals=terminals,

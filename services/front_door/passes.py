@@ -8,11 +8,11 @@ from typing import Final
 import segno
 import structlog
 
-from services.domain.days import MINUTE_MS
 from services.domain.reasons import DoorReason
 from services.domain.rows import SlotRow
+from services.platform.booking import pass_content
 from services.platform.identities import Identities
-from services.platform.passes import Pass, PassSigner, PassTooLong
+from services.platform.passes import PassSigner, PassTooLong
 from services.platform.problems import Problem
 
 MAX_DRAWING: Final = 16
@@ -34,15 +34,7 @@ class Passes:
 
     def text(self, pass_no: str, slot: SlotRow, units: int, last4_hash: str) -> str | None:
         """The pass; None where the pharmacy's id leaves no room for one (then there is still the short code)."""
-        content = Pass(
-            pass_no=pass_no,
-            pharmacy=slot.pharmacy,
-            starts_ms=slot.starts_ms // MINUTE_MS * MINUTE_MS,
-            ends_ms=slot.ends_ms // MINUTE_MS * MINUTE_MS,
-            units=units,
-            salt=self._identities.last4_salt(pass_no),
-            last4_hash=last4_hash,
-        )
+        content = pass_content(self._identities, pass_no, slot, units, last4_hash)
         try:
             return self._signer.sign(content)
         except PassTooLong as error:

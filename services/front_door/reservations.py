@@ -9,13 +9,12 @@ from typing import Annotated, Final, NamedTuple
 from msgspec import Meta
 
 from services.domain import documents
-from services.domain.campaign_times import digit_of
 from services.domain.commands import Cancel, Command, Reserve
 from services.domain.phones import canonical_phone
 from services.domain.reasons import DoorReason, Reason
 from services.front_door.campaigns import Campaigns, Offered
 from services.front_door.messages import ReservationRequest
-from services.platform.http_requests import malformed
+from services.platform.booking import Wish, digit_for, reserve_command
 from services.platform.identities import Identities
 from services.platform.metrics import COMMANDS_OFFERED
 from services.platform.problems import Problem
@@ -46,17 +45,6 @@ class Booking(NamedTuple):
     id: str
     campaign: Offered
     command: Reserve
-
-
-def _digit(wish: ReservationRequest, campaign: Offered, number: str) -> int:
-    """The digit by which the campaign staggers, -1 where it does not. Raises Problem 400 where nothing tells it."""
-    stagger = campaign.definition.rules.stagger
-    if stagger is None:
-        return -1
-    digit = digit_of(stagger.by, wish.resident.document_type, number, wish.resident.birth_year)
-    if digit is None:
-        raise malformed("resident.birth_year", "four digits; the campaign goes by it, the document does not tell it")
-    return digit
 
 
 class InFlight:
@@ -96,25 +84,14 @@ class Reservations:
         return self._booking(wish, campaign, key, number, canonical_phone(wish.phone))
 
     def _booking(self, wish: ReservationRequest, campaign: Offered, key: str, number: str, phone: str) -> Booking:
-        identities = self._identities
-        contact_key = self._campaigns.contact_key(campaign)
-        resident = identities.resident(wish.resident.document_type, number)
-        reservation_id = identities.reservation_id(campaign.partition, campaign.name, resident, key)
-        pass_no = identities.pass_no(reservation_id)
-        # What the id does not cover already, in canonical form: another spelling of the same wish is the same wish.
-        body = f"{wish.slot}\x1f{wish.units}\x1f{phone}\x1f{wish.resident.birth_year or ''}"
-        command = Reserve(
-            campaign=campaign.name,
-            slot=wish.slot,
-            units=wish.units,
-            resident=resident,
-            pass_no=pass_no,
-            digest=identities.body_digest(f"{pass_no}\x1f{body}".encode()),
-            last4_hash=identities.last4_hash(pass_no, documents.last4(number)),
-            phone_pseudonym=contact_key.pseudonym(phone),
-            contact=contact_key.encrypt(phone),
-            digit=_digit(wish, campaign, number),
+        resident = wish.resident
+        stagger = campaign.definition.rules.stagger
+        digit = digit_for(stagger, resident.document_type, number, resident.birth_year)
+        wanted = Wish(
+            campaign.name, wish.slot, wish.units, resident.document_type, number, phone, resident.birth_year, digit
         )
+        contact_key = self._campaigns.contact_key(campaign)
+        reservation_id, command = reserve_command(self._identities, contact_key, campaign.partition, wanted, key)
         return Booking(reservation_id, campaign, command)
 
     def cancel(self, reservation_id: str, key: str | None) -> Cancel:

@@ -164,13 +164,15 @@ class CounterWorld:
         region: str = REGION,
         opened: bool = True,
         rules: c.CampaignRules | None = None,
-        **definition: Any,
+        read_rules: dict[str, Any] | None = None,
     ) -> None:
-        """The console applies a campaign with these slots and opens it; `definition` changes what the doors read."""
+        """The console applies a campaign with these slots and opens it; `rules` are the fold's, `read_rules` what the
+        doors read."""
         revision = base64.b16encode(campaign.encode()[:8].ljust(8, b"-")).decode().lower()
         about = {"campaign": campaign, "revision": revision}
         ContactKeys(self.secrets.contact_folder).create(campaign, date.fromisoformat(DELETION_DAY))
-        written = DEFINITION | {"campaign": campaign, "region": region} | definition
+        written = DEFINITION | {"campaign": campaign, "region": region}
+        written |= {"rules": read_rules} if read_rules else {}
         shops = [c.Pharmacy(id=each, name=name, address=f"{each} street") for each, name in PHARMACIES.items()]
         self.write(
             c.DefineCampaign(

@@ -116,7 +116,8 @@ async def test_no_shows_shares_and_those_who_wait_are_told(world: CounterWorld) 
     (told,) = [each for each in (await till.get("/v1/slots")).json["slots"] if each["slot"] == "s-tonight"]
     assert (told["quota"], told["confirmed"], told["left"]) == (10, 4, 6)
     assert (told["left_for_desks"], told["left_for_appeals"], told["waiting"]) == (2, 1, 4)
-    world.time_is(NOON_MS + DAY_MS)
+    for _ in range(2):  # the fold's own time follows a tick with the next record
+        world.time_is(NOON_MS + DAY_MS)
     world.write(c.Expire(id=world.id(), region="guangzhou", pharmacy="p-1", day=20200201, chunk=0))
     (told,) = [
         each for each in (await till.get("/v1/slots?date=2020-02-01")).json["slots"] if each["slot"] == "s-tonight"

@@ -1,0 +1,87 @@
+"""What every door that books shares: from a wish to its command, and from a reservation to its pass.
+
+A document number and a phone are canonical already, and go no further than here: the log gets a pseudonym, the salted
+hash of four characters, and an encrypted phone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from services.domain import documents
+from services.domain.campaign import Stagger
+from services.domain.campaign_times import digit_of
+from services.domain.commands import Reserve
+from services.domain.documents import DocumentType
+from services.domain.rows import SlotRow
+from services.platform.contact import ContactKey
+from services.platform.http_requests import malformed
+from services.platform.identities import Identities
+from services.platform.passes import MINUTE_MS, Pass
+
+NO_DIGIT = -1
+
+
+class Wish(NamedTuple):
+    """Units in a slot for somebody. `phone` may be empty; `digit` is what `digit_for` says."""
+
+    campaign: str
+    slot: str
+    units: int
+    document_type: DocumentType
+    number: str
+    phone: str
+    birth_year: int | None
+    digit: int
+    terminal: str = ""
+
+
+def digit_for(stagger: Stagger | None, kind: DocumentType, number: str, birth_year: int | None) -> int:
+    """The digit by which a campaign staggers, NO_DIGIT where it does not. Raises Problem 400 where nothing tells it."""
+    if stagger is None:
+        return NO_DIGIT
+    digit = digit_of(stagger.by, kind, number, birth_year)
+    if digit is None:
+        raise malformed("resident.birth_year", "four digits; the campaign goes by it, the document does not tell it")
+    return digit
+
+
+def reserve_command(
+    identities: Identities, contact_key: ContactKey | None, partition: int, wish: Wish, key: str
+) -> tuple[str, Reserve]:
+    """The reservation's id, which is its owner's credential and stands in no command, and the command.
+
+    `contact_key` is None only where there is no phone.
+    """
+    resident = identities.resident(wish.document_type, wish.number)
+    reservation_id = identities.reservation_id(partition, wish.campaign, resident, key)
+    pass_no = identities.pass_no(reservation_id)
+    # What the id does not cover already, in canonical form: another spelling of the same wish is the same wish.
+    body = f"{wish.slot}\x1f{wish.units}\x1f{wish.phone}\x1f{wish.birth_year or ''}"
+    command = Reserve(
+        campaign=wish.campaign,
+        slot=wish.slot,
+        units=wish.units,
+        resident=resident,
+        pass_no=pass_no,
+        digest=identities.body_digest(f"{pass_no}\x1f{body}".encode()),
+        last4_hash=identities.last4_hash(pass_no, documents.last4(wish.number)),
+        phone_pseudonym=contact_key.pseudonym(wish.phone) if contact_key else "",
+        contact=contact_key.encrypt(wish.phone) if contact_key else "",
+        digit=wish.digit,
+        terminal=wish.terminal,
+    )
+    return reservation_id, command
+
+
+def pass_content(identities: Identities, pass_no: str, slot: SlotRow, units: int, last4_hash: str) -> Pass:
+    """What the pass of a reservation in this slot says; the same for the same reservation, whoever makes it."""
+    return Pass(
+        pass_no=pass_no,
+        pharmacy=slot.pharmacy,
+        starts_ms=slot.starts_ms // MINUTE_MS * MINUTE_MS,
+        ends_ms=slot.ends_ms // MINUTE_MS * MINUTE_MS,
+        units=units,
+        salt=identities.last4_salt(pass_no),
+        last4_hash=last4_hash,
+    )
