@@ -81,6 +81,7 @@ async def test_the_library_decides_as_the_model_does_however_batches_are_cut_and
         published = max(published, int(before * cut.published))
         folded = await lua.fold_batch(log[start:end], start, published)
         assert (folded.status, folded.position) == ("ok", min(max(end, before), len(log)))
+        assert len(folded.decisions) == len(log[start:end])
         for offset, decision in enumerate(folded.decisions, start=start):
             is_gone = decision is False and offset < published
             assert is_gone or decision == facts[offset], offset
