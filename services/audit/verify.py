@@ -21,6 +21,7 @@ from services.audit.rows_reader import RowsReader
 from services.domain.limits import DECISIONS_PER_CHUNK
 from services.domain.rows import Head
 from services.platform.settings import ProcessSettings
+from services.state.recovery import GROUP
 from services.stream.errors import HoleInLog, PositionOutsideLog
 from services.stream.genesis import GenesisMissing, read_genesis
 from services.stream.partition_reader import LogReader
@@ -32,9 +33,6 @@ LOOK_AGAIN_S = 0.1
 class VerifySettings(ProcessSettings, frozen=True, kw_only=True):
     """What verify is told."""
 
-    group: Annotated[str, Meta(description="Consumer group of the allocators, whose committed offsets are read.")] = (
-        "allocator"
-    )
     catch_up_timeout_s: Annotated[
         float, Meta(description="Seconds to wait for Redis to reach what was published, or to come back.", gt=0)
     ] = 30.0
@@ -134,7 +132,7 @@ async def _standing(sources: Sources, settings: VerifySettings, partition: Parti
     deadline_s = time.monotonic() + settings.catch_up_timeout_s
     while True:
         head = (await sources.rows.read(partition, [])).head
-        published = max(head.published, await sources.commands.committed(settings.group, partition))
+        published = max(head.published, await sources.commands.committed(GROUP, partition))
         if head.position >= published or time.monotonic() > deadline_s:
             break
         await asyncio.sleep(LOOK_AGAIN_S)

@@ -18,13 +18,14 @@ from services.platform.settings import ProcessSettings
 from services.state.catalogue import Catalogue
 from services.state.decisions import DecisionGoneError, DecisionWaiter
 from services.state.readers import StateReader
+from services.state.recovery import GROUP
 from services.state.redis_client import connect
 from services.stream.client import start_admin
 from services.stream.genesis import AnotherKey, read_genesis
 from services.stream.group_commit import GroupCommit, GroupCommitSettings
 from services.stream.log_producer import LogProducer
 from services.stream.partition_reader import PartitionReader
-from services.stream.place import PartitionId, Place
+from services.stream.place import Offset, PartitionId, Place
 from services.stream.topics import COMMANDS, partition_count
 
 REFRESH_S: Final = 1.0
@@ -104,11 +105,11 @@ async def open_door(
 
     Raises KafkaUnreachable, TopicMissing, GenesisMissing, and AnotherKey where the log was made with other secrets.
     """
-    genesis = await _read_genesis(settings, key_check)
+    genesis, published = await _look_at_log(settings, key_check)
     redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
     producer = await LogProducer.start(settings)
     commit = GroupCommit(producer, COMMANDS, genesis, commit_settings, on_batch=_note_batch)
-    door = Door(commit, StateReader(redis), genesis)
+    door = Door(commit, StateReader(redis, published), genesis)
     tasks.start(commit.run(), "group-commit")
     await door.refresh_once()
     tasks.start(door.refresh_catalogue(), "catalogue")
@@ -125,7 +126,10 @@ def _note_batch(_: PartitionId, records: int, seconds: float) -> None:
     BATCH_RECORDS.observe(records)
 
 
-async def _read_genesis(settings: ProcessSettings, key_check: str) -> dict[PartitionId, Genesis]:
+async def _look_at_log(
+    settings: ProcessSettings, key_check: str
+) -> tuple[dict[PartitionId, Genesis], dict[PartitionId, Offset]]:
+    """Whose log it is, and below which offset everything is published: Redis has had that, and anybody may know it."""
     admin = await start_admin(settings)
     try:
         partitions = await partition_count(admin)
@@ -133,10 +137,12 @@ async def _read_genesis(settings: ProcessSettings, key_check: str) -> dict[Parti
         await admin.close()
     reader = PartitionReader(settings, COMMANDS)
     try:
-        genesis = {PartitionId(p): await read_genesis(reader, PartitionId(p)) for p in range(partitions)}
+        numbers = [PartitionId(number) for number in range(partitions)]
+        genesis = {partition: await read_genesis(reader, partition) for partition in numbers}
+        published = {partition: await reader.committed(GROUP, partition) for partition in numbers}
     finally:
         await reader.stop()
     for partition, record in genesis.items():
         if record.key_check != key_check:
             raise AnotherKey(partition=partition)
-    return genesis
+    return genesis, published

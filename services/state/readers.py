@@ -6,7 +6,7 @@ rebuild) is refused as `CatchingUpError`: nobody is told a step back.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,6 +15,7 @@ from services.domain.rows import HEAD, Head, row_type
 from services.state.errors import CatchingUpError, StateUnavailableError
 from services.state.keys import head_key, tag
 from services.state.redis_client import Redis, RedisError
+from services.stream.place import Offset, PartitionId
 
 MAX_KEYS_PER_READ = 512
 MAX_WAITING_READS = 20_000
@@ -55,16 +56,20 @@ class _Wanted(NamedTuple):
 
 
 class StateReader:
-    """Reads rows of any partition. One read is in flight per partition; what is asked meanwhile goes with the next."""
+    """Reads rows of any partition. One read is in flight per partition; what is asked meanwhile goes with the next.
 
-    def __init__(self, redis: Redis) -> None:
+    `seen` is how far each partition had come before this process began, as far as others know: a process that starts
+    while Redis is being rebuilt must not say that what everybody has seen is not there.
+    """
+
+    def __init__(self, redis: Redis, seen: Mapping[PartitionId, Offset] | None = None) -> None:
         self._redis = redis
         self._wanted: dict[int, list[_Wanted]] = {}
         self._busy: dict[int, asyncio.Task[None]] = {}
-        self._seen: dict[int, int] = {}
+        self._seen: dict[int, int] = {**(seen or {})}
 
     def seen(self, partition: int) -> int:
-        """The furthest position that this process has read."""
+        """The furthest position that this process has read or heard of."""
         return self._seen.get(partition, 0)
 
     async def read(self, partition: int, keys: Sequence[str]) -> Reading:

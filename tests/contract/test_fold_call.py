@@ -1,9 +1,12 @@
 """One call of the fold: what it does with a batch that comes late, early, twice, or half."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from redis.exceptions import ResponseError
 
+from services.domain.commands import encode
 from services.domain.rows import HEAD, Head
 from services.state.fold_call import MAX_COMMANDS_PER_CALL, FoldCall, LogIdentity
 from services.state.keys import key
@@ -161,6 +164,44 @@ async def test_a_row_that_cannot_be_read_stops_the_call_and_writes_nothing(lua: 
     with pytest.raises(ResponseError):
         await lua.fold_batch(log[10:])
     assert await lua.values() == before
+
+
+async def test_a_call_reads_in_few_mgets_however_many_commands_it_holds(lua: LuaWorld) -> None:
+    beginning, rush = a_rush(people=0), a_rush(people=200)
+    await lua.fold_batch(beginning)
+    await lua.redis.config_resetstat()
+    await lua.fold_batch(rush[len(beginning) :])
+    stats: dict[str, Any] = await lua.redis.info("commandstats")
+    calls = {name: stats[name]["calls"] for name in stats if name in {"cmdstat_mget", "cmdstat_get", "cmdstat_mset"}}
+    assert calls == {"cmdstat_mget": 3, "cmdstat_mset": 1}
+
+
+async def test_what_happens_to_reservations_is_read_ahead_as_well(lua: LuaWorld) -> None:
+    bookings = [b.reserve(f"resident {n}") for n in range(50)]
+    slots = b.slots_of({"noon": 50})
+    await lua.fold_batch(at_noon(b.genesis(), *b.definition(slots), b.open_(), b.invite(), b.pair(), *bookings))
+    await lua.redis.config_resetstat()
+    commands = [b.pick_up(booking) if n % 2 else b.cancel(booking) for n, booking in enumerate(bookings)]
+    await lua.fold_batch(at_noon(*commands))
+    stats: dict[str, Any] = await lua.redis.info("commandstats")
+    assert stats["cmdstat_mget"]["calls"] == 3, "one more than two: the campaign is known by its number first"
+
+
+async def test_every_read_asks_for_a_key_that_never_exists(lua: LuaWorld) -> None:
+    """While a cluster's hash slot migrates, a read of one moved key would find it missing; this one is refused."""
+    rush = a_rush(people=3)
+    async with lua.redis.monitor() as monitor:
+        await lua.fold_batch(rush)
+        await lua.fold_batch(rush[3:], start=3)
+        await lua.fold_batch([(encode(b.pair("unknown")), b.NOON_MS)])
+        await lua.redis.echo("the end")
+        seen = []
+        while "the end" not in (command := (await monitor.next_command())["command"]):
+            seen.append(command.split(" "))
+    reads = [words for words in seen if words[0] not in {"FCALL", "MSET", "HELLO", "CLIENT"}]
+    assert len(reads) >= 5
+    assert [words for words in reads if words[:2] != ["MGET", "{p00}:never"]] == []
+    assert [words for words in seen if words[0] == "MSET" and "{p00}:never" in words] == []
 
 
 async def test_every_answer_is_more_than_nothing(lua: LuaWorld) -> None:

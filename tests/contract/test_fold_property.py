@@ -49,7 +49,7 @@ batches = st.lists(
     st.builds(
         Batch,
         back=st.sampled_from((0, 0, 0, 1, 5, 70)),
-        size=st.sampled_from((0, 1, 2, 7, 30, 200)),
+        size=st.sampled_from((0, 1, 2, 7, 30, 30, 60, 200)),  # each call is a round trip to a busy machine
         published=st.sampled_from((0.0, 0.0, 0.5, 1.0)),
     ),
     min_size=1,
@@ -87,14 +87,15 @@ async def test_the_library_decides_as_the_model_does_however_batches_are_cut_and
         published = max(published, int(before * cut.published))
         folded = await lua.fold_batch(log[start:end], start, published)
         assert (folded.status, folded.position) == ("ok", min(max(end, before), len(log)))
+        assert len(folded.decisions) == len(log[start:end])
         for offset, decision in enumerate(folded.decisions, start=start):
             is_gone = decision is False and offset < published
             assert is_gone or decision == facts[offset], offset
     assert differences(await model.rows(), await lua.rows()) == []
 
 
-@random_logs
-@given(seed=seeds, steps=lengths, size=st.integers(1, 50))
+@settings(random_logs, max_examples=EXAMPLES // 2)
+@given(seed=seeds, steps=lengths, size=st.integers(3, 60))
 async def test_batch_cuts_change_not_one_byte(lua: LuaWorld, seed: int, steps: int, size: int) -> None:
     await empty(lua)
     log = random_log(seed, steps)

@@ -12,6 +12,7 @@ from services.state.errors import CatchingUpError, StateUnavailableError
 from services.state.keys import key
 from services.state.readers import MAX_KEYS_PER_READ, StateReader
 from services.state.redis_client import connect
+from services.stream.place import Offset, PartitionId
 from tests import builders as b
 from tests.contract.worlds import LuaWorld, a_rush, at_noon, decided_by_the_model
 
@@ -106,6 +107,16 @@ async def test_another_process_that_has_seen_nothing_reads_what_is_there(lua: Lu
     assert (await StateReader(lua.redis).read(0, ["cat"])).head.position == 0
 
 
+@pytest.mark.usefixtures("reader")
+async def test_another_process_that_knows_how_far_it_had_come_refuses_a_step_back(lua: LuaWorld) -> None:
+    begun_later = StateReader(lua.redis, {PartitionId(0): Offset(len(RUSH))})
+    assert (await begun_later.read(0, ["cat"])).rows == [[b.CAMPAIGN]]
+    await lua.redis.flushdb()
+    begun_meanwhile = StateReader(lua.redis, {PartitionId(0): Offset(len(RUSH))})
+    with pytest.raises(CatchingUpError, match=f"position 0, behind {len(RUSH)}"):
+        await begun_meanwhile.read(0, ["cat"])
+
+
 async def test_a_redis_that_does_not_answer_is_told_to_all_who_asked() -> None:
     redis = connect("redis://127.0.0.1:1/0", timeout_s=0.2)
     reader = StateReader(redis)
@@ -120,6 +131,14 @@ async def test_a_row_that_cannot_be_read_is_told_and_nobody_waits_for_ever(lua: 
         answers = await asyncio.gather(*[reader.read(0, ["s:1:noon"]) for _ in range(3)], return_exceptions=True)
         assert all(isinstance(answer, StateUnavailableError) for answer in answers)
         assert (await reader.read(0, ["cat"])).rows == [[b.CAMPAIGN]]
+
+
+async def test_a_broken_row_takes_no_other_answer_with_it(lua: LuaWorld, reader: StateReader) -> None:
+    await lua.redis.set(key(0, "s:1:noon"), b"\xc1 is never used in msgpack")
+    broken = asyncio.create_task(reader.read(0, ["cat", "s:1:noon"]))
+    assert (await reader.read(0, ["cat"])).rows == [[b.CAMPAIGN]]
+    with pytest.raises(StateUnavailableError, match="s:1:noon cannot be read by this version"):
+        await broken
 
 
 async def test_whoever_stops_waiting_for_a_read_takes_nothing_from_the_others(reader: StateReader) -> None:

@@ -1,5 +1,6 @@
 """The front door with a real broker, a real Valkey and a real allocator behind it."""
 
+import asyncio
 import json
 import os
 import re
@@ -16,9 +17,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from redis import Redis
 
 from infra.launcher.ports import free_ports
-from tests.integration.front_door_system import System, ask, running_system, start, wait_until_ready
+from services.domain import commands as c
+from services.state.recovery import GROUP
+from services.stream.partition_reader import PartitionReader
+from services.stream.place import PartitionId
+from services.stream.topics import COMMANDS
+from tests.integration.front_door_system import PARTITIONS, Kafka, System, ask, running_system, start, wait_until_ready
 from tests.unit.front_door_world import wish
 
 pytestmark = pytest.mark.embedded
@@ -164,6 +171,49 @@ def test_a_log_that_stands_still_is_unknown_first_and_then_refused_and_the_same_
         assert answer[0] in (202, 503, 504)
         assert time.monotonic() < deadline_s
         time.sleep(0.1)
+
+
+def test_a_front_door_that_starts_while_redis_is_rebuilt_says_so_and_never_that_nothing_is_there(
+    system: System,
+) -> None:
+    _, _, told = book(system, "before", wait_s=10)
+    asyncio.run(until_committed(system))
+    os.kill(system.processes["allocator"].pid, signal.SIGSTOP)
+    try:
+        with Redis.from_url(system.stores.redis) as redis:
+            redis.flushall()
+        with ExitStack() as stack:
+            port, admin_port = free_ports(2)
+            start(
+                system, stack, "front_door", "FrontDoorSettings", port=port, admin_port=admin_port,
+                kafka=system.stores.kafka, redis=system.stores.redis, data=system.data,
+            )  # fmt: skip
+            late = f"http://127.0.0.1:{port}"
+            wait_until_ready(f"{late}/livez")
+            for path in (f"reservations/{told['id']}", "campaigns/gz-2020-02", "campaigns/gz-2020-02/stock"):
+                status, headers, answer = ask("GET", f"{late}/v1/{path}")
+                assert (status, json.loads(answer)["reason"]) == (503, "catching_up")
+                assert int(headers["Retry-After"]) >= 1
+            status, _, answer = ask("POST", f"{late}/v1/reservations", wish(), {"Idempotency-Key": "late"})
+            assert (status, json.loads(answer)["reason"]) == (503, "catching_up")
+            os.kill(system.processes["allocator"].pid, signal.SIGCONT)
+            for partition in range(PARTITIONS):  # as a clock does every second: it is how an allocator finds the gap
+                system.write(partition, c.Tick(at_ms=int(time.time() * 1000)))
+            wait_until_ready(f"{late}/v1/reservations/{told['id']}")
+    finally:
+        os.kill(system.processes["allocator"].pid, signal.SIGCONT)
+    wait_until_ready(f"{system.url}/v1/reservations/{told['id']}")
+
+
+async def until_committed(system: System) -> None:
+    """Until Kafka has been told that everything is published."""
+    reader = PartitionReader(Kafka(system.stores.kafka), COMMANDS)
+    try:
+        async with asyncio.timeout(BACK_WITHIN_S):
+            while await reader.committed(GROUP, PartitionId(0)) < await reader.log_end(PartitionId(0)):
+                await asyncio.sleep(0.1)
+    finally:
+        await reader.stop()
 
 
 def eventually(system: System, path: str) -> Any:

@@ -4,7 +4,7 @@
 local function want_named(from, commands)
   want(K.head)
   want(K.queue)
-  want(K.d .. chunk_number(from))
+  for no = chunk_number(from), chunk_number(from + #commands - 1) do want(K.d .. no) end
   for i = 1, #commands do
     local command = commands[i]
     if command.pass_no then want(K.r .. command.pass_no) end
