@@ -66,7 +66,7 @@ class StateReader:
         self._redis = redis
         self._wanted: dict[int, list[_Wanted]] = {}
         self._busy: dict[int, asyncio.Task[None]] = {}
-        self._seen: dict[int, int] = {**(seen or {})}
+        self._seen: dict[int, int] = {int(partition): offset for partition, offset in (seen or {}).items()}
 
     def seen(self, partition: int) -> int:
         """The furthest position that this process has read or heard of."""

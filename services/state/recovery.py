@@ -10,6 +10,7 @@ from services.domain.rows import Head
 from services.state.fold_call import LogIdentity
 from services.state.records import digest_of
 from services.state.stopped import LogDiffersError, LogTooShortError, OtherKeyError, OtherLogError
+from services.stream.errors import LogUnavailable
 from services.stream.genesis import read_genesis
 from services.stream.partition_reader import LogReader
 from services.stream.place import Offset, PartitionId
@@ -65,5 +66,7 @@ async def _check_same_log(log: LogReader, partition: PartitionId, head: Head, lo
     last = Offset(head.position - 1)
     log.seek(partition, last)
     records = await log.fetch(partition, max_records=1, timeout_ms=READ_TIMEOUT_MS)
-    if not records or digest_of(records[0].value) != head.digest:
+    if not records:
+        raise LogUnavailable(why=f"offset {last} of partition {partition} was not read within {READ_TIMEOUT_MS} ms")
+    if digest_of(records[0].value) != head.digest:
         raise LogDiffersError(partition=partition, offset=last)

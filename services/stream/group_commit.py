@@ -222,7 +222,7 @@ class _Lane:
                     await self._closing.wait()
             except TimeoutError:
                 pause_s = min(pause_s * 2, LAST_PROBE_PAUSE_S)
-                if await self._answers():
+                if await self._answers() and not self._closing.is_set():
                     self.limit = self._settings.trial_pending
                     return
 

@@ -1,5 +1,7 @@
 """Where an allocator starts a partition, and when it must not start at all."""
 
+from typing import Any
+
 import pytest
 
 from services.domain.commands import encode
@@ -8,6 +10,7 @@ from services.state.fold_call import LogIdentity
 from services.state.records import digest_of
 from services.state.recovery import GROUP, HeadReader, Start, find_start
 from services.state.stopped import LogDiffersError, LogTooShortError, OtherKeyError, OtherLogError
+from services.stream.errors import LogUnavailable
 from services.stream.fake import FakeLog, FakeReader
 from services.stream.genesis import GenesisMissing
 from services.stream.place import Offset, PartitionId
@@ -112,6 +115,17 @@ async def test_a_log_that_was_cut_and_has_grown_again_is_refused(log: FakeLog) -
     log.write(COMMANDS, P, [encode(b.reserve(f"somebody else {n}")) for n in range(4)], b.NOON_MS)
     with pytest.raises(LogDiffersError, match="(?s)offset 7 is not the one that Redis has applied.*Restore the log"):
         await start_of(log, head)
+
+
+async def test_a_log_that_is_slow_is_not_called_another_one(log: FakeLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch = FakeReader.fetch
+
+    async def slow(self: FakeReader, *args: Any, **kwargs: Any) -> Any:
+        return [record for record in await fetch(self, *args, **kwargs) if record.offset == 0]
+
+    monkeypatch.setattr(FakeReader, "fetch", slow)
+    with pytest.raises(LogUnavailable, match="offset 7 of partition 0 was not read"):
+        await start_of(log, redis_at(log, 8))
 
 
 async def test_a_log_that_ends_before_the_position_is_refused(log: FakeLog) -> None:

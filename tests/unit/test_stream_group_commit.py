@@ -227,6 +227,29 @@ async def test_after_a_stop_commands_are_refused(start: Start) -> None:
         group.offer(P, b"1")
 
 
+async def test_a_stop_while_the_log_is_asked_whether_it_is_back_is_the_last_word(
+    start: Start, producer: FakeProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def probe(_topic: str, _partition: PartitionId) -> bool:
+        asked.set()
+        await answer.wait()
+        return True
+
+    monkeypatch.setattr(producer, "probe", probe)
+    group = start()
+    producer.is_down = True
+    await answers(group.offer(P, b"0"))
+    await asked.wait()
+    stopping = asyncio.create_task(group.stop())
+    await asyncio.sleep(0.01)
+    answer.set()
+    await stopping
+    with pytest.raises(LogUnavailable, match="stopping"):
+        group.offer(P, b"1")  # kept, it would never have been written nor answered
+
+
 async def test_a_stop_is_bounded_even_when_the_log_is_silent(start: Start, producer: FakeProducer) -> None:
     group = start(flush_timeout_s=0.1, ack_timeout_s=30.0)
     producer.loses_acknowledgements = True
