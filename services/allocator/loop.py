@@ -25,6 +25,7 @@ from services.stream.place import Offset, PartitionId
 MAX_COMMANDS_PER_BATCH: Final = 200
 MAX_IN_FLIGHT: Final = 2
 MAX_BUFFERED_RECORDS: Final = 4_000
+IDLE_LOOK_S: Final = 1.0
 FIRST_PAUSE_S: Final = 0.1
 MAX_PAUSE_S: Final = 2.0
 STOPPED_PAUSE_S: Final = 10.0
@@ -174,8 +175,8 @@ class PartitionLoop:
                 await call.send(batch, publisher.published)
                 in_flight.append(batch)
             if not in_flight:
-                self._fed.clear()
-                await self._fed.wait()
+                if not await self._fed_in_time() and self._expected > 0:
+                    await self._look(call, publisher)
                 continue
             batch = in_flight.popleft()
             folded = await self._answer(call)
@@ -186,6 +187,20 @@ class PartitionLoop:
                     waiting.append(in_flight.popleft())
                     await call.receive()
                 waiting.appendleft(rest_of(batch, folded.position))
+
+    async def _fed_in_time(self) -> bool:
+        self._fed.clear()
+        try:
+            async with asyncio.timeout(IDLE_LOOK_S):
+                await self._fed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _look(self, call: FoldCall, publisher: Publisher) -> None:
+        """Where nothing comes in nothing would tell that Redis has lost its end: a batch of nothing does."""
+        await call.send(Batch(self._expected, [], [], []), publisher.published)
+        self._check(await self._answer(call))
 
     async def _answer(self, call: FoldCall) -> Folded:
         try:
