@@ -29,7 +29,9 @@ from tests.simulation.redis_server import SimulatedFoldCall, SimulatedRedis, Sim
 from tests.simulation.surroundings import Surroundings, clock_ms
 from tests.simulation.virtual_loop import Process
 
-SETTINGS: Final = AllocatorSettings(commit_interval_s=1.0, fold_timeout_s=5.0, ack_timeout_s=4.0)
+SETTINGS: Final = AllocatorSettings(
+    commit_interval_s=1.0, look_interval_s=15.0, fold_timeout_s=5.0, ack_timeout_s=4.0
+)
 
 
 class TasksOfAProcess:
@@ -99,6 +101,7 @@ class SimulatedAllocator(Allocator):
             await self.take(by_hand)
         self._tasks.start(self.read(), "read")
         self._tasks.start(self.commit(), "commit")
+        self._tasks.start(self.watch(), "watch")
 
     async def find_start(self, partition: PartitionId) -> Start:
         start = await super().find_start(partition)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 MAX_PAUSE_S: Final = 30.0
+MAX_HICCUP_S: Final = 3.0
 RESTART_S: Final = 3.0
 RECENT_STATES: Final = 4
 OTHER_LOG: Final = "log-of-elsewhere"
@@ -71,6 +72,12 @@ class Disasters:
             self._kill(process)
         elif "pause" in self._kinds:
             self._pause(process)
+
+    def hold(self, process: Process) -> None:
+        """A process is busy with something else for a moment: collecting garbage, or without a core."""
+        if not self._is_over and process.acts:
+            process.pause()
+            self._later(self._around.chance.random() * MAX_HICCUP_S, process.resume)
 
     def _next(self) -> None:
         chance, weather = self._around.chance, self._around.weather

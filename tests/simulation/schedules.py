@@ -76,7 +76,7 @@ def run_schedule(
     protections = ALL - {without}
     world = World(seed, plan, protections, is_traced=is_traced)
     around = world.around
-    with _in_virtual_time(world), _small_bounds(plan), _without(protections):
+    with real_code_in(world):
         try:
             world.begin(_wishes(seed, plan.wishes))
             around.note("PLAN", repr(plan))
@@ -146,6 +146,13 @@ class TraceLog:
             self._around.note(self._around.loop.acting.name, f"says: {text.splitlines()[0]} ({told})")
 
     warning = error = info
+
+
+@contextmanager
+def real_code_in(world: World) -> Iterator[None]:
+    """What of the real code is not handed in: its clocks, its log lines, its bounds, what a control takes away."""
+    with _in_virtual_time(world), _small_bounds(world.plan), _without(world.around.protections):
+        yield
 
 
 @contextmanager

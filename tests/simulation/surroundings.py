@@ -38,6 +38,8 @@ class Surroundings:
     protections: frozenset[Protection] = ALL
     struck: Callable[[Process], None] = lambda _: None
     """Called when a server has just done what a process asked: a good moment for that process to die."""
+    held: Callable[[Process], None] = lambda _: None
+    """Called then, too: a good moment for that process to be busy with something else for a while."""
     broken: list[str] = field(default_factory=list)
     """Promises that were broken, in words; the first one ends the schedule."""
 
@@ -69,6 +71,8 @@ class Surroundings:
         """A server has done what `process` asked for; the answer is not yet on its way."""
         if self.weather.struck_at_work and self.chance.random() < self.weather.struck_at_work:
             self.struck(process)
+        elif self.weather.hiccups and self.chance.random() < self.weather.hiccups:
+            self.held(process)
 
 
 def clock_ms(process: Process, now_s: float) -> int:

@@ -41,6 +41,7 @@ class Weather:
     refused_commits: float = 0.0
     unfenced_commits: float = 0.0
     struck_at_work: float = 0.0  # killed or paused just when a server has done what was asked
+    hiccups: float = 0.0  # held up then, so that what happens meanwhile is found all at once
     seconds_between_disasters: float = 1e9
 
     def fate(self, chance: Random) -> Fate:
@@ -92,5 +93,6 @@ def drawn(chance: Random) -> Weather:
         refused_commits=share(0.6),
         unfenced_commits=share(0.8),
         struck_at_work=share(0.03),
+        hiccups=share(0.2),
         seconds_between_disasters=chance.choice((2.0, 4.0, 8.0, 1e9)),
     )

@@ -40,6 +40,7 @@ class World:
         self.redis: Final = SimulatedRedis(self.around, FoldPort(plan.port(chance, protections)), self.promises)
         self.disasters: Final = Disasters(self, plan.disasters)
         self.around.struck = self.disasters.strike
+        self.around.held = self.disasters.hold
         self.allocators: Final[list[SimulatedAllocator]] = []
         self.doors: Final[list[SimulatedDoor]] = []
         self.people: Final = People(self.around, self._open_doors)
@@ -161,7 +162,8 @@ class World:
     def is_finished(self) -> bool:
         """Whether all that the log has, and all that may still come, is decided, published and committed."""
         rows = self.rows()
-        return self.log.in_flight == 0 and all(self.promises.is_finished(p, rows[p]) for p in rows)
+        is_quiet = self.log.in_flight == 0 and not self.redis.foreign
+        return is_quiet and all(self.promises.is_finished(p, rows[p]) for p in rows)
 
     def ask_for_more(self, count: int) -> list[Wish]:
         """People who come when all has healed."""
