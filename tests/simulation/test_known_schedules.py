@@ -1,4 +1,4 @@
-"""Schedules that once showed a mistake, written out: what chance finds once in thousands of seeds is tried here always."""
+"""Schedules that once showed a mistake, written out: what chance finds once in thousands is tried here always."""
 
 import asyncio
 from typing import Any
@@ -7,10 +7,10 @@ import pytest
 
 from services.allocator.loop import PartitionLoop
 from services.allocator.publisher import Publisher
-from services.state.recovery import Start
 from services.domain.commands import encode
 from services.domain.rows import Facts
 from services.state.fold_call import Batch, Folded, LogIdentity
+from services.state.recovery import Start
 from services.stream.fake import FakeLog, FakeProducer
 from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS
