@@ -1,0 +1,89 @@
+"""What doors know of campaigns: definitions read once, phases and stock as they are now."""
+
+from typing import Any
+
+import pytest
+
+from services.domain import commands as c
+from services.domain.rows import Phase
+from services.state.catalogue import Catalogue
+from services.state.errors import CatchingUpError
+from services.state.readers import StateReader
+from tests import builders as b
+from tests.contract.worlds import LuaWorld, begin, fold_all, open_campaign
+
+pytestmark = pytest.mark.embedded
+
+PARTITIONS = 2
+
+
+@pytest.fixture
+async def partition(lua: LuaWorld) -> LuaWorld:
+    await begin(lua)
+    return lua
+
+
+@pytest.fixture
+async def catalogue(partition: LuaWorld) -> Catalogue:
+    return Catalogue(StateReader(partition.redis), PARTITIONS)
+
+
+async def test_a_system_without_campaigns_has_an_empty_catalogue(catalogue: Catalogue) -> None:
+    await catalogue.refresh()
+    assert list(catalogue) == []
+
+
+async def test_a_campaign_is_seen_once_it_is_sealed(partition: LuaWorld, catalogue: Catalogue) -> None:
+    *draft, seal = b.definition(b.slots_of({"noon": 10}))
+    await fold_all(partition, draft)
+    await catalogue.refresh()
+    assert catalogue.get(b.CAMPAIGN) is None
+    await partition.fold(seal)
+    await catalogue.refresh()
+    view = catalogue.get(b.CAMPAIGN)
+    assert view is not None
+    assert (view.name, view.partition, view.phase, list(view.slots)) == (b.CAMPAIGN, 0, Phase.SCHEDULED, ["noon"])
+    assert view.definition["campaign"] == b.CAMPAIGN
+    assert view.pharmacies[b.PHARMACY].lon_e6 == 113_264_385
+    assert catalogue.by_no(0, view.row.no) is view
+    assert catalogue.by_no(1, view.row.no) is None
+
+
+async def test_phases_are_read_anew_and_definitions_are_not(partition: LuaWorld, catalogue: Catalogue) -> None:
+    await open_campaign(partition, {f"s-{n:04}": 1 for n in range(450)})
+    await catalogue.refresh()
+    await partition.redis.config_resetstat()
+    await partition.fold(b.pause())
+    before = await mgets(partition)
+    await catalogue.refresh()
+    assert await mgets(partition) - before <= PARTITIONS + 1
+    view = catalogue.get(b.CAMPAIGN)
+    assert view is not None
+    assert view.phase == Phase.PAUSED
+    assert len(view.slots) == 450
+
+
+async def test_stock_is_as_it_is_now(partition: LuaWorld, catalogue: Catalogue) -> None:
+    await open_campaign(partition, {f"s-{n:04}": 3 for n in range(600)})
+    await catalogue.refresh()
+    commands: list[c.Command] = [b.reserve("anna", "s-0599", units=2), b.change_quota(+4, "s-0001")]
+    await fold_all(partition, commands)
+    view = catalogue.get(b.CAMPAIGN)
+    assert view is not None
+    stock = await catalogue.stock(view)
+    assert list(stock) == list(view.slots)
+    assert (stock["s-0599"].taken, stock["s-0001"].quota, stock["s-0300"].taken) == (2, 7, 0)
+
+
+async def test_a_refresh_that_fails_keeps_what_was_known(partition: LuaWorld, catalogue: Catalogue) -> None:
+    await open_campaign(partition, {"noon": 10})
+    await catalogue.refresh()
+    await partition.redis.flushdb()
+    with pytest.raises(CatchingUpError):
+        await catalogue.refresh()
+    assert catalogue.get(b.CAMPAIGN) is not None
+
+
+async def mgets(world: LuaWorld) -> int:
+    stats: dict[str, Any] = await world.redis.info("commandstats")
+    return int(stats.get("cmdstat_mget", {}).get("calls", 0))
