@@ -1,6 +1,6 @@
 """A whole system that a story may ill-treat: broker and Valkey as it likes, services kept alive as `maskline up` does.
 
-Everything runs as processes of the product. A control puts a program of `tests.chaos.without` in the place of one.
+Everything runs as processes of the product; a control puts an altered one (`tests.chaos.altered`) in its place.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import msgspec
 
 from infra.applying import apply_campaign
 from infra.campaigns.demo import scaled
-from infra.console_client import ConsoleClient
+from infra.console_client import ConsoleClient, ConsoleRefused, ConsoleUnreachable
 from infra.embedded.commands import LOOPBACK
 from infra.launcher.addresses import Addresses, choose_ports
 from infra.launcher.first_steps import ensure_admin_token, prepare_log
@@ -40,14 +40,15 @@ EXTRAS: Final = tuple(f"allocator-{index}" for index in range(90, 99))
 READY_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 8.0
 REDIS_TIMEOUT_S: Final = 5.0
+APPLY_TRIES: Final = 4
 
 Program = tuple[str, ...]
 """A module that runs our services, and what it is told before the service's own arguments."""
 
 
-def without(protection: str) -> Program:
-    """The product with a protection taken away."""
-    return ("tests.chaos.without", protection)
+def altered(*alterations: str) -> Program:
+    """The product with what `tests.chaos.altered` does to it."""
+    return ("tests.chaos.altered", ",".join(alterations))
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,14 @@ class City:
         campaign = scaled(load(CAMPAIGN_FILE), self.plan.units, int(time.time() * 1000))
         campaign = msgspec.structs.replace(campaign, campaign=CAMPAIGN)
         console = ConsoleClient.of(self.data, self.addresses.url("console"))
-        await asyncio.to_thread(apply_campaign, console, campaign)
+        for left in reversed(range(APPLY_TRIES)):  # a group's first assignment takes the embedded broker some seconds
+            try:
+                await asyncio.to_thread(apply_campaign, console, campaign)
+            except (ConsoleUnreachable, ConsoleRefused):
+                if not left:
+                    raise
+            else:
+                break
         return campaign
 
     # ------------------------------------------------------------------------------------------------------- stores

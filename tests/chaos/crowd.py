@@ -5,12 +5,16 @@ key, who has a 202 asks until it is decided.
 """
 
 import asyncio
+import random
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from loadtests.http_client import HttpClient
+import msgspec
+
+from loadtests.http_client import HttpClient, NoAnswer
 from loadtests.residents import Resident, residents
-from loadtests.surge import Surge, SurgeSettings
+from loadtests.surge import FINAL, Surge, SurgeSettings
 from loadtests.tally import Tally, percentile_ms
 from services.domain.campaign import Campaign
 from tests.chaos.city import City
@@ -19,6 +23,7 @@ MAX_PEOPLE: Final = 20_000
 MAX_CONNECTIONS: Final = 2_000
 REQUEST_TIMEOUT_S: Final = 8.0
 SEED: Final = 1
+LOOK_AGAIN_S: Final = 0.1
 
 
 class Wish(NamedTuple):
@@ -33,6 +38,9 @@ class Crowd:
 
     def __init__(self, city: City, campaign: Campaign, rate_per_s: float, gives_up_after_s: float) -> None:
         self.phase = "warm-up"
+        self.steps_back: Counter[str] = Counter()
+        """What somebody heard, and heard otherwise later."""
+        self._chance = random.Random(SEED)
         self._rate_per_s = rate_per_s
         self._client = HttpClient(
             city.addresses.url("front-door"), max_connections=MAX_CONNECTIONS, timeout_s=REQUEST_TIMEOUT_S
@@ -61,7 +69,7 @@ class Crowd:
     def begin(self) -> None:
         """They begin to come."""
         self._began_s = asyncio.get_running_loop().time()
-        works = (self._come(), self._surge.look_at_stock(), self._tell())
+        works = (self._come(), self._surge.look_at_stock(), self._tell(), self._look_again())
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def end(self) -> None:
@@ -85,6 +93,25 @@ class Crowd:
             self._came.append(person)
             self._visits.append(asyncio.create_task(self._surge.visit(number, person, comes_s)))
 
+    async def _look_again(self) -> None:
+        """Some who have heard look again: what they were told once must not be told otherwise, nor be gone."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            decided = [(id_, each) for id_, each in self.tally.reservations.items() if each.state in FINAL]
+            if not decided:
+                continue
+            id_, heard = self._chance.choice(decided)
+            try:
+                answer = await self._client.request("GET", f"/v1/reservations/{id_}")
+            except NoAnswer:
+                continue
+            if answer.status == 200:
+                told = str(msgspec.json.decode(answer.body)["state"])
+            else:
+                told = "" if answer.status in (502, 503) else f"status {answer.status}"
+            if told not in ("", heard.state):
+                self.steps_back[f"{heard.state}, then {told}"] += 1
+
     async def _tell(self) -> None:
         """Availability: of the requests of this second, the part that got what it asked for, soon."""
         tally = self.tally
@@ -104,6 +131,6 @@ class Crowd:
             before = now
             print(
                 f"{second:4d} s {self.phase:8s} came {came:4d}  202 {accepted:4d}  decided {heard:4d}  503 {shed:4d}  "
-                f"no answer {unanswered:4d}  waiting {waiting:5d}  p99 {p99_ms:7.0f} ms  available {available:3d} %",
+                f"no answer {unanswered:4d}  waiting {waiting:5d}  p99 {p99_ms:7.0f} ms  accepting {available:3d} %",
                 flush=True,
             )

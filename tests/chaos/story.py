@@ -5,6 +5,7 @@ After it `verify` judges the log, Redis and events, and what people heard is hel
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,12 @@ class Verdict:
     faults: list[str] = field(default_factory=list)
     report: Report | None = None
     hearing: Hearing | None = None
+    steps_back: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def differing(self) -> int:
+        """What verify found."""
+        return self.report.differing if self.report else 0
 
 
 async def played(
@@ -77,7 +84,7 @@ async def _phases(city: City, crowd: Crowd, fault: Fault, settle_timeout_s: floa
     crowd.phase = "heal"
     await asyncio.sleep(HEAL_S)
     await crowd.end()
-    verdict = Verdict(crowd.tally)
+    verdict = Verdict(crowd.tally, steps_back=crowd.steps_back)
     if not await settled(city, settle_timeout_s):
         verdict.faults.append(f"the log was not decided and published {settle_timeout_s:g} s after the last one came")
     try:
@@ -100,6 +107,7 @@ def _judge(verdict: Verdict) -> None:
         if count := getattr(report, name):
             verdict.faults.append(f"verify counts {name}: {count}")
     verdict.faults += hearing.faults()
+    verdict.faults += [f"{count} heard: {what}" for what, count in verdict.steps_back.items()]
     if tally.unknown:
         verdict.faults.append(f"{tally.unknown} never heard")
     verdict.faults += [
@@ -107,8 +115,8 @@ def _judge(verdict: Verdict) -> None:
     ]
     print(
         f"    = {report.records} records, {tally.accepted} accepted, {tally.confirmed} confirmed, "
-        f"{tally.rejected} refused, {tally.shed} times 503, {tally.unanswered} times no answer; {report.repeated_events} events repeated; "
-        + ("; ".join(verdict.faults) or "no promise broken"),
+        f"{tally.rejected} refused, {tally.shed} times 503, {tally.unanswered} times no answer; "
+        f"{report.repeated_events} events repeated; " + ("; ".join(verdict.faults) or "no promise broken"),
         flush=True,
     )
 

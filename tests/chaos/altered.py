@@ -1,0 +1,153 @@
+"""The product, altered for a story: `python -m tests.chaos.altered ALTERATION,… SERVICE …`.
+
+Some alterations take a protection away, for controls; some bring a fault that comes from inside a process. None is a
+switch of the product: a text of the library is changed, or an object replaced, in this process alone.
+"""
+
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from services.state.recovery import Start
+from tests.contract import patched_library
+
+LIVES_FOR_S: Final = 2.0
+LOOK_AT_SHIFT_S: Final = 0.2
+UNBOUNDED_TIME: Final = (
+    (
+        "    local now_ms = math.min(timestamps[i], head[HEAD.tick_ms] + AHEAD_OF_TICK_MS)\n",
+        "    local now_ms = timestamps[i]\n",
+    ),
+)
+
+
+# ------------------------------------------------------------------------------------------------------ protections
+
+
+def position_check(_: str) -> None:
+    """The fold applies whatever it is sent, applied before or not."""
+    _with_library(*patched_library.POSITION_CHECK)
+
+
+def gap_check(_: str) -> None:
+    """The allocator starts where it has published to, wherever Redis is, and the fold takes a batch past its place."""
+    from services.allocator import main
+    from services.state.recovery import find_start as look
+
+    async def at_published(*where: Any) -> Start:
+        start = await look(*where)
+        return Start(start.identity, start.published, start.published)
+
+    vars(main)["find_start"] = at_published
+    _with_library(*patched_library.GAP_CHECK)
+
+
+def time_bound(_: str) -> None:
+    """The fold takes every record's time for good."""
+    _with_library(*UNBOUNDED_TIME)
+
+
+def poison_check(_: str) -> None:
+    """A record that cannot be read is an error, as with most consumers."""
+    import msgspec
+
+    from services.domain import commands
+    from services.state import records
+
+    def read(value: bytes | None) -> commands.Command:
+        command = commands.decode(value)
+        if isinstance(command, commands.Malformed):
+            raise msgspec.DecodeError("a record that cannot be read")
+        return command
+
+    vars(records)["decode"] = read
+
+
+def same_key_same_id(_: str) -> None:
+    """Whoever sends the same again makes another reservation."""
+    from services.platform.identities import Identities
+
+    once = Identities.reservation_id
+
+    def anew(self: Identities, partition: int, campaign: str, resident: str, key: str) -> str:
+        return once(self, partition, campaign, resident, key + secrets.token_hex(4))
+
+    vars_of(Identities, reservation_id=anew)
+
+
+# ------------------------------------------------------------------------------------------------ faults from inside
+
+
+def dies_before_answering(while_there_is: str) -> None:
+    """kill -9 between the log's acknowledgement and the answer to those who asked, a while after the start; as long as
+    a file is there."""
+    from services.stream import group_commit
+    from services.stream.log_producer import answer_within as heard
+
+    began_s = time.monotonic()
+
+    def is_time() -> bool:
+        return Path(while_there_is).exists()
+
+    async def heard_and_died(timeout_s: float, acknowledgement: Any) -> Any:
+        answer = await heard(timeout_s, acknowledgement)
+        if time.monotonic() - began_s > LIVES_FOR_S and is_time():
+            print("dies after an acknowledgement", file=sys.stderr, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    vars(group_commit)["answer_within"] = heard_and_died
+
+
+def clock_of(file: str) -> None:
+    """The wall clock is off by as many seconds as stand in a file, which may change."""
+    path = Path(file)
+    true_s, true_ns = time.time, time.time_ns
+    known = (0.0, -LOOK_AT_SHIFT_S)
+
+    def shift_s() -> float:
+        nonlocal known
+        now_s = time.monotonic()
+        if now_s - known[1] >= LOOK_AT_SHIFT_S:
+            known = (float(path.read_text()), now_s)
+        return known[0]
+
+    vars(time)["time"] = lambda: true_s() + shift_s()
+    vars(time)["time_ns"] = lambda: true_ns() + int(shift_s() * 1_000_000_000)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def vars_of(kind: type, **replaced: Any) -> None:
+    """Replace attributes of a class."""
+    for name, value in replaced.items():
+        setattr(kind, name, value)
+
+
+def _with_library(*changes: tuple[str, str]) -> None:
+    from services.allocator import main
+
+    vars(main)["build"] = lambda: patched_library.without(*changes)
+
+
+ALTERATIONS: Final[dict[str, Callable[[str], None]]] = {
+    alteration.__name__: alteration
+    for alteration in (
+        position_check, gap_check, time_bound, poison_check, same_key_same_id, dies_before_answering, clock_of
+    )
+}  # fmt: skip
+
+if __name__ == "__main__":
+    for words in sys.argv.pop(1).split(","):
+        name, _, value = words.partition("=")
+        ALTERATIONS[name](value)
+    from services import cli
+
+    sys.argv[0] = "maskline"
+    cli.main()
