@@ -31,8 +31,8 @@ from tests.simulation.surroundings import Surroundings, clock_ms
 from tests.simulation.virtual_loop import Process
 
 COMMIT: Final = GroupCommitSettings(max_pending=12, max_batch_records=8, ack_timeout_s=4.0, trial_pending=2)
-POLL_INTERVAL_S: Final = 0.5
-"""Between two looks for decisions: a hundred times ours, for a schedule's sake."""
+POLL_INTERVAL_S: Final = 1.0
+"""Between two looks for decisions: hundreds of times ours, for a schedule's sake."""
 ANSWER_TIMEOUT_S: Final = 10.0
 PATIENCE_S: Final = 25.0
 """After which somebody who hears nothing (the door died) goes to another one."""

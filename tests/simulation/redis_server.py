@@ -4,6 +4,7 @@ The server folds by `fold_port`; connections keep the order of what is sent on t
 has given up long ago: such a call is executed late, beside newer ones from other connections.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, cast
@@ -256,10 +257,27 @@ class SimulatedRedisClient:
 
     async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
         """Values of one partition's keys, as they stand at one moment."""
-        connection = SimulatedConnection(self._redis, self._process, READ_TIMEOUT_S)
-        await connection.send_command("MGET", *keys)
-        values: list[bytes | None] = await connection.read_response()
-        return values
+        around = self._redis.around
+        fate = around.weather.fate(around.chance)
+        answer: asyncio.Future[list[bytes | None]] = around.loop.create_future()
+        if self._redis.is_reached_by(self._process) and fate in (Fate.ARRIVES, Fate.IS_DOUBLE):
+            around.loop.world.after(around.delay_s(), self._arrived, keys, answer)
+        elif around.chance.random() < 0.5:
+            raise NotConnected("Connection refused")
+        timer = around.loop.call_later(READ_TIMEOUT_S, _expire, answer)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
+
+    def _arrived(self, keys: Sequence[str], answer: "asyncio.Future[list[bytes | None]]") -> None:
+        values = self._redis.execute(self._process, ["MGET", *keys])
+        self._redis.around.loop.world.after(self._redis.around.delay_s(), _answer, answer, values)
+
+
+def _answer(waiter: Any, values: Any) -> None:
+    if not waiter.done():
+        waiter.set_result(values)
 
 
 def _expire(waiter: Any) -> None:

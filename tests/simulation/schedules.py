@@ -33,6 +33,7 @@ PROGRESS_S: Final = 60.0
 LOOK_S: Final = 2.0
 FETCH_TIMEOUT_MS: Final = 5_000
 HELD_PAUSE_S: Final = 0.5
+IDLE_LOOK_S: Final = 5.0
 LATE_WISHES: Final = 5
 
 
@@ -177,6 +178,7 @@ def _small_bounds(plan: Plan) -> Iterator[None]:
     with (
         patch.object(allocator_loop, "MAX_COMMANDS_PER_BATCH", plan.batch_commands),
         patch.object(allocator_loop, "MAX_BUFFERED_RECORDS", plan.buffered_records),
+        patch.object(allocator_loop, "IDLE_LOOK_S", IDLE_LOOK_S),
         patch.object(allocator_publisher, "MAX_QUEUED_BATCHES", plan.queued_batches),
         patch.object(allocator_publisher, "MAX_EVENTS_AT_ONCE", plan.events_at_once),
         patch.object(allocator_main, "FETCH_TIMEOUT_MS", FETCH_TIMEOUT_MS),

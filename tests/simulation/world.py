@@ -21,6 +21,8 @@ from tests.simulation.virtual_loop import Process, VirtualLoop
 
 BEGINNING: Final = 14
 """Records of a random log that define and open its campaigns; everybody's log begins with them."""
+LOGS: Final = 24
+"""Random logs that schedules take their pieces of: a log takes as long to write as a schedule to run."""
 
 
 class World:
@@ -200,7 +202,7 @@ class World:
 
 def wishes(seed: int, count: int) -> list[Record]:
     """A random log's records; few logs are made, and each schedule takes a piece of one."""
-    records = random_log(seed % 50, 150)
+    records = random_log(seed % LOGS, 120)
     chance = Random(f"wishes {seed}")
     start = chance.randint(BEGINNING, max(BEGINNING, len(records) - count))
     return [*records[:BEGINNING], *records[start : start + count]]
