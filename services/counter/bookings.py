@@ -90,9 +90,9 @@ class Bookings:
             raise Problem(DoorReason.DOCUMENT_INVALID, field="resident.document_number", expected=what) from None
         except PhoneInvalid as error:
             raise Problem(DoorReason.PHONE_INVALID, field="phone") from error
-        birth_year = None if resident.birth_year is UNSET else resident.birth_year
+        birth_year = None if resident.birth_year is UNSET else int(resident.birth_year)
         digit = digit_for(definition.rules.stagger, kind, number, birth_year)
-        wanted = Wish(campaign.name, wish.slot, wish.units, kind, number, phone, birth_year, digit, terminal.name)
+        wanted = Wish(campaign.name, wish.slot, int(wish.units), kind, number, phone, birth_year, digit, terminal.name)
         contact_key = self._contact_key(definition) if phone else None
         # A key belongs to its terminal: two desks that count from one must not answer for each other.
         own_key = f"{terminal.name}\x1f{key}"

@@ -23,6 +23,15 @@ DocumentNumber = Annotated[str, Meta(min_length=1, max_length=MAX_TYPED_CHARS)]
 Change = Annotated[float, Meta(ge=-1_000_000, le=1_000_000, multiple_of=1, description="Units, a whole number.")]
 MAX_RECORDS = 500
 MAX_BATCH_BYTES = 1024 * 1024
+_DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_OF_DAY = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+Instant = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{_DATE}T{_OF_DAY}:[0-5][0-9](\.[0-9]{{1,9}})?(Z|[+-]{_OF_DAY})$",
+        description="RFC 3339 with offset, by the terminal's clock, however wrong.",
+    ),
+]
 State = Literal["confirmed", "rejected", "cancelled", "picked_up", "expired", "waitlisted"]
 
 
@@ -90,7 +99,7 @@ class Resident(Body, frozen=True, kw_only=True):
 
     document_type: DocumentType
     document_number: DocumentNumber
-    birth_year: Annotated[int, Meta(ge=1880, le=2099)] | UnsetType = UNSET
+    birth_year: Annotated[float, Meta(ge=1880, le=2099, multiple_of=1)] | UnsetType = UNSET
 
 
 class DeskBooking(Body, frozen=True, kw_only=True):
@@ -98,7 +107,7 @@ class DeskBooking(Body, frozen=True, kw_only=True):
 
     campaign: Annotated[str, Meta(min_length=1, max_length=48)]
     slot: Annotated[str, Meta(min_length=1, max_length=48)]
-    units: Annotated[int, Meta(ge=1, le=1_000_000)]
+    units: Annotated[float, Meta(ge=1, le=1_000_000, multiple_of=1, description="A whole number.")]
     resident: Resident
     phone: Annotated[str, Meta(min_length=1, max_length=40)] | UnsetType = UNSET
 
@@ -107,7 +116,7 @@ class OfflineRecord(Body, frozen=True, kw_only=True):
     """Something that was handed out without a network. Its nonce is the key that the pick-up would have had."""
 
     nonce: Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,64}$")]
-    picked_up_at: Annotated[Time, Meta(max_length=40)]
+    picked_up_at: Instant
     pass_: PassText | UnsetType = msgspec.field(name="pass", default=UNSET)
 
 

@@ -107,6 +107,7 @@ def router_of(
         pick_ups=pick_ups,
         showing=showing,
         stock=stock,
+        bookings=bookings,
         days=days,
         nonces=Nonces(secrets),
         secure_cookies=settings.secure_cookies,

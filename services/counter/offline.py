@@ -24,7 +24,6 @@ from services.domain.reasons import DoorReason, Reason
 from services.domain.rows import Fact as Values
 from services.domain.rows import TerminalRow
 from services.domain.rules.answers import Fact
-from services.platform.http_requests import malformed
 from services.platform.identities import Identities
 from services.platform.passes import PassInvalid, PassVerifier
 from services.platform.problems import Problem
@@ -32,6 +31,7 @@ from services.state.catalogue import Catalogue
 
 RECORDS_AT_ONCE = 50
 """Of one batch in the log at a time: a till that was away for a day must not be in the way of those who hand out."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MS = 4_102_444_800_000
 
 
@@ -45,9 +45,9 @@ class OfflineRecords:
         self._verifier = verifier
 
     async def take(self, terminal: Terminal, batch: OfflineBatch) -> RecordsTold:
-        """Every record with what it is, in the batch's order. Raises Problem: `malformed` before anything is done, or
-        what kept some from being decided; the whole batch may then be sent again."""
-        commands = [self._command(terminal, at, record) for at, record in enumerate(batch.records)]
+        """Every record with what it is, in the batch's order. Raises Problem: what kept some from being
+        decided; the whole batch may then be sent again."""
+        commands = [self._command(terminal, record) for record in batch.records]
         answers: list[Values] = []
         for first in range(0, len(commands), RECORDS_AT_ONCE):
             answers += await self._decide(terminal, commands[first : first + RECORDS_AT_ONCE])
@@ -58,7 +58,7 @@ class OfflineRecords:
         ]
         return RecordsTold(records=told)
 
-    def _command(self, terminal: Terminal, at: int, record: OfflineRecord) -> RecordPickUp:
+    def _command(self, terminal: Terminal, record: OfflineRecord) -> RecordPickUp:
         pass_no = ""
         if record.pass_ is not UNSET:
             with contextlib.suppress(PassInvalid):  # it proves nothing then, and is kept as what it is
@@ -67,7 +67,7 @@ class OfflineRecords:
             id=pick_up_id(self._identities, terminal, pass_no, record.nonce),
             terminal=terminal.name,
             pass_no=pass_no,
-            at_ms=_instant_ms(record.picked_up_at, f"records[{at}].picked_up_at"),
+            at_ms=_instant_ms(record.picked_up_at),
         )
 
     async def _decide(self, terminal: Terminal, commands: Sequence[RecordPickUp]) -> list[Values]:
@@ -118,13 +118,10 @@ def _told(catalogue: Catalogue, nonce: str, pass_no: str, answer: Values, where:
     raise AssertionError("record_pick_up is one of four")
 
 
-def _instant_ms(text: str, field: str) -> int:
-    """A time by a clock that may be decades off: it is kept within what commands carry, never refused for its year."""
+def _instant_ms(text: str) -> int:
+    """By a clock that may be decades off, kept within what commands carry: the hand-out happened all the same."""
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise malformed(field, "a time, written like 2020-02-01T10:00:00+08:00") from error
-    if moment.tzinfo is None:
-        raise malformed(field, "a time with its offset, written like 2020-02-01T10:00:00+08:00")
-    seconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+        seconds = (datetime.fromisoformat(text) - EPOCH).total_seconds()
+    except (ValueError, OverflowError):  # 31 February; the year 0
+        return 0
     return min(max(0, int(seconds * 1000)), LAST_MS)

@@ -200,6 +200,15 @@ async def test_a_pharmacy_of_the_same_name_in_another_city_does_not_serve_its_pa
     assert (await cities.fold(b.pick_up(there, terminal="foshan-1")))[0][0] == Fact.PICKED_UP
 
 
+async def test_nor_does_it_cancel_or_change_what_is_booked_there(cities: World) -> None:
+    booking = b.reserve("anna")
+    await cities.fold(booking)
+    elsewhere = refused(Reason.OTHER_PHARMACY, b.PHARMACY)
+    assert await cities.fold(b.cancel(booking, terminal="foshan-1")) == elsewhere
+    assert await cities.fold(b.change_slot(booking, "noon", terminal="foshan-1")) == elsewhere
+    assert (await cities.fold(b.cancel(booking, terminal=b.TERMINAL)))[0][0] == Fact.CANCELLED
+
+
 async def test_nor_does_it_change_its_stock(cities: World) -> None:
     assert await cities.fold(b.change_quota(+5, terminal="foshan-1")) == refused(Reason.OTHER_PHARMACY, b.PHARMACY)
 

@@ -59,7 +59,7 @@ async def test_garbage_is_answered_in_words(world: CounterWorld, content: bytes)
 async def test_whatever_changes_something_needs_a_key_and_a_token(world: CounterWorld) -> None:
     till = await world.paired()
     for path in ("/v1/pickups", f"/v1/pickups/{'x' * 16}/undo", f"/v1/reservations/{'x' * 16}/cancel",
-                 "/v1/slots/s-morning/quota"):  # fmt: skip
+                 "/v1/slots/s-morning/quota", "/v1/reservations", "/v1/pickups/batch"):  # fmt: skip
         signed_in = {"Authorization": f"Bearer {till.token}"}
         assert (await world.ask("POST", path, json={}, headers=signed_in)).reason == "idempotency_key_required"
         assert (await world.ask("POST", path, json={}, headers={"Idempotency-Key": "k"})).reason == "unauthorized"

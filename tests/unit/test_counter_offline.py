@@ -83,10 +83,11 @@ async def test_a_pass_that_is_not_genuine_proves_nothing(world: CounterWorld) ->
 
 async def test_a_clock_that_is_decades_off_refuses_nothing(world: CounterWorld) -> None:
     till, anna, bo = await world.paired(), world.books("A0000001"), world.books("A0000002")
-    heard = await tells(
-        till, record(world, anna, "1", "1970-01-01T00:00:00Z"), record(world, bo, "2", "2237-01-01T00:00:00+08:00")
-    )
-    assert [each["state"] for each in heard.json["records"]] == ["picked_up", "picked_up"]
+    times = ("1970-01-01T00:00:00Z", "2237-01-01T00:00:00+08:00", "0000-02-31T00:00:00Z", "0001-01-01T00:00:00+23:59")
+    shown = (anna, bo, None, None)
+    records = [record(world, each, at, at) for each, at in zip(shown, times, strict=True)]
+    heard = await tells(till, *records)
+    assert [each["state"] for each in heard.json["records"]] == ["picked_up", "picked_up", "unproved", "unproved"]
 
 
 async def test_the_next_day_is_early_enough_to_tell(world: CounterWorld) -> None:
@@ -116,6 +117,7 @@ async def test_a_whole_batch_is_taken_and_leaves_room_for_those_who_hand_out(tmp
         ({"records": [{"nonce": "n"}]}, "records[0].picked_up_at"),
         ({"records": [{"nonce": "n", "picked_up_at": "noon"}]}, "records[0].picked_up_at"),
         ({"records": [{"nonce": "n", "picked_up_at": "2020-02-01T10:00:00"}]}, "records[0].picked_up_at"),
+        ({"records": [{"nonce": "n", "picked_up_at": "2020-13-01T10:00:00Z"}]}, "records[0].picked_up_at"),
         ({"records": [{"nonce": "n", "picked_up_at": AT, "units": 5}]}, "records[0].units"),
     ],
 )

@@ -17,7 +17,7 @@ from services.domain.reasons import DoorReason
 from services.platform.languages import LANGUAGES
 from services.platform.problems import Problem
 from services.state.errors import StateUnavailableError
-from tests.unit.counter_world import CounterWorld, Heard, counter
+from tests.unit.counter_world import CounterWorld, Heard, counter, slot
 
 NONCE = re.compile(r'name="nonce" value="([^"]+)"')
 
@@ -162,6 +162,37 @@ async def test_a_look_up_shows_the_bookings_and_cancels_one(world: CounterWorld)
     assert world.row(anna).state == 3
     await browser.sends("/look-up", document_type="passport", document_number="A0000001")
     assert "no booking" in browser.card
+
+
+async def test_somebody_at_the_desk_is_booked_from_the_page(world: CounterWorld) -> None:
+    await world.applies(slot("s-tonight", hour=18, units=4), campaign="gz-desk")
+    browser = await paired(world)
+    assert "2020-02-01 18:00–22:00 · gz-desk" in (await browser.opens()).text
+    form = {"slot": "gz-desk/s-tonight", "units": "2", "document_type": "passport", "document_number": "a0000001"}
+    nonce = browser.nonce
+    await browser.sends("/book", nonce=nonce, phone="", birth_year="", **form)
+    assert "Booked 2" in browser.card
+    (command,) = world.folded.commands(1, c.Reserve)
+    assert isinstance(command, c.Reserve)
+    assert (command.terminal, command.phone_pseudonym) == ("till-1", "")
+    code = world.identities.short_code(0, "p-1", "2020-02-01")
+    assert code in browser.card
+    await browser.sends("/book", nonce=nonce, phone="", birth_year="", **form)  # a reload
+    assert "Booked 2" in browser.card
+    await browser.sends("/pick-up", short_code=code, document_last4="0001")
+    assert "Hand out 2" in browser.card
+    await browser.sends("/book", phone="110", birth_year="", **form)
+    assert "phone" in browser.card
+    await browser.sends("/book", phone="", birth_year="", **form | {"units": "many"})
+    assert "Something is missing" in browser.card
+
+
+async def test_where_nobody_can_be_booked_now_there_is_no_form_for_it(world: CounterWorld) -> None:
+    browser = await paired(world)
+    assert "Book for somebody here" in (await browser.opens()).text
+    world.write(c.Pause(id=world.id(), campaign="gz-2020-02"))
+    await world.folded.door.refresh_once()
+    assert "Book for somebody here" not in (await browser.opens()).text
 
 
 async def test_stock_is_changed_from_the_page(world: CounterWorld) -> None:

@@ -139,7 +139,8 @@ async def test_who_is_on_the_list_may_book(world: World) -> None:
     person = Identities(world.secrets).resident("passport", "E12345678")
     await ruled(world)
     world.model.fold()
-    world.model.states[0].get(f"c:{NAME}").entitled = 1
+    campaign = world.model.states[0].get(f"c:{NAME}")
+    campaign.entitled = campaign.demands = 1
     world.model.states[0].put(f"e:{world.model.states[0].get(f'c:{NAME}').no}:{person}", 1)
     assert (await book(world, document=RESIDENT_ID)).reason == "not_eligible"
     assert (await book(world, **PASSPORT)).status == 201

@@ -8,12 +8,15 @@ import structlog
 from aiohttp import web
 from msgspec import UNSET
 
+from services.counter.bookings import Bookings
 from services.counter.contract import (
+    DeskBooking,
     DocumentShown,
     Pairing,
     PassShown,
     QuotaChange,
     Reasoned,
+    Resident,
     ShortCodeShown,
     Shown,
 )
@@ -31,9 +34,9 @@ from services.counter.pages.forms import (
     read_form,
 )
 from services.counter.pages.markup import Html, stylesheet
-from services.counter.pages.views import Till, View
+from services.counter.pages.views import Bookable, Till, View, times
 from services.counter.pickups import PickUps
-from services.counter.records import describe
+from services.counter.records import campaign_time, describe
 from services.counter.showing import Showing
 from services.counter.stock import Stock
 from services.counter.terminals import Terminal, Terminals
@@ -68,6 +71,7 @@ class Pages:
         pick_ups: PickUps,
         showing: Showing,
         stock: Stock,
+        bookings: Bookings,
         days: PharmacyDays,
         nonces: Nonces,
         secure_cookies: bool,
@@ -76,6 +80,7 @@ class Pages:
         self._pick_ups = pick_ups
         self._showing = showing
         self._stock = stock
+        self._bookings = bookings
         self._days = days
         self._nonces = nonces
         self._secure = secure_cookies
@@ -92,6 +97,7 @@ class Pages:
             "/look-up": self._look_up,
             "/cancel": self._cancel,
             "/quota": self._change_quota,
+            "/book": self._book,
         }
         for path, work in works.items():
             router.post(path, self._form(work))
@@ -171,6 +177,18 @@ class Pages:
             return view.not_done("change_invalid")
         return view.changed(await self._stock.change_quota(terminal, slot, wish, key))
 
+    async def _book(self, terminal: Terminal, form: dict[str, str], key: str, view: View, _nonce: str) -> Html:
+        campaign, _, slot = form.get("slot", "").partition("/")
+        given = {name: value for name, value in form.items() if value.strip()}  # an empty field was not filled in
+        try:
+            numbers = {name: int(given[name]) for name in ("units", "birth_year") if name in given}
+        except ValueError as error:
+            raise FormIncomplete from error
+        units, born = numbers.pop("units", 0), numbers
+        resident = fields(given, Resident, **born)
+        wish = fields(given, DeskBooking, campaign=campaign, slot=slot, units=units, resident=resident)
+        return view.booked(await self._bookings.book(terminal, wish, key))
+
     # ---------------------------------------------------------------------------------------------------------------
 
     def _form(self, work: Work) -> Callable[[web.BaseRequest], Awaitable[Answer]]:
@@ -210,8 +228,19 @@ class Pages:
             slots = None
         today = iso_day(self._days.today(terminal))
         name = self._days.name_of(terminal)
-        page = view.counter(Till(terminal.name, name, nonce), card, slots, today)
+        page = view.counter(Till(terminal.name, name, nonce), card, slots, today, self._bookable(terminal))
         return _page(page, refused)
+
+    def _bookable(self, terminal: Terminal) -> list[Bookable]:
+        slots = self._days.bookable(terminal)
+        several = len({slot.campaign.name for slot in slots}) > 1
+        found = []
+        for slot in slots:
+            starts_at, ends_at = (campaign_time(slot.campaign, at) for at in (slot.row.starts_ms, slot.row.ends_ms))
+            when = times(starts_at, ends_at, with_day=True)
+            label = f"{when} · {slot.campaign.name}" if several else when
+            found.append(Bookable(f"{slot.campaign.name}/{slot.id}", label))
+        return found
 
     def _pairing(self, view: View, card: Html, refused: Problem | None = None, headers: bytes = b"") -> Answer:
         return _page(view.pairing(self._nonces.make(None), card), refused, headers)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from services.counter.contract import OwnSlot, OwnSlots, QuotaChanged, Reservation
+from services.counter.contract import Booked, OwnSlot, OwnSlots, QuotaChanged, Reservation
 from services.counter.pages.markup import Html, fill, joined, stylesheet
 from services.counter.pages.words import NAMES, words
 from services.domain.documents import DocumentType
@@ -27,6 +27,14 @@ class Till:
     nonce: str
 
 
+@dataclass(frozen=True)
+class Bookable:
+    """A slot that somebody at the desk may be booked into."""
+
+    value: str
+    label: str
+
+
 class View:
     """The pages in one language."""
 
@@ -40,7 +48,9 @@ class View:
         """Where a browser becomes a terminal."""
         return self._frame(card, fill("pairing", self._words, nonce=nonce), Html(""))
 
-    def counter(self, till: Till, card: Html, slots: OwnSlots | None, date: str) -> bytes:
+    def counter(
+        self, till: Till, card: Html, slots: OwnSlots | None, date: str, bookable: Sequence[Bookable] = ()
+    ) -> bytes:
         """Where masks are handed out; without `slots` where they cannot be read."""
         types = joined([self._option(kind.value, self._words[kind.value]) for kind in DocumentType])
         content = fill(
@@ -50,6 +60,7 @@ class View:
             document_types=types,
             date=date,
             slots=self._slots(slots, till.nonce),
+            book_form=self._book_form(bookable, types, till.nonce),
         )
         whoami = fill(
             "whoami",
@@ -75,6 +86,22 @@ class View:
     def cancelled(self, told: Reservation) -> Html:
         """A booking was cancelled."""
         return self._card("plain", self._words["cancelled_title"], self._words["cancelled_detail"], self._booking(told))
+
+    def booked(self, told: Booked) -> Html:
+        """Somebody at the desk has a booking, or waits for one."""
+        facts = [(self._words["booked_for"], times(told.starts_at, told.ends_at, with_day=True))]
+        facts.append((self._words["where"], self._listed(told.pharmacy_name or told.pharmacy, told.pharmacy_address)))
+        facts.append((self._words["units"], str(told.units)))
+        facts += [(self._words["short_code"], told.short_code)] if told.short_code else []
+        facts.append((self._words["pass_no"], told.pass_no))
+        if told.state == "confirmed":
+            title = self._words["desk_booked_title"].format(units=told.units)
+            return self._card("good", title, self._words["desk_booked_detail"], facts)
+        if told.state == "waitlisted":
+            detail = self._words["desk_waits_detail"].format(ahead=told.units_ahead)
+            return self._card("plain", self._words["desk_waits_title"], detail, facts)
+        state = self._words[f"state_{told.state}"]
+        return self._card("plain", state, "", facts)
 
     def changed(self, told: QuotaChanged) -> Html:
         """A slot's stock was changed."""
@@ -159,6 +186,13 @@ class View:
         rows = [self._slot(slot, slot.campaign if several else "") for slot in slots.slots]
         options = [self._option(f"{slot.campaign}/{slot.slot}", self._label(slot, several)) for slot in slots.slots]
         return fill("slots", self._words, rows=joined(rows), slot_options=joined(options), nonce=nonce)
+
+    def _book_form(self, bookable: Sequence[Bookable], types: Html, nonce: str) -> Html:
+        """Nothing where nobody can be booked now."""
+        if not bookable:
+            return Html("")
+        options = [self._option(each.value, each.label) for each in bookable]
+        return fill("book", self._words, slot_options=joined(options), document_types=types, nonce=nonce)
 
     def _slot(self, slot: OwnSlot, about: str) -> Html:
         taken = slot.confirmed + slot.picked_up

@@ -10,7 +10,7 @@ from services.domain.rows import Action, CampaignRow, Facts, Phase, ReservationR
 from services.domain.rules.answers import Fact, done, refused, repeated
 from services.domain.rules.bookings import why_not_slot
 from services.domain.rules.buckets import take
-from services.domain.rules.members import confirm, cool_key, count_household, free_person, is_paired
+from services.domain.rules.members import confirm, cool_key, count_household, free_person, is_desk_of, is_paired
 from services.domain.rules.waiting import units_came_free
 
 
@@ -69,6 +69,8 @@ def cancel(state: State, command: c.Cancel, row: ReservationRow) -> Facts:
     name = state.get(f"n:{row.no}")
     campaign = state.get(f"c:{name}")
     slot = state.get(f"s:{row.no}:{row.slot}")
+    if command.terminal != "" and not is_desk_of(state, campaign, command.terminal):
+        return refused(Reason.OTHER_PHARMACY, slot.pharmacy)
     give_back(state, campaign, slot, row)
     row.state = int(ReservationState.CANCELLED)
     campaign.cancelled += 1
@@ -108,6 +110,8 @@ def change_slot(state: State, command: c.ChangeSlot, row: ReservationRow) -> Fac
     old_name, old = row.slot, state.get(f"s:{row.no}:{row.slot}")
     new = state.get(f"s:{row.no}:{command.slot}")
     now_ms = state.head.now_ms
+    if command.terminal != "" and not is_desk_of(state, campaign, command.terminal):
+        return refused(Reason.OTHER_PHARMACY, old.pharmacy)
     if new is None:
         return refused(Reason.UNKNOWN_SLOT)
     if command.slot == old_name or now_ms >= old.change_until_ms:

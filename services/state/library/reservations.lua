@@ -69,6 +69,10 @@ local cancel = on_reservation(function(command, row)
   local campaign = get(K.c .. name)
   local slot_key = K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot]
   local slot = get(slot_key)
+  local terminal = command.terminal or ''
+  if terminal ~= '' and not is_desk_of(campaign, terminal) then
+    return refused(REASON.OTHER_PHARMACY, slot[SLOT.pharmacy])
+  end
   give_back(campaign, slot, row)
   row[RESERVATION.state] = RESERVATION_STATE.CANCELLED
   campaign[CAMPAIGN.cancelled] = campaign[CAMPAIGN.cancelled] + 1
@@ -91,6 +95,10 @@ local change_slot = on_reservation(function(command, row)
   local old_name = row[RESERVATION.slot]
   local old, new = get(prefix .. old_name), get(prefix .. command.slot)
   local now_ms = get(K.head)[HEAD.now_ms]
+  local terminal = command.terminal or ''
+  if terminal ~= '' and not is_desk_of(campaign, terminal) then
+    return refused(REASON.OTHER_PHARMACY, old[SLOT.pharmacy])
+  end
   if not new then return refused(REASON.UNKNOWN_SLOT) end
   if command.slot == old_name then return refused(REASON.SAME_SLOT) end
   if now_ms >= old[SLOT.change_until_ms] then return refused(REASON.TOO_LATE_TO_CHANGE) end
