@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from services.console.contract import Applied, Outlook
-from services.console.desk import Decision, Desk, phase_word, refuse
+from services.console.desk import OpsDesk, phase_word, refuse
 from services.console.differences import differences
 from services.domain.campaign import Campaign, revision
 from services.domain.campaign_commands import DefinitionCommand, commands_of, entries_of, step_of
@@ -31,6 +31,7 @@ from services.domain.schedule import due
 from services.platform.contact import ContactKeys
 from services.platform.identities import Identities
 from services.platform.problems import Problem
+from services.state.desk import Decision
 from services.state.door import Door
 from services.stream.errors import LogUnavailable, Overloaded, StreamError
 
@@ -63,7 +64,7 @@ class Applying:
 
     def __init__(
         self,
-        desk: Desk,
+        desk: OpsDesk,
         identities: Identities,
         contact_keys: ContactKeys,
         now_ms: Callable[[], int] = lambda: int(time.time() * 1000),

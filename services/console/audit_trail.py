@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiokafka import ConsumerRecord
 
 from services.console.contract import AuditEntry, AuditTrail
-from services.console.desk import Desk
+from services.console.desk import OpsDesk
 from services.domain import commands as c
 from services.domain.days import rfc3339, zone
 from services.domain.reasons import DoorReason, Reason
@@ -40,7 +40,7 @@ _TOLD: Final = ("actor", "why", "campaign", "region", "slot", "terminal", "pharm
 class Trail:
     """Reads the log with a reader of its own."""
 
-    def __init__(self, desk: Desk, log: LogReader) -> None:
+    def __init__(self, desk: OpsDesk, log: LogReader) -> None:
         self._desk = desk
         self._log = log
         self._one_at_a_time = asyncio.Lock()

@@ -15,7 +15,7 @@ from services.console.contract import (
     SlotNumbers,
     WindowTimes,
 )
-from services.console.desk import Desk, phase_word
+from services.console.desk import OpsDesk, phase_word
 from services.domain.campaign import Definition
 from services.domain.campaign_document import definition_document
 from services.domain.commands import ChangeQuota, Close, Open, Pause, Resume
@@ -33,7 +33,7 @@ SLOTS_A_PAGE: Final = 500
 class Campaigns:
     """Looks and acts through the desk."""
 
-    def __init__(self, desk: Desk, identities: Identities) -> None:
+    def __init__(self, desk: OpsDesk, identities: Identities) -> None:
         self._desk = desk
         self._identities = identities
         self._definitions: dict[tuple[int, int], Definition] = {}

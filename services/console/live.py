@@ -13,7 +13,7 @@ from aiohttp import web
 
 from services.console.campaigns import Campaigns
 from services.console.contract import LiveNow, PartitionNow
-from services.console.desk import Desk
+from services.console.desk import OpsDesk
 from services.domain.days import rfc3339, zone
 from services.domain.reasons import DoorReason
 from services.platform.problems import Problem
@@ -41,7 +41,7 @@ class Live:
 
     def __init__(
         self,
-        desk: Desk,
+        desk: OpsDesk,
         campaigns: Campaigns,
         log: LogReader,
         *,

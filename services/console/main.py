@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
-from functools import partial
-from typing import Annotated, Final
+from typing import Annotated
 
 import structlog
 from msgspec import Meta
@@ -14,7 +12,7 @@ from services.console.applying import Applying
 from services.console.audit_trail import Trail
 from services.console.calls import calls, openapi
 from services.console.campaigns import Campaigns
-from services.console.desk import Desk
+from services.console.desk import OpsDesk
 from services.console.handlers import Handlers
 from services.console.live import Live
 from services.console.pages.site import Site
@@ -28,7 +26,6 @@ from services.platform.http_server import HttpServer, HttpSettings
 from services.platform.identities import Identities
 from services.platform.lifecycle import Stop, TaskSet, settle_memory
 from services.platform.lifecycle import run as run_process
-from services.platform.metrics import IN_FLIGHT
 from services.platform.openapi import add_document_route, mount
 from services.platform.router import Router
 from services.platform.secrets import Secrets
@@ -36,10 +33,7 @@ from services.platform.settings import ProcessSettings, Settings
 from services.platform.telemetry import configure_logging
 from services.state.door import Door, open_door
 from services.stream.partition_reader import LogReader, PartitionReader
-from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
-
-FIRST_READING_PAUSE_S: Final = 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +70,7 @@ class Parts:
         identities = Identities(secrets)
         self.sign_in = sign_in
         self.secure_cookies = settings.secure_cookies
-        self.desk = Desk(door, decision_timeout_s=settings.decision_timeout_s)
+        self.desk = OpsDesk(door, decision_timeout_s=settings.decision_timeout_s)
         self.campaigns = Campaigns(self.desk, identities)
         self.applying = Applying(self.desk, identities, ContactKeys(secrets.contact_folder))
         self.terminals = Terminals(self.desk, identities, code_valid_s=settings.pairing_code_valid_s)
@@ -110,12 +104,6 @@ class Parts:
         return router
 
 
-async def _first_reading(door: Door, seen: asyncio.Event) -> None:
-    while not await door.refresh_once():
-        await asyncio.sleep(FIRST_READING_PAUSE_S)
-    seen.set()
-
-
 async def main(settings: ConsoleSettings, stop: Stop) -> None:
     """One console, until it is asked to stop."""
     configure_logging("console", settings.log_level)
@@ -129,16 +117,12 @@ async def main(settings: ConsoleSettings, stop: Stop) -> None:
         door = await stack.enter_async_context(open_door(settings, tasks, key_check=secrets.key_check()))
         looker = PartitionReader(settings, COMMANDS)
         stack.push_async_callback(looker.stop)
-        for partition in range(door.partitions):
-            IN_FLIGHT.labels(partition).set_function(partial(door.commit.pending, PartitionId(partition)))
         parts = Parts(door, looker, secrets, sign_in, settings.ops)
         server = await stack.enter_async_context(
             HttpServer(parts.router(health), settings.host, settings.port, settings.http)
         )
         stack.callback(parts.live.close)  # first of all: a stop waits for requests, and these never end
-        seen = asyncio.Event()
-        health.add("state", lambda: None if seen.is_set() else "Redis has not answered yet")
-        tasks.start(_first_reading(door, seen), "first reading")
+        health.add("state", door.wrong)
         health.started()
         settle_memory()
         log.info("Serving", action="serving", host=settings.host, port=server.port, admin_port=admin.port)

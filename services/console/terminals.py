@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from services.console.contract import Invitation, Invited, TerminalList, TerminalNumbers
-from services.console.desk import Desk
+from services.console.desk import OpsDesk
 from services.domain.campaign_tables import NAME
 from services.domain.commands import InviteTerminal, RevokeTerminal
 from services.domain.days import rfc3339, zone
@@ -29,7 +29,7 @@ class Terminals:
 
     def __init__(
         self,
-        desk: Desk,
+        desk: OpsDesk,
         identities: Identities,
         *,
         code_valid_s: float,

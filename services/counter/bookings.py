@@ -14,7 +14,6 @@ from msgspec import UNSET
 
 from services.counter.contract import Booked, DeskBooking
 from services.counter.days import iso_day
-from services.counter.log_desk import LogDesk
 from services.counter.records import Record, Records, campaign_time
 from services.counter.terminals import Terminal
 from services.domain.campaign import Definition
@@ -31,6 +30,7 @@ from services.platform.identities import Identities
 from services.platform.passes import PassSigner, PassTooLong
 from services.platform.problems import Problem
 from services.state.catalogue import CampaignView
+from services.state.desk import Desk
 from services.state.door import Door
 
 log = structlog.get_logger(__name__)
@@ -51,7 +51,7 @@ class Bookings:
     def __init__(
         self,
         door: Door,
-        desk: LogDesk,
+        desk: Desk,
         records: Records,
         identities: Identities,
         contact_keys: ContactKeys,

@@ -20,7 +20,6 @@ from services.counter.contract import (
     Reasoned,
 )
 from services.counter.days import read_day
-from services.counter.log_desk import LogDesk
 from services.counter.offline import OfflineRecords
 from services.counter.pickups import PickUps
 from services.counter.records import describe
@@ -32,6 +31,7 @@ from services.platform.http_answers import Answer, json_answer
 from services.platform.http_requests import idempotency_key, malformed, read_json
 from services.platform.passes import PassVerifier
 from services.platform.problems import Problem
+from services.state.desk import Desk
 
 BEARER = "bearer "
 KEYS_FRESH_FOR = b"Cache-Control: public, max-age=60\r\n"
@@ -46,7 +46,7 @@ class Handlers:
     def __init__(
         self,
         *,
-        desk: LogDesk,
+        desk: Desk,
         terminals: Terminals,
         pick_ups: PickUps,
         showing: Showing,

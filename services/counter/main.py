@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from functools import partial
-from typing import Annotated, Final
+from typing import Annotated
 
 import structlog
 from msgspec import Meta
@@ -17,7 +15,6 @@ from services.counter.calls import calls, openapi
 from services.counter.days import PharmacyDays
 from services.counter.handlers import Handlers
 from services.counter.lockout import Lockout
-from services.counter.log_desk import LogDesk
 from services.counter.offline import OfflineRecords
 from services.counter.pages.forms import Nonces
 from services.counter.pages.handlers import Pages
@@ -33,17 +30,14 @@ from services.platform.http_server import HttpServer, HttpSettings
 from services.platform.identities import Identities
 from services.platform.lifecycle import Stop, TaskSet, settle_memory
 from services.platform.lifecycle import run as run_process
-from services.platform.metrics import IN_FLIGHT
 from services.platform.openapi import add_document_route, mount
 from services.platform.router import Router
 from services.platform.secrets import Secrets
 from services.platform.settings import ProcessSettings, Settings
 from services.platform.telemetry import configure_logging
+from services.state.desk import Desk
 from services.state.door import Door, open_door
 from services.stream.group_commit import GroupCommitSettings
-from services.stream.place import PartitionId
-
-FIRST_READING_PAUSE_S: Final = 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +75,7 @@ def router_of(
 ) -> Router:
     """All routes of a counter, on an open door."""
     identities, verifier = Identities(secrets), secrets.pass_verifier()
-    desk = LogDesk(door, decision_timeout_s=settings.decision_timeout_s, max_in_flight=settings.max_in_flight)
+    desk = Desk(door, decision_timeout_s=settings.decision_timeout_s, max_in_flight=settings.max_in_flight)
     days = PharmacyDays(door.catalogue, now_ms)
     records = Records(door, desk)
     terminals = Terminals(desk, door.partitions, Tokens(secrets), identities)
@@ -120,12 +114,6 @@ def router_of(
     return router
 
 
-async def _first_reading(door: Door, seen: asyncio.Event) -> None:
-    while not await door.refresh_once():
-        await asyncio.sleep(FIRST_READING_PAUSE_S)
-    seen.set()
-
-
 async def main(settings: CounterSettings, stop: Stop) -> None:
     """One counter, until it is asked to stop."""
     configure_logging("counter", settings.log_level)
@@ -140,15 +128,11 @@ async def main(settings: CounterSettings, stop: Stop) -> None:
         door = await stack.enter_async_context(
             open_door(settings, tasks, key_check=secrets.key_check(), commit_settings=settings.commit)
         )
-        for partition in range(door.partitions):
-            IN_FLIGHT.labels(partition).set_function(partial(door.commit.pending, PartitionId(partition)))
         router = router_of(door, secrets, health, settings.till)
         server = HttpServer(router, settings.host, settings.port, settings.http)
         await server.start()
         stack.push_async_callback(server.stop)
-        seen = asyncio.Event()
-        health.add("state", lambda: None if seen.is_set() else "Redis has not answered yet")
-        tasks.start(_first_reading(door, seen), "first reading")
+        health.add("state", door.wrong)
         health.started()
         settle_memory()
         log.info("Serving", action="serving", host=settings.host, port=server.port, admin_port=admin.port)

@@ -15,7 +15,6 @@ from typing import Any
 from msgspec import UNSET
 
 from services.counter.contract import OfflineBatch, OfflineRecord, RecordsTold, RecordTold
-from services.counter.log_desk import LogDesk
 from services.counter.records import campaign_time
 from services.counter.showing import pick_up_id
 from services.counter.terminals import Terminal
@@ -28,6 +27,7 @@ from services.platform.identities import Identities
 from services.platform.passes import PassInvalid, PassVerifier
 from services.platform.problems import Problem
 from services.state.catalogue import Catalogue
+from services.state.desk import Desk
 
 RECORDS_AT_ONCE = 50
 """Of one batch in the log at a time: a till that was away for a day must not be in the way of those who hand out."""
@@ -38,7 +38,7 @@ LAST_MS = 4_102_444_800_000
 class OfflineRecords:
     """Writes batches into the log."""
 
-    def __init__(self, desk: LogDesk, catalogue: Catalogue, identities: Identities, verifier: PassVerifier) -> None:
+    def __init__(self, desk: Desk, catalogue: Catalogue, identities: Identities, verifier: PassVerifier) -> None:
         self._desk = desk
         self._catalogue = catalogue
         self._identities = identities
@@ -76,9 +76,9 @@ class OfflineRecords:
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
-            if answer[0] == Fact.REFUSED:
-                raise Problem(Reason(answer[1]))
-        return [answer for answer in answers if not isinstance(answer, BaseException)]
+            if answer.refusal is not None:
+                raise Problem(answer.refusal)
+        return [answer.fact for answer in answers if not isinstance(answer, BaseException)]
 
     async def _pharmacies(self, terminal: Terminal, answers: Sequence[Values]) -> dict[str, str]:
         """Where the terminals stand that handed out before; nothing where that cannot be read: all is decided."""
@@ -86,9 +86,7 @@ class OfflineRecords:
         if not names:
             return {}
         try:
-            rows: list[TerminalRow | None] = (
-                await self._desk.read(terminal.partition, [f"t:{name}" for name in names])
-            ).rows
+            rows: list[TerminalRow | None] = await self._desk.read(terminal.partition, [f"t:{name}" for name in names])
         except Problem as problem:
             raise Problem(DoorReason.UNKNOWN_OUTCOME) from problem
         return {name: row.pharmacy for name, row in zip(names, rows, strict=True) if row}

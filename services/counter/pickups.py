@@ -10,7 +10,6 @@ import re
 from typing import Any
 
 from services.counter.contract import DocumentShown, PassShown, Reservation, ShortCodeShown
-from services.counter.log_desk import LogDesk
 from services.counter.records import Record, Records, describe
 from services.counter.showing import Showing, Shown, pick_up_id
 from services.counter.terminals import Terminal
@@ -20,6 +19,7 @@ from services.domain.rows import ReservationState, TerminalRow
 from services.domain.rules.answers import Fact
 from services.platform.identities import Identities
 from services.platform.problems import Problem
+from services.state.desk import Desk
 
 _PASS_NO = re.compile(r"[A-Za-z0-9_-]{16}", re.ASCII)
 
@@ -27,7 +27,7 @@ _PASS_NO = re.compile(r"[A-Za-z0-9_-]{16}", re.ASCII)
 class PickUps:
     """Hands out, takes back, cancels."""
 
-    def __init__(self, desk: LogDesk, records: Records, showing: Showing, identities: Identities) -> None:
+    def __init__(self, desk: Desk, records: Records, showing: Showing, identities: Identities) -> None:
         self._desk = desk
         self._records = records
         self._showing = showing
@@ -76,19 +76,19 @@ class PickUps:
     async def _done(
         self, terminal: Terminal, command: PickUp | UndoPickUp | Cancel, shown: Shown | None = None
     ) -> Reservation:
-        answer = await self._desk.decide(terminal.partition, command)
+        decision = await self._desk.decide(terminal.partition, command)
         try:
             record = await self._records.one(terminal.partition, command.pass_no)
         except Problem as problem:
             # It is decided, and only the answer's details could not be read: the same key asks for them again.
             raise Problem(DoorReason.UNKNOWN_OUTCOME) from problem
-        if answer[0] == Fact.REFUSED:
-            raise await self._refusal(terminal, Reason(answer[1]), record, shown)
+        if decision.refusal is not None:
+            raise await self._refusal(terminal, decision.refusal, record, shown)
         if record is None:
             raise Problem(DoorReason.UNKNOWN_OUTCOME)
         told = describe(record)
         # As decided, not as of now: a repeat is answered as the first time.
-        return _with_state(told, _STATE_AFTER[Fact(answer[0])])
+        return _with_state(told, _STATE_AFTER[Fact(decision.fact[0])])
 
     async def _refusal(
         self, terminal: Terminal, reason: Reason, record: Record | None, shown: Shown | None
@@ -111,7 +111,7 @@ class PickUps:
         return Problem(reason, how_to_appeal=record.how_to_appeal, **members)
 
     async def _pharmacy_of(self, partition: int, terminal: str) -> str:
-        row: TerminalRow | None = (await self._desk.read(partition, [f"t:{terminal}"])).rows[0] if terminal else None
+        row: TerminalRow | None = (await self._desk.read(partition, [f"t:{terminal}"]))[0] if terminal else None
         return row.pharmacy if row else ""
 
 

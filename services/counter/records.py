@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from services.counter.contract import Reservation
-from services.counter.log_desk import LogDesk
 from services.domain.days import rfc3339, zone
 from services.domain.limits import UNDO_WITHIN_MS
 from services.domain.rows import Action, PharmacyRow, ReservationRow, ReservationState, SlotRow
 from services.domain.rules.answers import Fact
 from services.state.catalogue import CampaignView
+from services.state.desk import Desk
 from services.state.door import Door
 from services.state.readers import MAX_KEYS_PER_READ
 
@@ -62,7 +62,7 @@ class Record(NamedTuple):
 class Records:
     """Reads reservations."""
 
-    def __init__(self, door: Door, desk: LogDesk) -> None:
+    def __init__(self, door: Door, desk: Desk) -> None:
         self._door = door
         self._desk = desk
 
@@ -71,7 +71,7 @@ class Records:
         rows: list[ReservationRow | None] = []
         for first in range(0, len(pass_nos), MAX_KEYS_PER_READ):
             keys = [f"r:{pass_no}" for pass_no in pass_nos[first : first + MAX_KEYS_PER_READ]]
-            rows += (await self._desk.read(partition, keys)).rows
+            rows += await self._desk.read(partition, keys)
         found = [(pass_no, row) for pass_no, row in zip(pass_nos, rows, strict=True) if row is not None]
         campaigns = await self.campaigns(partition, {row.no for _, row in found})
         return [Record(pass_no, row, campaigns[row.no]) for pass_no, row in found]

@@ -16,7 +16,6 @@ from typing import NamedTuple
 from services.counter.contract import DocumentShown, PassShown, ShortCodeShown
 from services.counter.days import PharmacyDays, days_apart, iso_day
 from services.counter.lockout import Lockout
-from services.counter.log_desk import LogDesk
 from services.counter.records import Record, Records
 from services.counter.terminals import Terminal
 from services.domain.documents import DocumentInvalid, DocumentType, canonical
@@ -27,6 +26,7 @@ from services.platform.crypto import equal
 from services.platform.identities import ID_CHARACTERS, Identities
 from services.platform.passes import PassInvalid, PassVerifier
 from services.platform.problems import Problem
+from services.state.desk import Desk
 from services.state.readers import MAX_KEYS_PER_READ
 
 MAX_DAYS_TRIED = 31
@@ -61,7 +61,7 @@ class Showing:
 
     def __init__(
         self,
-        desk: LogDesk,
+        desk: Desk,
         records: Records,
         days: PharmacyDays,
         identities: Identities,
@@ -121,7 +121,7 @@ class Showing:
                 return []  # its check digit is wrong, whatever the day
             ordinals.append(ordinal)
         keys = [f"m:{terminal.region}:{terminal.pharmacy}:{day}" for day in days]
-        rows: list[MembersRow | None] = (await self._desk.read(terminal.partition, keys)).rows
+        rows: list[MembersRow | None] = await self._desk.read(terminal.partition, keys)
         found: list[_Entry] = []
         for day, key, ordinal, row in zip(days, keys, ordinals, rows, strict=True):
             if row is None or ordinal >= row.count:
@@ -130,7 +130,7 @@ class Showing:
             if chunk == row.count // MEMBERS_PER_CHUNK:
                 members = row.tail
             else:
-                members = (await self._desk.read(terminal.partition, [f"{key}:{chunk}"])).rows[0] or ""
+                members = (await self._desk.read(terminal.partition, [f"{key}:{chunk}"]))[0] or ""
             found.append(_Entry(members[place * ID_CHARACTERS : (place + 1) * ID_CHARACTERS], day, ordinal))
         return found
 
@@ -169,7 +169,7 @@ class Showing:
         people: list[PersonRow | None] = []
         for first in range(0, len(numbers), MAX_KEYS_PER_READ):
             keys = [f"p:{no}:{resident}" for no in numbers[first : first + MAX_KEYS_PER_READ]]
-            people += (await self._desk.read(terminal.partition, keys)).rows
+            people += await self._desk.read(terminal.partition, keys)
         live = [person.live for person in people if person is not None and person.live]
         return await self._records.many(terminal.partition, live)
 

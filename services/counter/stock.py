@@ -11,7 +11,6 @@ from msgspec import UNSET
 
 from services.counter.contract import OwnSlot, OwnSlots, QuotaChange, QuotaChanged, Today, TodayEntry
 from services.counter.days import PharmacyDays, PharmacySlot, iso_day
-from services.counter.log_desk import LogDesk
 from services.counter.records import Record, Records, campaign_time
 from services.counter.terminals import Terminal
 from services.domain.commands import ChangeQuota
@@ -23,6 +22,7 @@ from services.domain.rules.buckets import units_left, units_taken
 from services.platform.http_requests import malformed
 from services.platform.identities import ID_CHARACTERS, Identities
 from services.platform.problems import Problem
+from services.state.desk import Desk
 from services.state.readers import MAX_KEYS_PER_READ
 
 FRESH_FOR_S = 2.0
@@ -44,7 +44,7 @@ class Stock:
 
     def __init__(
         self,
-        desk: LogDesk,
+        desk: Desk,
         records: Records,
         days: PharmacyDays,
         identities: Identities,
@@ -100,7 +100,7 @@ class Stock:
             terminal=terminal.name,
             why=wish.why,
         )
-        match await self._desk.decide(terminal.partition, command):
+        match (await self._desk.decide(terminal.partition, command)).fact:
             case [Fact.QUOTA_CHANGED, int(quota), int(left), _]:
                 return QuotaChanged(campaign=campaign, slot=slot_id, quota=quota, left=left)
             case [_, Reason.BELOW_CONFIRMED, int(taken)]:
@@ -136,7 +136,7 @@ class Stock:
         rows: list[SlotRow] = []
         for first in range(0, len(slots), MAX_KEYS_PER_READ):
             keys = [f"s:{slot.campaign.row.no}:{slot.id}" for slot in slots[first : first + MAX_KEYS_PER_READ]]
-            rows += (await self._desk.read(partition, keys)).rows
+            rows += await self._desk.read(partition, keys)
         return rows
 
     def _time(self, slots: list[PharmacySlot], at_ms: int) -> str:
@@ -160,13 +160,13 @@ class Stock:
     async def _walked(self, partition: int, region: str, pharmacy: str, day: int) -> _Walk:
         at_s, at_ms = time.monotonic(), self._now_ms()
         name = f"m:{region}:{pharmacy}:{day}"
-        row: MembersRow = (await self._desk.read(partition, [name])).rows[0] or MembersRow()
+        row: MembersRow = (await self._desk.read(partition, [name]))[0] or MembersRow()
         if row.count > MAX_RESERVATIONS_WALKED:
             raise Problem(DoorReason.OVERLOADED)
         chunks = [f"{name}:{chunk}" for chunk in range(row.count // MEMBERS_PER_CHUNK)]
         members: list[str] = []
         for first in range(0, len(chunks), MAX_KEYS_PER_READ):
-            members += (await self._desk.read(partition, chunks[first : first + MAX_KEYS_PER_READ])).rows
+            members += await self._desk.read(partition, chunks[first : first + MAX_KEYS_PER_READ])
         text = "".join([*members, row.tail])
         pass_nos = [text[at : at + ID_CHARACTERS] for at in range(0, len(text), ID_CHARACTERS)]
         return _Walk(at_s, at_ms, await self._records.many(partition, pass_nos))

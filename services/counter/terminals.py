@@ -13,7 +13,6 @@ import time
 from typing import NamedTuple
 
 from services.counter.contract import Paired
-from services.counter.log_desk import LogDesk
 from services.domain.commands import PairTerminal
 from services.domain.reasons import DoorReason, Reason
 from services.domain.rows import TerminalRow, TerminalState
@@ -23,6 +22,7 @@ from services.platform.identities import Identities
 from services.platform.pairing_codes import canonical_pairing_code, pairing_code_digest, partition_of_code
 from services.platform.problems import Problem
 from services.platform.secrets import Secrets
+from services.state.desk import Desk
 
 SECRET_CHARACTERS = 22
 DIGEST_CHARACTERS = 16
@@ -83,7 +83,7 @@ class Tokens:
 class Terminals:
     """Pairs terminals and lets them in."""
 
-    def __init__(self, desk: LogDesk, partitions: int, tokens: Tokens, identities: Identities) -> None:
+    def __init__(self, desk: Desk, partitions: int, tokens: Tokens, identities: Identities) -> None:
         self._desk = desk
         self._partitions = partitions
         self._tokens = tokens
@@ -106,12 +106,12 @@ class Terminals:
             code_digest=code_digest,
             token_digest=self._tokens.digest(secret),
         )
-        code_row, first = (await self._desk.read(partition, [f"tc:{code_digest}", f"o:{command.id}"])).rows
+        code_row, first = await self._desk.read(partition, [f"tc:{code_digest}", f"o:{command.id}"])
         if code_row is None:
             raise Problem(Reason.UNKNOWN_PAIRING_CODE)
         if code_row.used and first is None:
             raise Problem(Reason.PAIRING_CODE_USED)
-        match await self._desk.decide(partition, command):
+        match (await self._desk.decide(partition, command)).fact:
             case [Fact.TERMINAL_PAIRED, str(name), str(pharmacy)]:
                 self._known.pop((partition, name), None)
                 return Paired(token=Token(partition, name, secret).text, terminal=name, pharmacy=pharmacy)
@@ -137,7 +137,7 @@ class Terminals:
         known = self._known.get((partition, name))
         if known is not None and now_s - known[0] < KNOWN_FOR_S:
             return known[1]
-        row: TerminalRow | None = (await self._desk.read(partition, [f"t:{name}"])).rows[0]
+        row: TerminalRow | None = (await self._desk.read(partition, [f"t:{name}"]))[0]
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known[partition, name] = (now_s, row)

@@ -1,9 +1,7 @@
 """The front door's process: how its parts are put together."""
 
-import asyncio
 from contextlib import AsyncExitStack
-from functools import partial
-from typing import Annotated, Final
+from typing import Annotated
 
 import structlog
 from msgspec import Meta
@@ -26,7 +24,6 @@ from services.platform.http_server import HttpServer, HttpSettings
 from services.platform.identities import Identities
 from services.platform.lifecycle import Stop, TaskSet, settle_memory
 from services.platform.lifecycle import run as run_process
-from services.platform.metrics import IN_FLIGHT
 from services.platform.openapi import add_document_route, mount
 from services.platform.router import Router
 from services.platform.secrets import Secrets
@@ -35,10 +32,7 @@ from services.platform.telemetry import configure_logging
 from services.state.door import Door, open_door
 from services.stream.group_commit import GroupCommitSettings
 from services.stream.partition_reader import PartitionReader
-from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
-
-FIRST_READING_PAUSE_S: Final = 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -79,12 +73,6 @@ def router_of(door: Door, secrets: Secrets, log_ends: LogEnds, health: Health, s
     return router
 
 
-async def _first_reading(door: Door, seen: asyncio.Event) -> None:
-    while not await door.refresh_once():
-        await asyncio.sleep(FIRST_READING_PAUSE_S)
-    seen.set()
-
-
 async def main(settings: FrontDoorSettings, stop: Stop) -> None:
     """One front door, until it is asked to stop."""
     configure_logging("front-door", settings.log_level)
@@ -101,15 +89,11 @@ async def main(settings: FrontDoorSettings, stop: Stop) -> None:
         )
         looker = PartitionReader(settings, COMMANDS)
         stack.push_async_callback(looker.stop)
-        for partition in range(door.partitions):
-            IN_FLIGHT.labels(partition).set_function(partial(door.commit.pending, PartitionId(partition)))
         router = router_of(door, secrets, LogEnds(looker), health, settings.shedding)
         server = HttpServer(router, settings.host, settings.port, settings.http)
         await server.start()
         stack.push_async_callback(server.stop)
-        seen = asyncio.Event()
-        health.add("state", lambda: None if seen.is_set() else "Redis has not answered yet")
-        tasks.start(_first_reading(door, seen), "first reading")
+        health.add("state", door.wrong)
         health.started()
         settle_memory()
         log.info("Serving", action="serving", host=settings.host, port=server.port, admin_port=admin.port)

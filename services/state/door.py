@@ -6,17 +6,17 @@ Front door, counter, console and clock are doors: none of them changes state but
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from services.domain.commands import Command, Genesis, encode
 from services.domain.rows import Facts
 from services.platform.errors import MasklineError
 from services.platform.lifecycle import TaskSet
-from services.platform.metrics import ACK_SECONDS, BATCH_RECORDS
+from services.platform.metrics import ACK_SECONDS, BATCH_RECORDS, IN_FLIGHT
 from services.platform.settings import ProcessSettings
 from services.state.catalogue import Catalogue
-from services.state.decisions import DecisionGoneError, DecisionWaiter
+from services.state.decisions import DecisionWaiter
 from services.state.readers import StateReader
 from services.state.recovery import GROUP
 from services.state.redis_client import connect
@@ -29,21 +29,7 @@ from services.stream.place import Offset, PartitionId, Place
 from services.stream.topics import COMMANDS, partition_count
 
 REFRESH_S: Final = 1.0
-
-
-class UndecidedError(MasklineError):
-    """The log has the command at place {partition}:{offset}, but it was not decided within {timeout_s:g} s.
-
-    It will be decided. Ask again with the same key to hear how.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A decision and its place."""
-
-    place: Place
-    facts: Facts
+FIRST_REFRESH_S: Final = 0.1
 
 
 class Door:
@@ -56,6 +42,7 @@ class Door:
         self.partitions = len(genesis)
         self.decisions = DecisionWaiter(reader)
         self.catalogue = Catalogue(reader, self.partitions)
+        self._is_refreshed = False
 
     def offer(self, partition: int, command: Command) -> asyncio.Future[Place]:
         """The future of the command's place. Raises Overloaded or LogUnavailable before anything is kept; the future
@@ -67,22 +54,11 @@ class Door:
         StateUnavailableError."""
         return await self.decisions.decision(place.partition, place.offset, timeout_s)
 
-    async def send(self, partition: int, command: Command, timeout_s: float) -> Answer:
-        """Write a command and wait for its decision. Raises what `offer` and `decided` raise, and UndecidedError."""
-        place = await self.offer(partition, command)
-        try:
-            facts = await self.decided(place, timeout_s)
-        except DecisionGoneError:
-            facts = None
-        if facts is None:
-            raise UndecidedError(partition=place.partition, offset=place.offset, timeout_s=timeout_s)
-        return Answer(place, facts)
-
     async def refresh_catalogue(self) -> None:
         """Keep the catalogue fresh for ever; a failed refresh keeps what is known and tries again."""
         while True:
             await self.refresh_once()
-            await asyncio.sleep(REFRESH_S)
+            await asyncio.sleep(REFRESH_S if self.wrong() is None else FIRST_REFRESH_S)
 
     async def refresh_once(self) -> bool:
         """Whether the catalogue could be read."""
@@ -90,7 +66,12 @@ class Door:
             await self.catalogue.refresh()
         except MasklineError:
             return False
+        self._is_refreshed = True
         return True
+
+    def wrong(self) -> str | None:
+        """What keeps a process from serving: until the catalogue was read once, nobody knows what is on offer."""
+        return None if self._is_refreshed else "Redis has not answered yet, or is still being filled"
 
 
 @asynccontextmanager
@@ -109,6 +90,8 @@ async def open_door(
     redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
     producer = await LogProducer.start(settings)
     commit = GroupCommit(producer, COMMANDS, genesis, commit_settings, on_batch=_note_batch)
+    for partition in genesis:
+        IN_FLIGHT.labels(partition).set_function(partial(commit.pending, partition))
     door = Door(commit, StateReader(redis, published), genesis)
     tasks.start(commit.run(), "group-commit")
     await door.refresh_once()

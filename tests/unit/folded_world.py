@@ -2,7 +2,7 @@
 
     world = FoldedWorld(partitions=2)
     async with world.running():
-        await world.door.send(0, command, 1.0)
+        place = await world.door.offer(0, command)
 """
 
 import asyncio

@@ -10,7 +10,7 @@ import pytest
 
 from services.console.applying import Applying, Order, order
 from services.console.contract import Applied
-from services.console.desk import Desk
+from services.console.desk import OpsDesk
 from services.domain import commands as c
 from services.domain.campaign import Campaign, read_definition
 from services.domain.days import instant_ms
@@ -77,7 +77,7 @@ def keys(tmp_path: Path) -> ContactKeys:
 
 @pytest.fixture
 def applying(world: FoldedWorld, secrets: Secrets, keys: ContactKeys, now: Now) -> Applying:
-    return Applying(Desk(world.door, decision_timeout_s=1.0), Identities(secrets), keys, now)
+    return Applying(OpsDesk(world.door, decision_timeout_s=1.0), Identities(secrets), keys, now)
 
 
 def wish(campaign: Campaign = CAMPAIGN, key: str = "k-1", actor: str = "user:lin") -> Order:
@@ -262,7 +262,7 @@ async def test_two_consoles_that_apply_the_same_at_once_both_succeed(
     world: FoldedWorld, secrets: Secrets, keys: ContactKeys, now: Now
 ) -> None:
     campaign = big(900)
-    consoles = [Applying(Desk(world.door, decision_timeout_s=1.0), Identities(secrets), keys, now) for _ in range(2)]
+    consoles = [Applying(OpsDesk(world.door, decision_timeout_s=1.0), Identities(secrets), keys, now) for _ in range(2)]
     answers: list[Any] = await asyncio.gather(
         *(console.apply(wish(campaign, key=f"k-{at}"), Told()) for at, console in enumerate(consoles)),
         return_exceptions=True,

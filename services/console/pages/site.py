@@ -12,7 +12,7 @@ from aiohttp import web
 from services.console.audit_trail import Trail
 from services.console.campaigns import TRANSITIONS, Campaigns
 from services.console.contract import Invitation, QuotaChange, Reasoned, SignInRequest
-from services.console.desk import Desk
+from services.console.desk import OpsDesk
 from services.console.handlers import whole_number
 from services.console.live import Live
 from services.console.pages.forms import (
@@ -71,7 +71,7 @@ class Site:
     def __init__(
         self,
         *,
-        desk: Desk,
+        desk: OpsDesk,
         sign_in: SignIn,
         campaigns: Campaigns,
         terminals: Terminals,
