@@ -13,11 +13,11 @@ import structlog
 from msgspec import UNSET
 
 from services.counter.contract import Booked, DeskBooking
-from services.counter.days import iso_day
 from services.counter.records import Record, Records, campaign_time
 from services.counter.terminals import Terminal
 from services.domain.campaign import Definition
 from services.domain.commands import Reserve
+from services.domain.days import iso_day
 from services.domain.documents import DocumentInvalid, canonical
 from services.domain.phones import PhoneInvalid, canonical_phone
 from services.domain.reasons import DoorReason, Reason

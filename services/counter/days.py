@@ -95,16 +95,6 @@ class PharmacyDays:
         return self._sorted[key].get(pharmacy, {})
 
 
-def days_apart(day: int, other: int) -> int:
-    """How many days lie between two days YYYYMMDD."""
-    return abs(date.fromisoformat(iso_day(day)).toordinal() - date.fromisoformat(iso_day(other)).toordinal())
-
-
-def iso_day(day: int) -> str:
-    """YYYYMMDD as YYYY-MM-DD."""
-    return f"{day // 10_000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"
-
-
 def read_day(text: str) -> int:
     """YYYY-MM-DD as YYYYMMDD. Raises Problem `malformed`."""
     if _DATE.fullmatch(text):

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from services.counter.contract import DocumentShown, PassShown, ShortCodeShown
-from services.counter.days import PharmacyDays, days_apart, iso_day
+from services.counter.days import PharmacyDays
 from services.counter.lockout import Lockout
 from services.counter.records import Record, Records
 from services.counter.terminals import Terminal
+from services.domain.days import days_apart, iso_day
 from services.domain.documents import DocumentInvalid, DocumentType, canonical
 from services.domain.limits import MEMBERS_PER_CHUNK
 from services.domain.reasons import DoorReason

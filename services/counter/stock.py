@@ -10,10 +10,11 @@ from typing import NamedTuple
 from msgspec import UNSET
 
 from services.counter.contract import OwnSlot, OwnSlots, QuotaChange, QuotaChanged, Today, TodayEntry
-from services.counter.days import PharmacyDays, PharmacySlot, iso_day
+from services.counter.days import PharmacyDays, PharmacySlot
 from services.counter.records import Record, Records, campaign_time
 from services.counter.terminals import Terminal
 from services.domain.commands import ChangeQuota
+from services.domain.days import iso_day
 from services.domain.limits import MEMBERS_PER_CHUNK
 from services.domain.reasons import DoorReason, Reason
 from services.domain.rows import MembersRow, Share, SlotRow

@@ -69,6 +69,16 @@ def day_of(at_ms: int, where: ZoneInfo) -> Day:
     return _day(datetime.fromtimestamp(at_ms // 1000, where).date(), where)
 
 
+def iso_day(day: int) -> str:
+    """YYYYMMDD as YYYY-MM-DD."""
+    return _date(day).isoformat()
+
+
+def days_apart(day: int, other: int) -> int:
+    """How many days lie between two days YYYYMMDD."""
+    return abs((_date(day) - _date(other)).days)
+
+
 def later(day: int, days: int) -> str:
     """The day that many days after YYYYMMDD, as YYYY-MM-DD."""
     return (_date(day) + timedelta(days=days)).isoformat()

@@ -8,6 +8,7 @@ from typing import Final
 import segno
 import structlog
 
+from services.domain.days import iso_day
 from services.domain.reasons import DoorReason
 from services.domain.rows import SlotRow
 from services.platform.booking import pass_content
@@ -71,8 +72,3 @@ def draw(text: str) -> bytes:
         out, kind="svg", border=4, omitsize=True, xmldecl=False, light="#ffffff", dark="#000000"
     )
     return out.getvalue()
-
-
-def iso_day(day: int) -> str:
-    """YYYYMMDD as YYYY-MM-DD."""
-    return f"{day // 10_000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from services.counter.main import TillSettings
+from services.counter.pages.views import times
 from services.domain import commands as c
 from services.domain.documents import DocumentType
 from services.domain.reasons import DoorReason
@@ -369,3 +370,15 @@ def test_every_language_has_the_same_words_with_the_same_places() -> None:
         for name, text in texts[language].items():
             assert isinstance(text, str)
             assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", texts["en"][name])), name
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "ends_at", "told"),
+    [
+        ("2020-02-01T09:00:00+08:00", "2020-02-01T12:00:00+08:00", "09:00–12:00"),
+        ("2020-02-01T00:00:00+08:00", "2020-02-02T00:00:00+08:00", "00:00–24:00"),
+        ("2020-02-01T22:00:00+08:00", "2020-02-02T06:00:00+08:00", "22:00–2020-02-02 06:00"),
+    ],
+)
+def test_a_slot_that_ends_with_the_day_ends_at_24(starts_at: str, ends_at: str, told: str) -> None:
+    assert times(starts_at, ends_at) == told

@@ -90,6 +90,12 @@ def test_without_the_member_the_words_are_whole_all_the_same() -> None:
     assert told(Reason.SLOT_FULL)["detail"] == texts("en")["slot_full"].detail
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_wrong_with_a_whole_body_is_told_without_an_empty_name(language: Language) -> None:
+    told = json.loads(problem(DoorReason.MALFORMED, language, field="", expected="EXPECTED"))
+    assert told["detail"].endswith((". EXPECTED", "。EXPECTED"))
+
+
 def test_a_detail_of_ones_own_replaces_the_standard_words() -> None:
     assert told(Reason.PAUSED, detail="Back at noon.")["detail"] == "Back at noon."
 

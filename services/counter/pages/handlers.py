@@ -20,7 +20,7 @@ from services.counter.contract import (
     ShortCodeShown,
     Shown,
 )
-from services.counter.days import PharmacyDays, iso_day
+from services.counter.days import PharmacyDays
 from services.counter.pages.forms import (
     LANGUAGE_COOKIE,
     TERMINAL_COOKIE,
@@ -40,6 +40,7 @@ from services.counter.records import campaign_time, describe
 from services.counter.showing import Showing
 from services.counter.stock import Stock
 from services.counter.terminals import Terminal, Terminals
+from services.domain.days import iso_day
 from services.domain.reasons import DoorReason, Reason
 from services.platform.http_answers import HTML, NO_STORE, Answer, header, retry_after
 from services.platform.languages import LANGUAGES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any, Literal
 
 from services.counter.contract import Booked, OwnSlot, OwnSlots, QuotaChanged, Reservation
@@ -241,8 +242,13 @@ def moment(rfc3339: str) -> str:
 
 
 def times(starts_at: str, ends_at: str, *, with_day: bool = False) -> str:
-    """From when to when."""
-    last = ends_at[11:16] if ends_at[:10] == starts_at[:10] else moment(ends_at)
+    """From when to when; midnight at the end is 24:00, for that is how a day ends."""
+    first_day, last_day = date.fromisoformat(starts_at[:10]), date.fromisoformat(ends_at[:10])
+    last = ends_at[11:16]
+    if last == "00:00" and last_day - first_day == timedelta(days=1):
+        last = "24:00"
+    elif last_day != first_day:
+        last = moment(ends_at)
     return f"{moment(starts_at) if with_day else starts_at[11:16]}–{last}"
 
 

@@ -30,7 +30,7 @@ def text_of(word: str, language: Language, members: Mapping[str, Any]) -> Text:
     if not text.more:
         return text
     try:
-        more = text.more.format_map(members)
+        more = text.more.format_map(members).lstrip(": ：")  # where a whole body is wrong there is no field to name
     except KeyError:
         return text
     between = "" if text.detail.endswith("。") else " "
