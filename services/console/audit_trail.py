@@ -10,6 +10,7 @@ import asyncio
 from typing import Any, Final
 
 from aiokafka import ConsumerRecord
+from msgspec.structs import replace
 
 from services.console.contract import AuditEntry, AuditTrail
 from services.console.desk import OpsDesk
@@ -29,6 +30,7 @@ MAX_ENTRIES: Final = 500
 READ_TIMEOUT_S: Final = 8.0
 FETCH_TIMEOUT_MS: Final = 1_000
 UTC: Final = zone("UTC")
+REPEATED: Final = Fact.REPEATED.name.lower()
 
 AUDITED: Final = (
     c.AssignRegion, c.DefineCampaign, c.SealDefinition, c.Open, c.Pause, c.Resume, c.Close, c.ChangeQuota,
@@ -93,9 +95,16 @@ class Trail:
     async def _with_outcomes(
         self, partition: int, found: list[tuple[ConsumerRecord, c.Command]]
     ) -> list[AuditEntry]:
-        """The first answer to each command stands in the state under its id."""
-        rows = await self._desk.read(partition, [f"o:{command.id}" for _, command in found])  # type: ignore[attr-defined]
-        return [_entry(record, command, answers) for (record, command), answers in zip(found, rows, strict=True)]
+        """The first answer to each command stands in the state under its id; what was sent again did nothing.
+
+        A repeat is known by the same command further down, so one whose first lies on a later page is told like that.
+        """
+        ids: list[str] = [command.id for _, command in found]  # type: ignore[attr-defined]
+        rows = await self._desk.read(partition, [f"o:{command_id}" for command_id in ids])
+        entries = [_entry(record, command, answers) for (record, command), answers in zip(found, rows, strict=True)]
+        return [
+            replace(entry, outcome=REPEATED) if ids[at] in ids[at + 1 :] else entry for at, entry in enumerate(entries)
+        ]
 
 
 def _entry(record: ConsumerRecord, command: c.Command, answers: list[Any] | None) -> AuditEntry:

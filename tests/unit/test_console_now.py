@@ -59,6 +59,13 @@ async def test_the_audit_trail_tells_who_did_what_when_why_and_what_came_of_it(w
     assert entries[0]["offset"] > entries[1]["offset"]
 
 
+async def test_what_was_sent_again_is_not_told_as_if_it_had_been_done_twice(world: ConsoleWorld) -> None:
+    for _ in range(2):
+        await world.post(f"/v1/campaigns/{NAME}/slots/s-1/quota", {"change": 50, "why": "a delivery"}, key="again")
+    entries = (await trail(world, "limit=2"))["entries"]
+    assert [(one["change"], one["outcome"]) for one in entries] == [(50, "repeated"), (50, "quota_changed")]
+
+
 async def test_bookings_and_ticks_are_no_part_of_it_and_secrets_never(world: ConsoleWorld) -> None:
     invited = await world.post("/v1/terminals", {"pharmacy": "p-1", "terminal": "till-1", "why": "x"})
     (command,) = world.system.every(c.InviteTerminal)
