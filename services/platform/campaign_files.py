@@ -103,7 +103,8 @@ def _text(name: str, read: ReadFile, most_bytes: int, report: Report) -> str:
     try:
         content = read(name)
     except OSError as error:
-        report.row(name, 0, "", f"cannot be read: {error.strerror or error}. It is looked for beside the campaign file")
+        where = "" if name == report.file else ". It is looked for beside the campaign file"
+        report.row(name, 0, "", f"cannot be read: {error.strerror or error}{where}")
         return ""
     if len(content) > most_bytes:
         report.row(name, 0, "", f"has more than {most_bytes} bytes, which is the most")
