@@ -46,6 +46,7 @@ class Disasters:
             "expired": self._forget_commits,
             "cut": self._cut_a_cable,
             "clock": self._turn_a_clock,
+            "rebuild": self._world.rebuild,
         }
 
     @staticmethod
@@ -53,7 +54,7 @@ class Disasters:
         """All that can happen."""
         return [
             "pause", "kill", "stop", "rebalance", "old_redis", "empty_redis", "no_redis", "other_redis", "broker",
-            "expired", "cut", "clock",
+            "expired", "cut", "clock", "rebuild",
         ]  # fmt: skip
 
     def begin(self) -> None:

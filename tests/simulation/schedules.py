@@ -5,6 +5,7 @@ Liveness: anything may fail; then a majority heals, and within `PROGRESS_S` ever
 published, and what people want from then on is decided too.
 """
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from unittest.mock import patch
 from services.allocator import loop as allocator_loop
 from services.allocator import main as allocator_main
 from services.allocator import publisher as allocator_publisher
+from services.audit import rows_check, verify
 from services.domain import fold
 from services.state import keys
 from services.stream import group_commit
@@ -35,6 +37,8 @@ FETCH_TIMEOUT_MS: Final = 5_000
 HELD_PAUSE_S: Final = 0.5
 IDLE_LOOK_S: Final = 5.0
 LATE_WISHES: Final = 5
+VERIFIED_EVERY: Final = 10
+"""Schedules after which `maskline verify` has the last word; it takes as long as a third of a schedule."""
 
 
 class Mode(StrEnum):
@@ -77,13 +81,13 @@ def run_schedule(
     protections = ALL - {without}
     world = World(seed, plan, protections, is_traced=is_traced)
     around = world.around
-    with real_code_in(world):
+    with real_code_in(world), _without_collecting():
         try:
             world.begin(_wishes(seed, plan.wishes))
             around.note("PLAN", repr(plan))
             around.loop.run_until_s(plan.busy_s)
             if not around.broken:
-                _afterwards(world, mode)
+                _afterwards(world, mode, is_verified=seed % VERIFIED_EVERY == 0)
         finally:
             broken = [*around.broken, *around.loop.accidents]
             around.trace.is_kept = False
@@ -91,7 +95,7 @@ def run_schedule(
     return Verdict(seed, mode, tuple(broken), tuple(around.trace.lines), around.loop.steps, around.loop.now_s)
 
 
-def _afterwards(world: World, mode: Mode) -> None:
+def _afterwards(world: World, mode: Mode, *, is_verified: bool) -> None:
     around = world.around
     late = []
     if mode is Mode.LIVENESS:
@@ -113,6 +117,10 @@ def _afterwards(world: World, mode: Mode) -> None:
     for partition, rows in world.rows().items():
         world.promises.check_rows(partition, rows)
     world.promises.check_everything_asked_and_decided()
+    if is_verified and not around.broken and around.protections == ALL:
+        report = world.verify()
+        if report.verify != "ok":
+            around.break_promise(f"verify says: {'; '.join(report.lines())}")
 
 
 def _clean_up(loop: VirtualLoop, broken: list[str]) -> None:
@@ -173,6 +181,18 @@ def _in_virtual_time(world: World) -> Iterator[None]:
 
 
 @contextmanager
+def _without_collecting() -> Iterator[None]:
+    """A world is garbage when it ends; looking for some in the middle takes a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@contextmanager
 def _small_bounds(plan: Plan) -> Iterator[None]:
     """Bounds that a schedule of a hundred commands reaches."""
     with (
@@ -184,6 +204,8 @@ def _small_bounds(plan: Plan) -> Iterator[None]:
         patch.object(allocator_main, "FETCH_TIMEOUT_MS", FETCH_TIMEOUT_MS),
         patch.object(allocator_main, "HELD_PAUSE_S", HELD_PAUSE_S),
         patch.object(keys, "DECISIONS_PER_CHUNK", plan.chunk_offsets),
+        patch.object(verify, "DECISIONS_PER_CHUNK", plan.chunk_offsets),
+        patch.object(rows_check, "DECISIONS_PER_CHUNK", plan.chunk_offsets),
     ):
         yield
 

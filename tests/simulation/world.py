@@ -3,10 +3,12 @@
 from random import Random
 from typing import Final
 
+from services.audit.report import Report
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
 from tests.contract.random_logs import Record, random_log
 from tests.simulation.allocators import SimulatedAllocator, run_allocator
+from tests.simulation.auditors import begin_rebuild, begin_verify
 from tests.simulation.disasters import Disasters
 from tests.simulation.doors import People, SimulatedDoor, Wish
 from tests.simulation.fold_port import FoldPort
@@ -21,6 +23,8 @@ from tests.simulation.virtual_loop import Process, VirtualLoop
 
 BEGINNING: Final = 14
 """Records of a random log that define and open its campaigns; everybody's log begins with them."""
+VERIFY_S: Final = 30.0
+LOOK_S: Final = 0.2
 LOGS: Final = 24
 """Random logs that schedules take their pieces of: a log takes as long to write as a schedule to run."""
 
@@ -96,6 +100,18 @@ class World:
         self.doors.append(door)
         if len(self.doors) <= self.plan.clocks or self.around.chance.random() < 0.3:
             process.spawn(door.tick(self.plan.tick_s), "clock")
+
+    def rebuild(self) -> None:
+        """Somebody runs `maskline rebuild`, needed or not."""
+        begin_rebuild(self.around, self.log, self.redis, self._process("rebuild"))
+
+    def verify(self) -> Report:
+        """What `maskline verify` says, everything being at rest."""
+        asked = begin_verify(self.around, self.log, self.redis, self._process("verify"))
+        until_s = self.around.loop.now_s + VERIFY_S
+        while not asked.done() and self.around.loop.now_s < until_s:
+            self.around.loop.run_until_s(self.around.loop.now_s + LOOK_S)
+        return asked.result()
 
     def replace(self, process: Process) -> None:
         """What the launcher does when one has died."""
