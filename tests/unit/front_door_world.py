@@ -67,7 +67,9 @@ def campaign(name: str = CAMPAIGN, *, units: int = 100, **changes: Any) -> Campa
     document = {
         **RIGHT,
         "campaign": name,
-        "windows": [{"opens_at": rfc3339(today.from_ms - 3_600_000, WHERE), "closes_at": rfc3339(tomorrow.to_ms, WHERE)}],
+        "windows": [
+            {"opens_at": rfc3339(today.from_ms - 3_600_000, WHERE), "closes_at": rfc3339(tomorrow.to_ms, WHERE)}
+        ],
         "slots": [slot(1, today.from_ms, 0, 24), slot(2, tomorrow.from_ms, 9, 12)],
         **changes,
     }
@@ -155,7 +157,9 @@ class World:
         code = {"code_digest": "code-digest-0001"}
         self.write(
             0,
-            c.InviteTerminal(id="invite-000000001", terminal="t-1", region="guangzhou", pharmacy="p-1", expires_ms=FAR_MS, **code),
+            c.InviteTerminal(
+                id="invite-000000001", terminal="t-1", region="guangzhou", pharmacy="p-1", expires_ms=FAR_MS, **code
+            ),
             c.PairTerminal(id="pair-00000000001", token_digest="token-digest-001", **code),
             c.PickUp(id="pick-up-00000001", pass_no=pass_no, terminal="t-1"),
         )
