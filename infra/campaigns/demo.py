@@ -50,7 +50,8 @@ def scaled(campaign: Campaign, units: int, now_ms: int) -> Campaign:
     room = sum(map(len, by_pharmacy.values()))
     if not 1 <= units <= room * MAX_SLOT_UNITS:
         raise NotThatMany(units=units, slots=room, most=room * MAX_SLOT_UNITS)
-    slots = max(1, min(room, units // (PEOPLE_A_SLOT_AT_LEAST * campaign.rules.units_max)))
+    fewest = -(-units // MAX_SLOT_UNITS)
+    slots = max(fewest, min(room, units // (PEOPLE_A_SLOT_AT_LEAST * campaign.rules.units_max)))
     kept = [
         _moved(slot, index, times[rank + ((index - 1) % 2 if slots <= len(by_pharmacy) else 0)])
         for rank, index, slot in _by_rank(list(by_pharmacy.values()))[:slots]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from infra.campaigns import SUIKANG_V1
 from infra.campaigns.demo import HOUR_MS, NotThatMany, scaled
@@ -55,6 +56,11 @@ def test_slots_lie_today_and_tomorrow_and_some_cover_now(units: int) -> None:
     current = [slot for slot in campaign.slots if slot.starts_ms <= NOON_MS < slot.ends_ms]
     assert len({slot.pharmacy for slot in current}) >= 50
     assert all(slot.ends_ms - NOON_MS > HOUR_MS for slot in current)
+
+
+def test_more_than_one_slot_holds_are_shared_out_over_several_however_much_a_person_may_have() -> None:
+    greedy = replace(SUIKANG, rules=replace(SUIKANG.rules, units_max=1_000_000))
+    assert scaled(greedy, 1_500_000, NOON_MS).units == 1_500_000
 
 
 def test_a_slot_has_something_for_several_people() -> None:
