@@ -6,7 +6,8 @@ rebuild) is refused as `CatchingUpError`: nobody is told a step back.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -64,7 +65,7 @@ class StateReader:
 
     def __init__(self, redis: Redis, seen: Mapping[PartitionId, Offset] | None = None) -> None:
         self._redis = redis
-        self._wanted: dict[int, list[_Wanted]] = {}
+        self._wanted: dict[int, deque[_Wanted]] = {}
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._seen: dict[int, int] = {int(partition): offset for partition, offset in (seen or {}).items()}
 
@@ -78,7 +79,7 @@ class StateReader:
         Raises CatchingUpError, or StateUnavailableError when Redis does not answer, a row cannot be read, or too many
         are waiting already.
         """
-        wanted = self._wanted.setdefault(partition, [])
+        wanted = self._wanted.setdefault(partition, deque())
         if len(wanted) >= MAX_WAITING_READS:
             raise StateUnavailableError(what=f"{MAX_WAITING_READS} reads are waiting already")
         answer: asyncio.Future[Reading] = asyncio.get_running_loop().create_future()
@@ -94,7 +95,7 @@ class StateReader:
                 batch: list[_Wanted] = []
                 count = 0
                 while wanted and (not batch or count + len(wanted[0].keys) <= MAX_KEYS_PER_READ):
-                    batch.append(wanted.pop(0))
+                    batch.append(wanted.popleft())
                     count += len(batch[-1].keys)
                 await self._answer(partition, batch)
         finally:
@@ -111,7 +112,10 @@ class StateReader:
             _refuse(batch, error)
             return
         except (RedisError, OSError, *_UNREADABLE) as error:
-            _refuse(batch, StateUnavailableError(what=type(error).__name__))
+            # Nor would those who came meanwhile hear anything else: one after the other they would wait for minutes.
+            queued = self._wanted[partition]
+            _refuse([*batch, *queued], StateUnavailableError(what=type(error).__name__))
+            queued.clear()
             return
         rows: dict[str, Any] = {}
         unreadable: dict[str, StateUnavailableError] = {}  # a broken row takes only its own readers' answers with it
@@ -132,7 +136,7 @@ class StateReader:
         self._seen[partition] = position
 
 
-def _refuse(batch: list[_Wanted], reason: Exception) -> None:
+def _refuse(batch: Iterable[_Wanted], reason: Exception) -> None:
     for wanted in batch:
         if not wanted.answer.done():
             wanted.answer.set_exception(reason)

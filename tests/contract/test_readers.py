@@ -1,6 +1,7 @@
 """Reading the fold's state, and waiting for decisions: one read for many, and never a step back."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -122,6 +123,27 @@ async def test_a_redis_that_does_not_answer_is_told_to_all_who_asked() -> None:
     reader = StateReader(redis)
     answers = await asyncio.gather(*[reader.read(0, ["cat"]) for _ in range(3)], return_exceptions=True)
     assert [type(answer) for answer in answers] == [StateUnavailableError] * 3
+    await redis.aclose()
+
+
+async def test_who_comes_while_redis_does_not_answer_waits_for_one_time_out_and_not_for_many() -> None:
+    redis = connect("redis://127.0.0.1:1/0", timeout_s=0.2)
+    asked = 0
+
+    async def silent(_keys: Sequence[str]) -> Any:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.1)
+        raise TimeoutError
+
+    redis.mget = silent  # type: ignore[assignment,method-assign]
+    reader = StateReader(redis)
+    first = asyncio.create_task(reader.read(0, ["cat"]))
+    await asyncio.sleep(0.05)
+    others = [reader.read(0, [f"c:{number}"]) for number in range(20 * MAX_KEYS_PER_READ)]
+    answers = await asyncio.gather(first, *others, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {StateUnavailableError}
+    assert asked == 1
     await redis.aclose()
 
 
