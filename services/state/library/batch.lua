@@ -54,11 +54,16 @@ end
 
 -- Then the lists of pharmacies and days that bookings would join.
 local function want_lists(commands)
+  local campaign, row  -- of the reservation before, as above
   for i = 1, #commands do
     local command = commands[i]
     local slot = command.slot_key and get(command.slot_key)
     if slot then
-      command.members_key = members_key(get(K.c .. command.campaign), slot)
+      if command.campaign ~= campaign then
+        campaign = command.campaign
+        row = get(K.c .. campaign)
+      end
+      command.members_key = members_key(row, slot)
       want(command.members_key)
     end
   end
