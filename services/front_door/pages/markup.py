@@ -1,35 +1,14 @@
-"""HTML out of templates: whatever is filled in is escaped, unless it is `Html` already."""
+"""The templates of these pages."""
 
-import functools
-import hashlib
-from collections.abc import Iterable, Mapping
-from html import escape
-from importlib import resources
+from collections.abc import Iterable
+from typing import Final
 
+from services.platform.markup import NOTHING, Html, Templates, joined, safe
 
-class Html(str):
-    """Markup that was made here and is safe as it stands."""
+__all__ = ["NOTHING", "Html", "facts", "fill", "joined", "safe", "stylesheet"]
 
-    __slots__ = ()
-
-
-NOTHING = Html("")
-
-
-def fill(template: str, words: Mapping[str, str], **values: object) -> Html:
-    """The template `<template>.html` with words and values in its `{places}`; values come before words."""
-    filled = {name: safe(value) for name, value in {**words, **values}.items()}
-    return Html(_template(template).format_map(filled))
-
-
-def joined(pieces: Iterable[Html]) -> Html:
-    """Markup, one piece after the other."""
-    return Html("\n".join(pieces))
-
-
-def safe(value: object) -> Html:
-    """Text as markup."""
-    return value if isinstance(value, Html) else Html(escape(str(value)))
+_TEMPLATES: Final = Templates(__package__, "booking.css")
+fill, stylesheet = _TEMPLATES.fill, _TEMPLATES.stylesheet
 
 
 def facts(rows: Iterable[tuple[str, object]]) -> Html:
@@ -37,15 +16,3 @@ def facts(rows: Iterable[tuple[str, object]]) -> Html:
     return joined(
         Html(f"<dt>{safe(name)}</dt><dd>{safe(value)}</dd>") for name, value in rows if value not in ("", None)
     )
-
-
-@functools.cache
-def stylesheet() -> tuple[str, bytes]:
-    """Its path, which changes with its content so that it may be kept for ever, and its bytes."""
-    content = resources.files(__package__).joinpath("booking.css").read_bytes()
-    return f"/booking-{hashlib.sha256(content).hexdigest()[:12]}.css", content
-
-
-@functools.cache
-def _template(name: str) -> str:
-    return resources.files(__package__).joinpath(f"{name}.html").read_text("utf-8")

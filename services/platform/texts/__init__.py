@@ -40,5 +40,15 @@ def text_of(word: str, language: Language, members: Mapping[str, Any]) -> Text:
 @functools.cache
 def texts(language: Language) -> dict[str, Text]:
     """Every reason of one language."""
-    source = resources.files(__name__).joinpath(f"{language}.yaml").read_bytes()
-    return msgspec.convert(yaml.load(source, Loader=yaml.CSafeLoader), dict[str, Text])
+    return msgspec.convert(_read(__name__, f"{language}.yaml"), dict[str, Text])
+
+
+@functools.cache
+def words_of(package: str, language: Language) -> dict[str, str]:
+    """The words of a service's own pages: `texts/<language>.yaml` in that package."""
+    return msgspec.convert(_read(package, "texts", f"{language}.yaml"), dict[str, str])
+
+
+def _read(package: str, *path: str) -> Any:
+    source = resources.files(package).joinpath(*path).read_bytes()
+    return yaml.load(source, Loader=yaml.CSafeLoader)
