@@ -13,7 +13,7 @@ from services.front_door.line import Line
 from services.front_door.messages import Pending, Reservation, ReservationRequest
 from services.front_door.offers import Offers
 from services.front_door.passes import Passes
-from services.front_door.refusals import busy, of_input, of_reservation
+from services.front_door.refusals import busy, of_input, of_owner, of_reservation
 from services.front_door.reservations import Booking, Reservations
 from services.front_door.standing import Owner, Standings
 from services.front_door.stock import StockView
@@ -137,7 +137,7 @@ class Handlers:
         wait_s = prefer_wait_s(request)
         row = await self._standings.row(owner)  # invented ids are not to fill the log
         if row.state == ReservationState.REJECTED:  # it will never be anything else
-            raise Problem(Reason.NOT_CONFIRMED, id=owner.id, state="rejected")
+            raise of_owner(Reason.NOT_CONFIRMED, id=owner.id, state="rejected")
         command = self._reservations.cancel(reservation_id, key)
         place = await self._reservations.write(owner.partition, command, self._reservations.cancels)
         facts = await self._standings.decided(place, wait_s) if wait_s else None
@@ -151,7 +151,7 @@ class Handlers:
                 cancelled = Reservation(id=owner.id, state="cancelled")
                 return Answer(200, _encode(await self._standings.now_or(owner, cancelled)))
             case [Fact.REFUSED, reason, *_] | [Fact.REPEATED, _, reason, *_]:
-                raise Problem(Reason(reason), id=owner.id)
+                raise of_owner(Reason(reason), id=owner.id)
         raise Problem(DoorReason.INTERNAL)
 
     async def show_pass(self, _request: web.BaseRequest, reservation_id: str) -> Answer:
@@ -170,4 +170,5 @@ def no_pass(reservation: Reservation) -> Problem:
         "picked_up": Reason.ALREADY_PICKED_UP,
         "expired": Reason.EXPIRED,
     }
-    return Problem(reasons.get(reservation.state, DoorReason.INTERNAL), state=reservation.state)
+    reason = reasons.get(reservation.state)
+    return Problem(DoorReason.INTERNAL) if reason is None else of_owner(reason, state=reservation.state)

@@ -44,6 +44,11 @@ def of_reservation(reservation: Reservation, campaign: Offered, **known: Any) ->
     )
 
 
+def of_owner(reason: Reason, **members: Any) -> Problem:
+    """What the owner of a reservation asked for and cannot have, in words for the owner."""
+    return Problem(reason, reader="owner", **members)
+
+
 def about(reason: str | None, campaign: Offered) -> dict[str, Any]:
     """What the text of a reason says about the campaign."""
     if reason == Reason.UNITS_OVER_LIMIT.word:

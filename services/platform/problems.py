@@ -16,7 +16,7 @@ import msgspec
 from services.domain.reasons import DoorReason, Reason
 from services.platform.http_answers import NO_STORE, PROBLEM, Answer, retry_after
 from services.platform.languages import Language
-from services.platform.texts import text_of
+from services.platform.texts import Reader, text_of
 
 AnyReason = Reason | DoorReason | str
 """The words of API.md; enums where we decide, plain words where they come out of the log."""
@@ -111,6 +111,7 @@ class Problem(Exception):
         status: int | None = None,
         headers: bytes = b"",
         close: bool = False,
+        reader: Reader = "anybody",
         **members: Any,
     ) -> None:
         super().__init__(word_of(reason))
@@ -120,6 +121,7 @@ class Problem(Exception):
         self.status = status
         self.headers = headers
         self.close = close
+        self.reader: Reader = reader
         self.members = members
 
     def answer(self, language: Language) -> Answer:
@@ -131,6 +133,7 @@ class Problem(Exception):
             status=self.status,
             headers=self.headers,
             close=self.close,
+            reader=self.reader,
             **self.members,
         )
 
@@ -151,11 +154,12 @@ def problem(
     detail: str | None = None,
     how_to_appeal: Appeal = None,
     status: int | None = None,
+    reader: Reader = "anybody",
     **members: Any,
 ) -> bytes:
     """The JSON of a problem. `members` join it by their names, and the text where it has a place for them."""
     word = word_of(reason)
-    text = text_of(word, language, members)
+    text = text_of(word, language, members, reader)
     content: dict[str, Any] = {
         "type": f"urn:maskline:problem:{word}",
         "title": text.title,
@@ -178,11 +182,14 @@ def problem_answer(
     status: int | None = None,
     headers: bytes = b"",
     close: bool = False,
+    reader: Reader = "anybody",
     **members: Any,
 ) -> Answer:
     """The whole answer, to be sent as often as wanted. A 503 or 429 without Retry-After gets one."""
     code = status or status_of(reason)
-    body = problem(reason, language, detail=detail, how_to_appeal=how_to_appeal, status=code, **members)
+    body = problem(
+        reason, language, detail=detail, how_to_appeal=how_to_appeal, status=code, reader=reader, **members
+    )
     lines = NO_STORE + headers
     if code in (429, 503) and b"Retry-After" not in headers:
         lines += retry_after(RETRY_AFTER_S)

@@ -177,6 +177,21 @@ async def test_cancelling_twice_is_cancelling_once(world: World) -> None:
     assert (other_key.status, other_key.reason) == (409, "cancelled")
 
 
+async def test_who_cannot_give_it_back_is_not_spoken_to_as_a_pharmacist(world: World) -> None:
+    heard = await confirmed(world)
+    async with world.folding():
+        await cancel(world, heard, wait=5)
+        again = await cancel(world, heard, wait=5, key="another")
+        picture = await world.ask("GET", f"/v1/reservations/{heard.json['id']}/pass.svg")
+    refused = await world.book(units=6)
+    world.model.fold()
+    never = await cancel(world, refused)
+    for answer in (again, picture, never):
+        assert answer.status == 409
+        assert "person" not in answer.json["detail"]
+        assert "for you" in answer.json["detail"]
+
+
 async def test_what_was_picked_up_cannot_be_given_back(world: World) -> None:
     heard = await confirmed(world)
     world.pick_up(world.command().pass_no)  # type: ignore[attr-defined]

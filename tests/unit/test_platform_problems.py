@@ -7,6 +7,7 @@ import string
 from typing import Any
 
 import pytest
+from msgspec.structs import astuple
 
 from services.domain.reasons import DoorReason, Reason
 from services.platform.languages import LANGUAGES, Language
@@ -60,12 +61,12 @@ SIMPLIFIED_ONLY = set(
 
 
 def test_the_traditional_texts_hold_no_simplified_characters() -> None:
-    written = {character for text in texts("zh-Hant").values() for character in text.title + text.detail + text.more}
+    written = {character for text in texts("zh-Hant").values() for character in "".join(astuple(text))}
     assert written & SIMPLIFIED_ONLY == set()
 
 
 def test_the_simplified_texts_hold_no_traditional_characters() -> None:
-    written = {character for text in texts("zh-Hans").values() for character in text.title + text.detail + text.more}
+    written = {character for text in texts("zh-Hans").values() for character in "".join(astuple(text))}
     assert written & set("們這個沒請證預約領藥時發給還說話機碼開關門試誤應單為問題認確總線網級結終響閱讀") == set()
 
 
@@ -84,6 +85,17 @@ def test_a_member_joins_the_answer_and_the_words() -> None:
     assert content["left"] == 2
     assert content["detail"].endswith("Still left here: 2.")
     assert told(Reason.SLOT_FULL, "zh-Hans", left=2)["detail"].endswith("这里还剩 2 个。")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_owner_of_a_reservation_reads_words_of_their_own(language: Language) -> None:
+    for word in ("cancelled", "expired", "already_picked_up", "not_confirmed", "too_many_tries"):
+        to_owner = told(word, language, reader="owner", state="rejected", pharmacy="p-1", when="12:00")
+        assert to_owner["detail"] == texts(language)[word].owner != texts(language)[word].detail
+        assert to_owner["title"] == told(word, language)["title"]
+        assert "reader" not in to_owner
+    # Where there are none of their own, the words are everybody's.
+    assert told(Reason.PAUSED, language, reader="owner") == told(Reason.PAUSED, language)
 
 
 def test_without_the_member_the_words_are_whole_all_the_same() -> None:

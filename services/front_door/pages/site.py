@@ -172,7 +172,7 @@ def _page(show: Page) -> Page:
 
 
 def _problem_page(visit: Visit, problem: Problem) -> Answer:
-    text = text_of(word_of(problem.reason), visit.spoken, problem.members)
+    text = text_of(word_of(problem.reason), visit.spoken, problem.members, problem.reader)
     again: Html = NOTHING
     if _status(problem) >= 500:
         again = Html(f"<p>{safe(visit.words['try_again'].format(seconds=RETRY_AFTER_S[-1]))}</p>")

@@ -1,6 +1,7 @@
 """What people read, one file a language: each reason has a title, a detail that says what to do next, and often `more`.
 
-`more` is a sentence with {names}; it is added where the answer has those members (`left`, `when`, …).
+`more` is a sentence with {names}; it is added where the answer has those members (`left`, `when`, …). `owner` stands in
+for both where the reader is the resident whose reservation it is, and the other words speak to whoever serves them.
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import yaml
 
 from services.platform.languages import Language
+
+Reader = Literal["anybody", "owner"]
+"""Whom the words are for: the owner of the reservation that they are about, or anybody."""
 
 
 class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,11 +26,14 @@ class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     detail: str
     more: str = ""
+    owner: str = ""
 
 
-def text_of(word: str, language: Language, members: Mapping[str, Any]) -> Text:
+def text_of(word: str, language: Language, members: Mapping[str, Any], reader: Reader = "anybody") -> Text:
     """The text of a reason. Raises KeyError for a word that has none (a test finds those)."""
     text = texts(language)[word]
+    if reader == "owner" and text.owner:
+        return Text(text.title, text.owner)
     if not text.more:
         return text
     try:
