@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 
 from infra.embedded.binaries import find_broker, find_store
 from infra.launcher.addresses import PUBLIC
-from infra.launcher.data_folder import SECRETS
 from infra.launcher.endpoints import Endpoints, NotRunning, read_endpoints
 from infra.launcher.first_steps import ADMIN_TOKEN
 from infra.launcher.ports import check_free
 from infra.launcher.process import answers_ready
 from services.audit.verify import VerifySettings
 from services.platform.errors import MasklineError
-from services.platform.secrets import Secrets
+from services.platform.secrets import NONE_NAMED, SECRETS, Secrets
+from services.platform.settings import SecretFiles
 from services.state.library import build
 from services.state.redis_client import Redis, RedisError, ResponseError, connect
 from services.state.store_check import LibraryReplaced, check_library, check_store
@@ -68,7 +68,7 @@ async def examine(
     settings: VerifySettings, running: Endpoints | None, replicas: int, *, has_addresses: bool
 ) -> list[Finding]:
     """Everything there is to look at; where Kafka and Redis are known (`has_addresses`) these as well."""
-    findings = [*machine(), *data_folder(settings.data)]
+    findings = [*machine(), *data_folder(settings)]
     if running is not None:
         findings += await processes(running)
         replicas = 1 if running.tier == "embedded" else replicas
@@ -109,25 +109,31 @@ def machine() -> list[Finding]:
     return findings
 
 
-def data_folder(data: Path) -> list[Finding]:
+def data_folder(settings: VerifySettings) -> list[Finding]:
     """Secrets and the admin token: there, whole, and private."""
-    if not data.is_dir():
-        return [note(f"there is no data folder {data} yet; the first `maskline up` makes it")]
-    findings = [good(f"the data folder is {data.resolve()}")]
-    if (data / SECRETS).is_dir():
-        try:
-            secrets = Secrets.load(data / SECRETS)
-            findings.append(good("secrets: " + ", ".join(f"{name} {key}" for name, key in secrets.key_ids().items())))
-        except MasklineError as error:
-            findings.append(bad(str(error)))
+    data, files = settings.data, settings.secret_files
+    if data.is_dir():
+        findings = [good(f"the data folder is {data.resolve()}")]
     else:
-        findings.append(note(f"there are no secrets in {data / SECRETS} yet; the first `maskline up` makes them"))
-    seen = [path for path in _private_files(data) if path.stat().st_mode & PRIVATE_BITS]
+        findings = [note(f"there is no data folder {data} yet; the first `maskline up` makes it")]
+    if not (data / SECRETS).is_dir() and files == NONE_NAMED:
+        return [*findings, note(f"there are no secrets in {data / SECRETS} yet; the first `maskline up` makes them")]
+    told = None
+    try:
+        secrets = Secrets.load(data / SECRETS, files)
+        findings.append(good("secrets: " + ", ".join(f"{name} {key}" for name, key in secrets.key_ids().items())))
+    except MasklineError as error:
+        findings.append(bad(str(error)))
+        told = error.values.get("path")
+    seen = [path for path in _private_files(data, files) if path != told and path.stat().st_mode & PRIVATE_BITS]
     return [*findings, *(bad(f"other users of this machine can read {path}: chmod go= {path}") for path in seen)]
 
 
-def _private_files(data: Path) -> Iterator[Path]:
-    for path in (data / ADMIN_TOKEN, data / "users.json", *(data / SECRETS).rglob("*")):
+def _private_files(data: Path, files: SecretFiles) -> Iterator[Path]:
+    """Ours; files that settings name are looked at where they are read."""
+    folders = [files.secrets or data / SECRETS, *([files.contact_keys] if files.contact_keys else [])]
+    inside = [path for folder in folders for path in folder.rglob("*")]
+    for path in (data / ADMIN_TOKEN, data / "users.json", *folders, *inside):
         if path.exists():
             yield path
 
@@ -176,7 +182,7 @@ async def kafka(settings: VerifySettings, replicas: int) -> list[Finding]:
         await admin.close()
     reader = PartitionReader(settings, COMMANDS)
     try:
-        check = _key_check(settings.data)
+        check = _key_check(settings)
         for partition in range(partitions):
             genesis = await read_genesis(reader, PartitionId(partition))
             end = await reader.log_end(PartitionId(partition))
@@ -189,9 +195,9 @@ async def kafka(settings: VerifySettings, replicas: int) -> list[Finding]:
     return findings
 
 
-def _key_check(data: Path) -> str | None:
+def _key_check(settings: VerifySettings) -> str | None:
     try:
-        return Secrets.load(data / SECRETS).key_check()
+        return Secrets.load(settings.data / SECRETS, settings.secret_files).key_check()
     except MasklineError:
         return None  # told by data_folder
 

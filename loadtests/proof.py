@@ -18,7 +18,7 @@ from services.audit.verify import VerifySettings
 from services.domain.rows import CampaignRow, ReservationState
 from services.platform.errors import MasklineError
 from services.platform.identities import Identities
-from services.platform.secrets import Secrets
+from services.platform.secrets import SECRETS, Secrets
 from services.state.catalogue import Catalogue
 from services.state.readers import StateReader
 from services.state.redis_client import connect
@@ -110,7 +110,7 @@ async def prove(settings: VerifySettings, campaign: str, tally: Tally) -> Proof:
 
 async def _forgotten(reader: StateReader, partition: int, tally: Tally, data: Path) -> int:
     """Reservations that somebody was told of, and that are not there, or not as they were told."""
-    identities = Identities(Secrets.load(data / "secrets"))
+    identities = Identities(Secrets.load(data / SECRETS))
     told = [(f"r:{identities.pass_no(each)}", heard) for each, heard in tally.reservations.items()]
     missing = 0
     for at in range(0, len(told), KEYS_PER_READ):

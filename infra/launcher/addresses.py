@@ -3,6 +3,7 @@
 import msgspec
 
 from infra.launcher.ports import check_free, free_ports
+from services.platform.settings import SecretFiles
 
 PUBLIC = ("front-door", "counter", "console")
 
@@ -19,6 +20,8 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     """By the name of the process."""
     partitions: dict[str, str] = {}
     """What an allocator takes by hand, by its name; one that is not here shares through its group."""
+    secret_files: SecretFiles = SecretFiles()
+    """Those that are not in the data folder."""
 
     def url(self, service: str) -> str:
         """Base URL of one of the three HTTP services."""

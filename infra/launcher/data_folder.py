@@ -21,7 +21,6 @@ from services.platform.private_files import FOLDER_MODE
 
 LOCK: Final = "lock"
 LOGS: Final = "logs"
-SECRETS: Final = "secrets"
 EMBEDDED: Final = "embedded"
 
 

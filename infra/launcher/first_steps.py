@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from infra.launcher.data_folder import SECRETS
 from services.platform.private_files import create_private, read_private
-from services.platform.secrets import Secrets
+from services.platform.secrets import NONE_NAMED, SECRETS, Secrets
+from services.platform.settings import SecretFiles
 from services.stream.client import KafkaSettings, start_admin
 from services.stream.genesis import ensure_genesis
 from services.stream.log_producer import LogProducer
@@ -19,7 +19,14 @@ ADMIN_TOKEN: Final = "admin-token"
 DEFAULT_PARTITIONS: Final = 4
 
 
-async def prepare_log(kafka: KafkaSettings, data: Path, *, partitions: int | None, replicas: int) -> int:
+async def prepare_log(
+    kafka: KafkaSettings,
+    data: Path,
+    *,
+    partitions: int | None,
+    replicas: int,
+    secret_files: SecretFiles = NONE_NAMED,
+) -> int:
     """Topics, secrets and genesis records; how many partitions there are. A second time it changes nothing.
 
     `partitions` None takes what the log has, or DEFAULT_PARTITIONS for a new one. Secrets are made only while the log
@@ -40,7 +47,7 @@ async def prepare_log(kafka: KafkaSettings, data: Path, *, partitions: int | Non
     producer = await LogProducer.start(kafka)
     try:
         is_new = not any([await reader.log_end(number) for number in numbers])
-        keys = Secrets.create(data / SECRETS) if is_new else Secrets.load(data / SECRETS)
+        keys = (Secrets.create if is_new else Secrets.load)(data / SECRETS, secret_files)
         await ensure_genesis(producer, reader, numbers, keys.key_check(), int(time.time() * 1000))
     finally:
         await producer.stop()

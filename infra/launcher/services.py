@@ -5,6 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from msgspec.structs import asdict
+
 from infra.embedded.commands import broker_answers, broker_command, store_answers, store_command
 from infra.launcher.addresses import PUBLIC, Addresses, in_url
 from infra.launcher.guard import guarded
@@ -48,6 +50,8 @@ def service_command(name: str, addresses: Addresses, data: Path) -> list[str]:
         options["port"] = str(addresses.public_ports[service])
     if service == ALLOCATOR:
         options["partitions"] = addresses.partitions.get(name, "group")
+    files = asdict(addresses.secret_files)
+    options |= {name.replace("_", "-"): str(path) for name, path in files.items() if path is not None}
     chosen = [part for option, value in options.items() for part in (f"--{option}", value)]
     if service in PUBLIC and name != service:  # one of several behind the same port
         chosen.append("--reuse-port")

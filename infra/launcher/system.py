@@ -26,7 +26,7 @@ from infra.launcher.launcher import Launcher, LauncherSettings, Tell
 from infra.launcher.ports import free_ports
 from infra.launcher.services import SpecsOf, partitions_by_hand, service_names, service_specs, store_specs
 from services.platform.errors import MasklineError
-from services.platform.settings import Settings
+from services.platform.settings import SecretFiles, Settings
 from services.state.redis_client import reach
 
 MAX_NEW_BEGINNINGS: Final = 5
@@ -69,6 +69,7 @@ class UpSettings(Settings, frozen=True, kw_only=True):
     start_timeout_s: Annotated[
         float, Meta(description="Seconds to go on trying, at start, to reach Redis, and then Kafka.", gt=0)
     ] = 30.0
+    secret_files: SecretFiles = SecretFiles()
     processes: LauncherSettings = LauncherSettings()
 
     @property
@@ -93,7 +94,14 @@ class System:
         kafka, redis = settings.kafka, settings.redis
         if self._store_ports:
             kafka, redis = f"{LOOPBACK}:{self._store_ports[0]}", f"redis://{LOOPBACK}:{self._store_ports[1]}/0"
-        self.addresses = Addresses(host=settings.host, kafka=kafka, redis=redis, public_ports=public, admin_ports=admin)
+        self.addresses = Addresses(
+            host=settings.host,
+            kafka=kafka,
+            redis=redis,
+            public_ports=public,
+            admin_ports=admin,
+            secret_files=settings.secret_files,
+        )
         self._stores: Launcher | None = None
         self._services: Launcher | None = None
         self._is_whole = False
@@ -136,6 +144,7 @@ class System:
             self._data,
             partitions=settings.partitions or None,
             replicas=1 if settings.is_embedded else settings.replicas,
+            secret_files=settings.secret_files,
         )
         self._tell(f"The log has {count} partitions. Starting {len(self._names)} services.")
         if settings.is_embedded:

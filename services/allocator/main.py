@@ -21,7 +21,7 @@ from services.platform.errors import MasklineError
 from services.platform.health import Health
 from services.platform.lifecycle import Stop, TaskSet, end_tasks, settle_memory
 from services.platform.lifecycle import run as run_process
-from services.platform.secrets import Secrets
+from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import ProcessSettings
 from services.platform.telemetry import configure_logging
 from services.state.fold_call import FoldCall
@@ -246,7 +246,7 @@ async def main(settings: AllocatorSettings, stop: Stop) -> None:
     """One allocator, until it is asked to stop."""
     configure_logging("allocator", settings.log_level)
     log.info("Starting", action="starting", settings=settings.lines())
-    secrets = Secrets.load(settings.data / "secrets")
+    secrets = Secrets.load(settings.data / SECRETS, settings.secret_files)
     health = Health()
     async with AsyncExitStack() as stack:
         admin = AdminServer(settings.host, settings.admin_port, health)

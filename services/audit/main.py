@@ -14,7 +14,7 @@ from services.audit.report import Report
 from services.audit.rows_reader import RedisRows
 from services.audit.verify import Sources, VerifySettings, verify
 from services.platform.errors import MasklineError
-from services.platform.secrets import Secrets
+from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import ProcessSettings
 from services.platform.telemetry import configure_logging
 from services.state.errors import StateUnavailableError
@@ -64,7 +64,7 @@ def run(settings_of: Callable[[], VerifySettings], tell: Callable[[str], None], 
 async def rebuild_all(settings: RebuildSettings, on_progress: Progress) -> list[Rebuilt]:
     """What was done to each partition. Raises StoreUnfit, LibraryReplaced, LogUnavailable, RebuildFailed, and what
     keeps it from reaching Kafka or the secrets."""
-    key_check = Secrets.load(settings.data / "secrets").key_check()
+    key_check = Secrets.load(settings.data / SECRETS, settings.secret_files).key_check()
     partitions = await _partitions(settings)
     commands = PartitionReader(settings, COMMANDS)
     redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)

@@ -13,7 +13,7 @@ from services.platform.health import Health
 from services.platform.identities import Identities
 from services.platform.lifecycle import Stop, TaskSet, settle_memory
 from services.platform.lifecycle import run as run_process
-from services.platform.secrets import Secrets
+from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import ProcessSettings
 from services.platform.telemetry import configure_logging
 from services.state.door import open_door
@@ -44,7 +44,7 @@ async def main(settings: ClockSettings, stop: Stop) -> None:
     """One clock, until it is asked to stop. Two of them do no harm."""
     configure_logging("clock", settings.log_level)
     log.info("Starting", action="starting", settings=settings.lines())
-    secrets = Secrets.load(settings.data / "secrets")
+    secrets = Secrets.load(settings.data / SECRETS, settings.secret_files)
     health = Health()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(AdminServer(settings.host, settings.admin_port, health))

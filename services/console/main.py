@@ -28,7 +28,7 @@ from services.platform.lifecycle import Stop, TaskSet, settle_memory
 from services.platform.lifecycle import run as run_process
 from services.platform.openapi import add_document_route, mount
 from services.platform.router import Router
-from services.platform.secrets import Secrets
+from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import ProcessSettings, Settings
 from services.platform.telemetry import configure_logging
 from services.state.door import Door, open_door
@@ -108,7 +108,7 @@ async def main(settings: ConsoleSettings, stop: Stop) -> None:
     """One console, until it is asked to stop."""
     configure_logging("console", settings.log_level)
     log.info("Starting", action="starting", settings=settings.lines())
-    secrets = Secrets.load(settings.data / "secrets")
+    secrets = Secrets.load(settings.data / SECRETS, settings.secret_files)
     sign_in = SignIn(Users(settings.data), secrets, read_admin_token(settings.data))
     health = Health()
     async with AsyncExitStack() as stack:

@@ -32,7 +32,7 @@ from services.platform.lifecycle import Stop, TaskSet, settle_memory
 from services.platform.lifecycle import run as run_process
 from services.platform.openapi import add_document_route, mount
 from services.platform.router import Router
-from services.platform.secrets import Secrets
+from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import ProcessSettings, Settings
 from services.platform.telemetry import configure_logging
 from services.state.desk import Desk
@@ -118,7 +118,7 @@ async def main(settings: CounterSettings, stop: Stop) -> None:
     """One counter, until it is asked to stop."""
     configure_logging("counter", settings.log_level)
     log.info("Starting", action="starting", settings=settings.lines())
-    secrets = Secrets.load(settings.data / "secrets")
+    secrets = Secrets.load(settings.data / SECRETS, settings.secret_files)
     health = Health()
     async with AsyncExitStack() as stack:
         admin = AdminServer(settings.host, settings.admin_port, health)

@@ -26,7 +26,7 @@ from services.platform.lifecycle import Stop, TaskSet, settle_memory
 from services.platform.lifecycle import run as run_process
 from services.platform.openapi import add_document_route, mount
 from services.platform.router import Router
-from services.platform.secrets import Secrets
+from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import ProcessSettings
 from services.platform.telemetry import configure_logging
 from services.state.door import Door, open_door
@@ -77,7 +77,7 @@ async def main(settings: FrontDoorSettings, stop: Stop) -> None:
     """One front door, until it is asked to stop."""
     configure_logging("front-door", settings.log_level)
     log.info("Starting", action="starting", settings=settings.lines())
-    secrets = Secrets.load(settings.data / "secrets")
+    secrets = Secrets.load(settings.data / SECRETS, settings.secret_files)
     health = Health()
     async with AsyncExitStack() as stack:
         admin = AdminServer(settings.host, settings.admin_port, health)

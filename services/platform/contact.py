@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from services.platform.crypto import KEY_BYTES, KeyedDigest, base64url, from_base64url
+from services.platform.crypto import KEY_BYTES, KeyedDigest, base64url, from_base64url, key_id
 from services.platform.errors import MasklineError
 from services.platform.private_files import create_private, delete_private, read_private
 
@@ -42,10 +42,11 @@ class ContactUnreadable(MasklineError):
 class ContactKey:
     """Encrypts and names the phones of one campaign. Measured: encrypt 1.4 µs, pseudonym 0.8 µs."""
 
-    __slots__ = ("_aead", "_associated", "_pseudonym", "campaign")
+    __slots__ = ("_aead", "_associated", "_pseudonym", "campaign", "key_id")
 
     def __init__(self, campaign: str, key: bytes) -> None:
         self.campaign = campaign
+        self.key_id = key_id(key)
         self._associated = campaign.encode()
         self._aead = AESGCM(key[:KEY_BYTES])
         self._pseudonym = KeyedDigest(key[KEY_BYTES:])
@@ -68,7 +69,7 @@ class ContactKey:
         return self._pseudonym.text(phone.encode(), PSEUDONYM_CHARACTERS)
 
     def __repr__(self) -> str:
-        return f"ContactKey({self.campaign})"
+        return f"ContactKey({self.campaign}, {self.key_id})"
 
 
 class ContactKeys:

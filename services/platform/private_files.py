@@ -11,6 +11,7 @@ from services.platform.errors import MasklineError
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
+MOUNTED_MODE = 0o640
 MAX_PRIVATE_FILE_BYTES = 64 * 1024
 """Keys and password files are small; a larger one is not what the setting should point at."""
 
@@ -19,6 +20,13 @@ class OthersCanRead(MasklineError):
     """Other users of this machine can read {path}, which must stay private. Run:
 
     chmod {mode:o} {path}
+    """
+
+
+class OthersCanChange(MasklineError):
+    """{path} belongs to another user of this machine (number {owner}), who could put anything into it. Run:
+
+    chown {user} {path}
     """
 
 
@@ -36,6 +44,25 @@ def read_private(path: Path) -> bytes:
     """The content. Raises FileNotFoundError, OthersCanRead, NotPrivateMaterial."""
     refuse_if_others_can_read(path.parent)
     refuse_if_others_can_read(path)
+    return _content(path)
+
+
+def read_mounted(path: Path) -> bytes:
+    """The content of a file that somebody else put there for us, as Kubernetes mounts secrets. The folder is theirs.
+
+    The rule is that of PostgreSQL for its key file: ours and 0600, or root's and at most 0640 (a pod's `fsGroup` is
+    the group of what is mounted). Raises FileNotFoundError, OthersCanRead, OthersCanChange, NotPrivateMaterial.
+    """
+    found = _status(path)
+    if found.st_uid not in (os.geteuid(), 0):
+        raise OthersCanChange(path=path, owner=found.st_uid, user=os.geteuid())
+    is_ours = found.st_uid == os.geteuid()
+    if found.st_mode & (0o077 if is_ours else 0o037):
+        raise OthersCanRead(path=path, mode=FILE_MODE if is_ours else MOUNTED_MODE)
+    return _content(path)
+
+
+def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_PRIVATE_FILE_BYTES + 1)
@@ -78,10 +105,19 @@ def delete_private(path: Path) -> bool:
 
 
 def refuse_if_others_can_read(path: Path) -> None:
-    """Raises OthersCanRead, with the command that mends it."""
-    mode = path.stat().st_mode
+    """Raises OthersCanRead, with the command that mends it, FileNotFoundError, NotPrivateMaterial."""
+    mode = _status(path).st_mode
     if mode & 0o077:
         raise OthersCanRead(path=path, mode=FOLDER_MODE if stat.S_ISDIR(mode) else FILE_MODE)
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # a folder on the way to it is somebody else's
+        raise NotPrivateMaterial(path=path, limit=MAX_PRIVATE_FILE_BYTES, why=error.strerror) from error
 
 
 def _draft(path: Path, content: bytes) -> Path:

@@ -49,6 +49,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
+class SecretFiles(Settings, frozen=True, kw_only=True):
+    """Where the secrets are (`services.platform.secrets`). A file that is named here is read and never made."""
+
+    secrets: Annotated[Path | None, Meta(description="Folder of the secrets, if not DATA/secrets.")] = None
+    pepper_file: Annotated[
+        Path | None, Meta(description="File with the pepper, 32 bytes in base64, if not SECRETS/pepper.")
+    ] = None
+    id_key_file: Annotated[
+        Path | None, Meta(description="File with the id key, 32 bytes in base64, if not SECRETS/id.")
+    ] = None
+    ticket_key_file: Annotated[
+        Path | None, Meta(description="File with the ticket key, 32 bytes in base64, if not SECRETS/ticket.")
+    ] = None
+    pass_keys: Annotated[
+        Path | None,
+        Meta(description="Folder of the keys that sign passes (*.pem, the last by name signs), if not SECRETS/pass."),
+    ] = None
+    contact_keys: Annotated[
+        Path | None,
+        Meta(description="Folder that the console fills with contact keys, if not SECRETS/contact."),
+    ] = None
+
+
 class ProcessSettings(Settings, frozen=True, kw_only=True):
     """What every process of ours is told."""
 
@@ -69,6 +92,7 @@ class ProcessSettings(Settings, frozen=True, kw_only=True):
     start_timeout_s: Annotated[
         float, Meta(description="Seconds to go on trying, at start, to reach Kafka and Redis.", gt=0)
     ] = 30.0
+    secret_files: SecretFiles = SecretFiles()
 
 
 def options_of(model: type[Settings]) -> Callable[[Function], Function]:

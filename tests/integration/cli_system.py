@@ -66,13 +66,14 @@ class Up:
 
 
 @contextmanager
-def up(data: Path) -> Iterator[Up]:
+def up(data: Path, *options: str | Path, env: dict[str, str] | None = None) -> Iterator[Up]:
     """`maskline up` on free ports until the block ends, by Ctrl-C."""
     output = data.parent / "up.log"
     with output.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "services.cli", "up", "--data", str(data), "--ports-from", "0"],
+            [sys.executable, "-m", "services.cli", "up", "--data", data, "--ports-from", "0", *options],
             cwd=ROOT,
+            env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -1,5 +1,6 @@
 """The command line against a system that runs: what a person sees, and what commands end with."""
 
+import base64
 import http.client
 import json
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from services.platform.campaign_files import load
+from services.platform.crypto import key_id
 from tests.integration.cli_system import Up, maskline, small_campaign, up
 
 pytestmark = pytest.mark.embedded
@@ -141,6 +143,26 @@ def test_a_user_who_was_added_can_sign_in_and_one_who_was_removed_cannot(system:
     assert maskline("user", "list", "--data", system.data).out == "lin  operator\n"
     assert maskline("user", "remove", "lin", "--data", system.data).code == 0
     assert sign_in() == 401
+
+
+def test_a_system_runs_on_secrets_that_settings_name_and_tells_only_their_ids(tmp_path: Path) -> None:
+    data, folder, pepper = tmp_path / "data", tmp_path / "kept", tmp_path / "mounted" / "pepper"
+    pepper.parent.mkdir()
+    pepper.write_bytes(base64.b64encode(bytes(range(32))))
+    pepper.chmod(0o600)
+    env = {"MASKLINE_PEPPER_FILE": str(pepper)}
+    with up(data, "--secrets", folder, env=env) as system:
+        told = maskline("doctor", "--data", data, "--secrets", folder, env=env)
+        assert told.code == 0, told.out
+        assert f"pepper {key_id(bytes(range(32)))}, id " in told.out
+        assert len(system.endpoints["processes"]) == 5  # each loaded the same ones: the log has their check value
+    assert not (data / "secrets").exists()
+    assert not (folder / "pepper").exists()
+    printed = b"".join(file.read_bytes() for file in [tmp_path / "up.log", *(data / "logs").iterdir()])
+    for secret in (pepper, folder / "id", folder / "ticket", folder / "pass" / "0001.pem"):
+        lines = [line for line in secret.read_bytes().splitlines() if not line.startswith(b"-----")]
+        assert lines
+        assert not [line for line in lines if line in printed + told.out.encode()]
 
 
 def test_a_second_system_on_the_same_data_folder_is_refused_in_words(system: Up) -> None:

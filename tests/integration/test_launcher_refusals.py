@@ -7,6 +7,7 @@ from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 import pytest
+from msgspec.structs import replace
 
 from infra.launcher.addresses import Addresses
 from infra.launcher.data_folder import DataFolderInUse
@@ -16,6 +17,7 @@ from infra.launcher.services import partitions_by_hand, service_command, service
 from infra.launcher.system import HalfReal, UpSettings, running_system
 from services.platform.private_files import OthersCanRead
 from services.platform.secrets import SecretMissing
+from services.platform.settings import SecretFiles
 from services.state.errors import RedisAddressInvalid, RedisUnreachable
 from tests.integration.launcher_program import stand_ins
 from tests.integration.launcher_worlds import (
@@ -159,6 +161,8 @@ def test_the_services_are_started_with_the_addresses_they_need(data: Path) -> No
         f"--kafka 127.0.0.1:9092 --data {data} --host 127.0.0.1 --admin-port 8084 --port 8080 --reuse-port"
     )
     assert "--port" not in service_command("clock", addresses, data)
+    elsewhere = replace(addresses, secret_files=SecretFiles(secrets=Path("kept"), pepper_file=Path("/run/pepper")))
+    assert service_command("clock", elsewhere, data)[-4:] == ["--secrets", "kept", "--pepper-file", "/run/pepper"]
     assert "--reuse-port" not in service_command("counter", addresses, data)
     # Everybody on a machine can read a command line.
     (spec,) = service_specs(["clock"], addresses, data)

@@ -117,7 +117,7 @@ class Claimed:
 
 
 def _another_signer(world: CounterWorld) -> PassSigner:
-    return Secrets.create(world.secrets.folder.parent / "another").pass_signer()
+    return Secrets.create(world.secrets.contact_folder.parents[1] / "another").pass_signer()
 
 
 def forged(text: str, signer: PassSigner) -> str:

@@ -106,4 +106,10 @@ def test_a_campaign_name_cannot_leave_the_folder(keys: ContactKeys, campaign: st
 
 
 def test_a_key_is_never_shown(keys: ContactKeys) -> None:
-    assert repr(keys.create("gz", DAY)) == "ContactKey(gz)"
+    key = keys.create("gz", DAY)
+    assert repr(key) == f"ContactKey(gz, {key.key_id})"
+
+
+def test_each_key_has_an_id_that_tells_it_from_the_others(keys: ContactKeys) -> None:
+    assert keys.create("gz", DAY).key_id != keys.create("sz", DAY).key_id
+    assert len(keys.create("gz", DAY).key_id) == 8
