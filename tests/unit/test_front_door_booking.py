@@ -141,6 +141,8 @@ async def test_twenty_refusals_of_one_person_are_enough(world: World) -> None:
 WRONG = [
     ({"units": 0}, 400, "malformed", "units"),
     ({"units": "5"}, 400, "malformed", "units"),
+    ({"units": 5.5}, 400, "malformed", "units"),
+    ({"units": 0.0}, 400, "malformed", "units"),
     ({"units": 10**30}, 400, "malformed", "units"),
     ({"units": None}, 400, "malformed", "units"),
     ({"units": ...}, 400, "malformed", "units"),
@@ -165,6 +167,15 @@ async def test_what_is_wrong_with_a_booking_is_named_and_nothing_is_written(
     heard = await world.book(**change)
     assert (heard.status, heard.reason, heard.json.get("field")) == (status, reason, field)
     assert world.end() == end
+
+
+async def test_a_client_that_writes_five_as_5_0_books_five_and_it_is_the_same_wish(world: World) -> None:
+    async with world.folding():
+        first = await world.book(key="one", prefer="wait=5", units=5.0)
+        again = await world.book(key="one", prefer="wait=5", units=5)
+    assert (first.status, again.status) == (201, 201)
+    assert first.json["id"] == again.json["id"]
+    assert first.json["units"] == 5
 
 
 @pytest.mark.parametrize(

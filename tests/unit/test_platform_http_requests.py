@@ -62,6 +62,23 @@ def test_what_is_wrong_is_named_by_its_field(wrong: bytes, by: bytes, field: str
     assert problem.members["expected"]
 
 
+@pytest.mark.parametrize("number", [b"5.0", b"5e0", b"0.5e1", b"50E-1"])
+def test_a_number_without_a_fraction_is_an_integer_however_it_is_written(number: bytes) -> None:
+    note = b', "note": [1.5, {"deep": 2.0}, true, null, "3.0"]}'
+    booking = decode_json(RIGHT.replace(b'"units": 1', b'"units": ' + number)[:-1] + note, Booking)
+    assert (booking.units, type(booking.units)) == (5, int)
+    assert booking.note == [1.5, {"deep": 2}, True, None, "3.0"]
+
+
+def test_beside_such_a_number_everything_else_is_judged_as_ever() -> None:
+    body = RIGHT.replace(b'"units": 1', b'"units": 5.0')
+    for wrong, field in ((b'"E1234567890"', "resident.document_number"), (b"1.0", "resident.document_number")):
+        assert problem_of(body.replace(b'"E1"', wrong)).members["field"] == field
+    assert problem_of(body.replace(b'"slot"', b'"colour": 1, "slot"')).members["field"] == "colour"
+    assert problem_of(RIGHT.replace(b'"units": 1', b'"units": 1e400')).reason == "malformed"
+    assert problem_of(body.replace(b'"s"', b"[" * 900 + b"1" + b"]" * 900)).reason == "malformed"
+
+
 @pytest.mark.parametrize(
     "body",
     [
