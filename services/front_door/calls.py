@@ -22,7 +22,7 @@ RESERVATION: Final = Parameter(
 PLACE: Final = Parameter(
     name="place",
     place="query",
-    kind=Annotated[str, Meta(pattern=r"^[0-9]{1,18}\.[A-Za-z0-9_-]{8}$")],
+    kind=Annotated[str, Meta(pattern=r"^[0-9]{1,18}\.[A-Za-z0-9_-]{8}$(?!\n)")],
     description="The signed place of a `status_url`. Without it `ahead` is null.",
 )
 IF_NONE_MATCH: Final = Parameter(

@@ -108,7 +108,7 @@ class Call:
 IDEMPOTENCY_KEY = Parameter(
     name="Idempotency-Key",
     place="header",
-    kind=Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,64}$", min_length=1, max_length=64)],
+    kind=Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,64}$(?!\n)", min_length=1, max_length=64)],
     description="Names this wish: sent again with the same key it is done once, and answered as the first time.",
     required=True,
 )

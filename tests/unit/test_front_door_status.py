@@ -1,6 +1,7 @@
 """Where a reservation stands: its place in line, its decision, and never a step back."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -107,9 +108,25 @@ async def test_without_the_memory_of_positions_it_would_be_taken_back(world: Wor
 async def test_a_place_that_was_not_signed_for_this_reservation_is_refused(world: World) -> None:
     first, second = (await world.book(key="1")).json, (await world.book(key="2")).json
     place = second["status_url"].partition("?")[2]
-    for forged in (place, "place=7.abcdefgh", "place=7", "place="):
+    own = first["status_url"].partition("?")[2]
+    for forged in (place, "place=7.abcdefgh", "place=7", "place=", f"{own}%0A"):
         heard = await world.ask("GET", f"/v1/reservations/{first['id']}?{forged}")
         assert (heard.status, heard.json["field"]) == (400, "place")
+
+
+async def test_no_form_that_the_description_gives_lets_a_line_break_follow(world: World) -> None:
+    described = (await world.ask("GET", "/openapi.json")).json
+    calls = [call for path in described["paths"].values() for call in path.values()]
+    patterns = {
+        parameter["name"]: parameter["schema"]["pattern"]
+        for call in calls
+        for parameter in call.get("parameters", ())
+        if "pattern" in parameter["schema"]
+    }
+    assert sorted(patterns) == ["Idempotency-Key", "place"]
+    for name, right in (("Idempotency-Key", "key-1"), ("place", "7.abcdefgh")):
+        assert re.search(patterns[name], right)
+        assert not re.search(patterns[name], right + "\n")  # to Python `$` stands before a last line break too
 
 
 async def test_a_wait_that_is_no_number_is_told(world: World) -> None:
