@@ -103,6 +103,7 @@ class Showing:
     async def _by_short_code(self, terminal: Terminal, code: str, last4: str) -> Shown:
         who = (terminal.partition, terminal.name)
         self._lockout.check(who)
+        await self._desk.learn_campaigns(terminal.partition)
         today = self._days.today(terminal)
         known = [day for day in self._days.days(terminal) if day != today]
         nearest = sorted(known, key=lambda day: days_apart(day, today))[: MAX_DAYS_TRIED - 1]
@@ -166,6 +167,7 @@ class Showing:
             resident = self._identities.resident(document_type, canonical(document_type, number))
         except DocumentInvalid as error:
             raise Problem(DoorReason.DOCUMENT_INVALID, field="document_number", expected=error.values["what"]) from None
+        await self._desk.learn_campaigns(terminal.partition)
         numbers = [campaign.row.no for campaign in self._days.campaigns(terminal)]
         people: list[PersonRow | None] = []
         for first in range(0, len(numbers), MAX_KEYS_PER_READ):

@@ -89,6 +89,7 @@ class Stock:
         The change is part of the command's id: the same key with another change is another wish, so that nobody is
         told that theirs was done when an earlier one was.
         """
+        await self._desk.learn_campaigns(terminal.partition)
         campaign, change = self._campaign_of(terminal, slot_id, wish), int(wish.change)
         command = ChangeQuota(
             id=self._identities.command_id(

@@ -53,8 +53,17 @@ class Catalogue:
         """Read phases anew, and definitions not known yet. Raises what the reader raises; keeps what it had then."""
         await asyncio.gather(*(self._refresh_partition(p) for p in range(self._partitions)))
 
+    async def learn(self, partition: int) -> None:
+        """Load what was sealed since the last refresh: who is about to say "there is none" must know. Raises what the
+        reader raises."""
+        if not all(name in self._campaigns for name in await self._names(partition)):
+            await self._refresh_partition(partition)
+
+    async def _names(self, partition: int) -> list[str]:
+        return (await self._reader.read(partition, ["cat"])).rows[0] or []
+
     async def _refresh_partition(self, partition: int) -> None:
-        names = (await self._reader.read(partition, ["cat"])).rows[0] or []
+        names = await self._names(partition)
         rows: list[CampaignRow] = await self._many(partition, [f"c:{name}" for name in names])
         for name, row in zip(names, rows, strict=True):
             known = self._campaigns.get(name)

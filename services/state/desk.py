@@ -71,6 +71,14 @@ class Desk:
         except (CatchingUpError, StateUnavailableError) as error:
             raise Problem(DoorReason.CATCHING_UP) from error
 
+    async def learn_campaigns(self, partition: int) -> None:
+        """From here on the catalogue has every campaign that somebody can have booked in. Raises Problem
+        `catching_up`."""
+        try:
+            await self.door.catalogue.learn(partition)
+        except (CatchingUpError, StateUnavailableError) as error:
+            raise Problem(DoorReason.CATCHING_UP) from error
+
     async def _decided(self, partition: int, command: Command) -> Facts:
         try:
             place = await self.door.offer(partition, command)

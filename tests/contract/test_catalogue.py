@@ -49,6 +49,18 @@ async def test_a_campaign_is_seen_once_it_is_sealed(partition: LuaWorld, catalog
     assert catalogue.by_no(1, view.row.no) is None
 
 
+async def test_a_campaign_sealed_since_the_last_refresh_is_learnt_and_no_definition_is_read_twice(
+    partition: LuaWorld, catalogue: Catalogue
+) -> None:
+    await catalogue.refresh()
+    await open_campaign(partition, {"noon": 10})
+    await catalogue.learn(0)
+    assert catalogue.get(b.CAMPAIGN) is not None
+    before = await mgets(partition)
+    await catalogue.learn(0)
+    assert await mgets(partition) - before == 1
+
+
 async def test_phases_are_read_anew_and_definitions_are_not(partition: LuaWorld, catalogue: Catalogue) -> None:
     await open_campaign(partition, {f"s-{n:04}": 1 for n in range(450)})
     await catalogue.refresh()

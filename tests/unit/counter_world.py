@@ -163,11 +163,12 @@ class CounterWorld:
         campaign: str = CAMPAIGN,
         region: str = REGION,
         opened: bool = True,
+        looked_at: bool = True,
         rules: c.CampaignRules | None = None,
         read_rules: dict[str, Any] | None = None,
     ) -> None:
         """The console applies a campaign with these slots and opens it; `rules` are the fold's, `read_rules` what the
-        doors read."""
+        doors read. Not `looked_at`: within the second in which the counter has not looked for campaigns again."""
         revision = base64.b16encode(campaign.encode()[:8].ljust(8, b"-")).decode().lower()
         about = {"campaign": campaign, "revision": revision}
         ContactKeys(self.secrets.contact_folder).create(campaign, date.fromisoformat(DELETION_DAY))
@@ -185,7 +186,8 @@ class CounterWorld:
         )  # fmt: skip
         if opened:
             self.write(c.Open(id=self.id(), campaign=campaign))
-        await self.folded.door.refresh_once()
+        if looked_at:
+            await self.folded.door.refresh_once()
 
     def invites(
         self, terminal: str, pharmacy: str, *, region: str = REGION, expires_ms: int = NOON_MS + 30 * DAY_MS

@@ -325,6 +325,26 @@ async def test_a_pass_number_that_nobody_has_is_not_known(world: CounterWorld, p
         assert (heard.status, heard.reason) == (404, "unknown_reservation")
 
 
+@pytest.mark.parametrize("shown_as", ["document", "short_code"])
+async def test_a_campaign_that_the_counter_has_not_looked_at_yet_is_handed_out_all_the_same(
+    world: CounterWorld, shown_as: str
+) -> None:
+    till = await world.paired()
+    await world.applies(slot("s-new"), campaign="gz-new", looked_at=False)
+    anna = world.books("A0000001", "s-new", campaign="gz-new")
+    code = {"short_code": world.short_code(anna), "document_last4": anna.last4}
+    heard = await till.post("/v1/pickups", anna.shown if shown_as == "document" else code)
+    assert (heard.status, heard.json["pass_no"]) == (200, anna.pass_no)
+
+
+async def test_a_look_up_in_the_first_second_of_a_campaign_finds_what_was_booked(world: CounterWorld) -> None:
+    till = await world.paired()
+    await world.applies(slot("s-new"), campaign="gz-new", looked_at=False)
+    anna = world.books("A0000001", "s-new", campaign="gz-new")
+    heard = await till.post("/v1/lookups", anna.shown)
+    assert [each["pass_no"] for each in heard.json["reservations"]] == [anna.pass_no]
+
+
 async def test_no_document_goes_into_the_log(world: CounterWorld) -> None:
     till, anna = await world.paired(), world.books("A7654321")
     await till.post("/v1/pickups", anna.shown)

@@ -204,6 +204,13 @@ async def test_nobody_changes_another_pharmacys_stock(world: CounterWorld) -> No
     assert (heard.status, heard.reason) == (404, "unknown_slot")
 
 
+async def test_stock_of_a_campaign_that_the_counter_has_not_looked_at_yet_is_changed(world: CounterWorld) -> None:
+    till = await world.paired()
+    await world.applies(slot("s-new", units=10), campaign="gz-new", looked_at=False)
+    heard = await till.post("/v1/slots/s-new/quota", {"change": 5, "why": "delivery"})
+    assert (heard.status, heard.json["quota"]) == (200, 15)
+
+
 async def test_where_two_campaigns_call_a_slot_the_same_the_campaign_is_asked_for(world: CounterWorld) -> None:
     await world.applies(slot("s-morning"), campaign="gz-second")
     till = await world.paired()
