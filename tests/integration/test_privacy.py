@@ -15,13 +15,15 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 import redis
+from aiokafka import ConsumerRecord
 
 from services.audit.verify import VerifySettings
+from services.domain.events import decode, place_of
 from services.platform.campaign_files import load
 from services.stream.client import start_admin
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import Offset, PartitionId
-from services.stream.topics import TOPICS, partition_count
+from services.stream.topics import COMMANDS, TOPICS, partition_count
 from tests.integration.cli_system import Up, maskline, small_campaign, up
 
 pytestmark = pytest.mark.embedded
@@ -33,6 +35,8 @@ WRONG_CHECKSUM = "110105189903210081"
 PASSPORT = "ZZ8675309QQ"
 PHONES = ("13899867530", "13899867531", "13899867532")
 PASSWORD = "a password nobody has"
+
+LOG_TIMEOUT_S = 10.0
 
 
 @dataclass
@@ -96,9 +100,10 @@ def plant(system: Up, file: Path) -> dict[str, bytes]:
     paired = post(f"{counter}/v1/terminals", {"pairing_code": invited["pairing_code"]})
     as_terminal = {"Authorization": f"Bearer {paired['token']}"}
     shown = {"document_type": "cn_resident_id", "document_number": RIGHT_AS_TYPED}
-    post(f"{counter}/v1/lookups", shown, as_terminal)
+    assert len(post(f"{counter}/v1/lookups", shown, as_terminal)["reservations"]) == 1
     post(f"{counter}/v1/lookups", {**shown, "document_number": WRONG_CHECKSUM}, as_terminal)
-    post(f"{counter}/v1/pickups", shown, as_terminal)
+    handed_out = post(f"{counter}/v1/pickups", shown, as_terminal)
+    assert handed_out["state"] == "picked_up", handed_out
     post(f"{counter}/v1/pickups", {"short_code": booked["short_code"], "document_last4": "0000"}, as_terminal)
     post(f"{console}/v1/session", {"user": "lin", "password": PASSWORD + " at all"})
     return {
@@ -122,24 +127,31 @@ def plant(system: Up, file: Path) -> dict[str, bytes]:
 
 
 async def of_the_log(system: Up) -> dict[str, bytes]:
-    """Every record of both topics."""
+    """Every command, and the events of all of them: a counter answers before the last ones are published."""
     settings = VerifySettings(kafka=system.endpoints["kafka"], redis=system.endpoints["redis"], data=system.data)
     admin = await start_admin(settings)
     partitions = await partition_count(admin)
     await admin.close()
+    readers = {topic: PartitionReader(settings, topic) for topic in TOPICS}
     texts = {}
-    for topic in TOPICS:
-        reader = PartitionReader(settings, topic)
-        for partition in map(PartitionId, range(partitions)):
+    for partition in map(PartitionId, range(partitions)):
+        end = await readers[COMMANDS].log_end(partition)
+        for topic, reader in readers.items():
             await reader.assign([partition])
             reader.seek(partition, Offset(0))
-            values: list[bytes] = []
-            end = await reader.log_end(partition)
-            while len(values) < end:
-                values += [record.value for record in await reader.fetch(partition)]
-            texts[f"topic {topic}, partition {partition}"] = b"\n".join(values)
+            records: list[ConsumerRecord] = []
+            async with asyncio.timeout(LOG_TIMEOUT_S):
+                while not records or command_of(topic, records[-1]) < end - 1:
+                    records += await reader.fetch(partition)
+            texts[f"topic {topic}, partition {partition}"] = b"\n".join(record.value for record in records)
+    for reader in readers.values():
         await reader.stop()
     return texts
+
+
+def command_of(topic: str, record: ConsumerRecord) -> int:
+    """The offset of the command that a record is, or tells of."""
+    return record.offset if topic == COMMANDS else place_of(decode(record.value).id)[2]
 
 
 def of_redis(system: Up) -> dict[str, bytes]:
