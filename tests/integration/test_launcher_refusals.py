@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
@@ -57,12 +58,21 @@ async def test_two_systems_on_one_data_folder_are_refused_in_words(data: Path) -
 
 async def test_a_port_in_use_is_named_with_what_it_was_meant_for(data: Path) -> None:
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen(1)
-        port = other.getsockname()[1]
+        port = taken_behind_a_free_one(other)
         with pytest.raises(PortInUse, match=rf"(?s)Port {port} on 127\.0\.0\.1, meant for the counter, .*--ports-from"):
             async with system_in(data, ports_from=port - 1):
                 pytest.fail("it started")
+
+
+def taken_behind_a_free_one(other: socket.socket) -> int:
+    """Listens on a port whose neighbour below, which is the front door's, is free."""
+    for port in range(20_001 + os.getpid() % 10_000, 40_000):
+        with suppress(OSError), socket.socket() as neighbour:
+            neighbour.bind(("127.0.0.1", port - 1))
+            other.bind(("127.0.0.1", port))
+            other.listen(1)
+            return port
+    pytest.fail("no two ports side by side are free")
 
 
 @pytest.mark.parametrize(("host", "ports_from", "told"), [
