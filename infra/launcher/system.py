@@ -57,7 +57,7 @@ class UpSettings(Settings, frozen=True, kw_only=True):
             description="Front door, counter, console here and on the next two, admin ports after; 0: free ones.", ge=0
         ),
     ] = 8080
-    partitions: Annotated[
+    log_partitions: Annotated[
         int, Meta(description="Partitions of a new log, fixed for its life; 0: 4, or what the log has.", ge=0, le=100)
     ] = 0
     replicas: Annotated[int, Meta(description="Copies of each partition on a real Kafka.", ge=1)] = 3
@@ -142,7 +142,7 @@ class System:
         count = await prepare_log(
             replace(settings, kafka=self.addresses.kafka),
             self._data,
-            partitions=settings.partitions or None,
+            partitions=settings.log_partitions or None,
             replicas=1 if settings.is_embedded else settings.replicas,
             secret_files=settings.secret_files,
         )

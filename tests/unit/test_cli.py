@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -41,6 +43,26 @@ def test_every_command_tells_its_options_and_their_variables(name: str) -> None:
     result = run(name, "--help")
     assert result.exit_code == 0
     assert "MASKLINE_DATA" in result.output.replace("\n", "")
+
+
+def test_a_variable_means_the_same_to_every_command() -> None:
+    kinds: dict[str, dict[str, str]] = {}
+    for path, command in commands(cli.maskline):
+        with command.make_context("maskline", [], resilient_parsing=True) as context:
+            for parameter in context.command.params:
+                if isinstance(parameter.envvar, str):
+                    kinds.setdefault(parameter.envvar, {})[path] = str(parameter.type.to_info_dict())
+    assert "maskline up" in kinds["MASKLINE_DATA"]
+    assert {name: of for name, of in kinds.items() if len(set(of.values())) > 1} == {}
+
+
+def commands(group: click.Group, path: str = "maskline") -> Iterator[tuple[str, click.Command]]:
+    """Every command with the words that call it."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
 
 
 def test_a_wrong_value_is_told_with_its_option() -> None:
