@@ -13,7 +13,7 @@ from services.front_door.line import Line
 from services.front_door.messages import Pending, Reservation, ReservationRequest
 from services.front_door.offers import Offers
 from services.front_door.passes import Passes
-from services.front_door.refusals import busy, of_input, of_owner, of_reservation
+from services.front_door.refusals import busy, counted, of_input, of_owner, of_reservation
 from services.front_door.reservations import Booking, Reservations
 from services.front_door.standing import Owner, Standings
 from services.front_door.stock import StockView
@@ -71,15 +71,19 @@ class Handlers:
         """The hot path: from here to the log and back."""
         if self._reservations.bookings.full:  # before the body is read, let alone parsed
             return busy(language(request))
-        key = idempotency_key(request)
-        wait_s = prefer_wait_s(request)
-        wish = decode_json(await read_body(request), ReservationRequest)
-        campaign = self._campaigns.get(wish.campaign) or await self._campaigns.find(wish.campaign)
         try:
-            booking = self._reservations.booking(wish, campaign, key)
-        except (DocumentInvalid, PhoneInvalid) as error:
-            raise of_input(error, campaign, language(request)) from error
-        place = await self._reservations.write(campaign.partition, booking.command, self._reservations.bookings)
+            key = idempotency_key(request)
+            wait_s = prefer_wait_s(request)
+            wish = decode_json(await read_body(request), ReservationRequest)
+            campaign = self._campaigns.get(wish.campaign) or await self._campaigns.find(wish.campaign)
+            try:
+                booking = self._reservations.booking(wish, campaign, key)
+            except (DocumentInvalid, PhoneInvalid) as error:
+                raise of_input(error, campaign, language(request)) from error
+            place = await self._reservations.write(campaign.partition, booking.command, self._reservations.bookings)
+        except Problem as problem:
+            counted(problem)
+            raise
         if wait_s:
             facts = await self._standings.decided(place, wait_s)
             if facts is not None:
@@ -132,14 +136,18 @@ class Handlers:
     async def cancel_reservation(self, request: web.BaseRequest, reservation_id: str) -> Answer:
         if self._reservations.cancels.full:
             return busy(language(request))
-        owner = self._standings.owner(reservation_id)
-        key = idempotency_key(request) if "Idempotency-Key" in request.headers else None
-        wait_s = prefer_wait_s(request)
-        row = await self._standings.row(owner)  # invented ids are not to fill the log
-        if row.state == ReservationState.REJECTED:  # it will never be anything else
-            raise of_owner(Reason.NOT_CONFIRMED, id=owner.id, state="rejected")
-        command = self._reservations.cancel(reservation_id, key)
-        place = await self._reservations.write(owner.partition, command, self._reservations.cancels)
+        try:
+            owner = self._standings.owner(reservation_id)
+            key = idempotency_key(request) if "Idempotency-Key" in request.headers else None
+            wait_s = prefer_wait_s(request)
+            row = await self._standings.row(owner)  # invented ids are not to fill the log
+            if row.state == ReservationState.REJECTED:  # it will never be anything else
+                raise of_owner(Reason.NOT_CONFIRMED, id=owner.id, state="rejected")
+            command = self._reservations.cancel(reservation_id, key)
+            place = await self._reservations.write(owner.partition, command, self._reservations.cancels)
+        except Problem as problem:
+            counted(problem)
+            raise
         facts = await self._standings.decided(place, wait_s) if wait_s else None
         if facts is None:
             return await self._pending(reservation_id, place)

@@ -14,10 +14,17 @@ from services.front_door.words import words
 from services.platform.http_answers import Answer, retry_after
 from services.platform.languages import Language
 from services.platform.metrics import REFUSED_BEFORE_LOG
-from services.platform.problems import Problem, problem_answer
+from services.platform.problems import Problem, problem_answer, word_of
 
 RETRY_AFTER_S: Final = (1, 2, 3)
 """One of these by chance: people who were refused together should not come back together."""
+
+
+def counted(problem: Problem) -> Problem:
+    """A wish that is refused without a record, in the numbers; one that is unknown may have a record."""
+    if problem.reason is not DoorReason.UNKNOWN_OUTCOME:
+        REFUSED_BEFORE_LOG.add(word_of(problem.reason))
+    return problem
 
 
 def of_input(error: DocumentInvalid | PhoneInvalid, campaign: Offered, spoken: Language) -> Problem:

@@ -10,7 +10,7 @@ from services.domain.commands import Command
 from services.domain.reasons import DoorReason, Reason
 from services.domain.rows import Facts
 from services.domain.rules.answers import Fact
-from services.platform.metrics import COMMANDS_OFFERED
+from services.platform.metrics import COMMANDS_OFFERED, REFUSED_BEFORE_LOG
 from services.platform.problems import Problem
 from services.state.decisions import DecisionGoneError
 from services.state.door import Door
@@ -44,7 +44,7 @@ class Desk:
     def admit(self) -> None:
         """Raises Problem `overloaded` where one more command is too many. Asked before a body is read."""
         if self._in_flight >= self._max_in_flight:
-            raise Problem(DoorReason.OVERLOADED)
+            raise _refused(DoorReason.OVERLOADED)
 
     async def decide(self, partition: int, command: Command) -> Decision:
         """The decision on a command; of a repeated one the first.
@@ -83,11 +83,11 @@ class Desk:
         try:
             place = await self.door.offer(partition, command)
         except Overloaded as error:
-            raise Problem(DoorReason.OVERLOADED) from error
+            raise _refused(DoorReason.OVERLOADED) from error
         except LogUnavailable as error:
-            raise Problem(DoorReason.LOG_UNAVAILABLE) from error
+            raise _refused(DoorReason.LOG_UNAVAILABLE) from error
         except RecordTooLarge as error:
-            raise Problem(DoorReason.TOO_LARGE) from error
+            raise _refused(DoorReason.TOO_LARGE) from error
         except StreamError as error:
             raise Problem(DoorReason.UNKNOWN_OUTCOME) from error
         COMMANDS_OFFERED.add(str(command.__struct_config__.tag), partition)
@@ -98,3 +98,9 @@ class Desk:
         if facts is None:
             raise Problem(DoorReason.UNKNOWN_OUTCOME)
         return facts
+
+
+def _refused(reason: DoorReason) -> Problem:
+    """Surely not written, and in the numbers."""
+    REFUSED_BEFORE_LOG.add(reason)
+    return Problem(reason)

@@ -10,6 +10,7 @@ import pytest
 
 from services.counter.main import CounterSettings, TillSettings
 from services.platform.crypto import from_base64url
+from services.platform.metrics import REFUSED_BEFORE_LOG
 from services.platform.passes import PassVerifier
 from services.platform.settings import build
 from services.state.errors import CatchingUpError, StateUnavailableError
@@ -163,8 +164,10 @@ async def test_more_than_may_wait_are_refused_before_their_body_is_read(tmp_path
         world.folded.reader.held = True
         first = asyncio.create_task(till.post("/v1/pickups", shown))
         await asyncio.sleep(0.1)
+        counted = REFUSED_BEFORE_LOG.counts["overloaded",]
         heard = await till.post("/v1/pickups", {"not": "read"})
         assert (heard.status, heard.reason) == (503, "overloaded")
+        assert REFUSED_BEFORE_LOG.counts["overloaded",] == counted + 1
         world.folded.reader.held = False
         assert (await first).status == 200
 

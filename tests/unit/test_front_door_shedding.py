@@ -8,6 +8,8 @@ import pytest
 
 from services.front_door.refusals import RETRY_AFTER_S, busy
 from services.front_door.reservations import SheddingSettings
+from services.platform.metrics import REFUSED_BEFORE_LOG
+from tests.unit.front_door_browser import FORM, send_form
 from tests.unit.front_door_world import World, front_door
 
 LIMIT = 5
@@ -70,3 +72,52 @@ async def test_who_cannot_be_held_for_a_decision_gets_the_place_at_once(
 
 def test_a_refusal_is_made_once_and_sent_again() -> None:
     assert len({id(busy("en")) for _ in range(100)}) == len(RETRY_AFTER_S)
+
+
+# -- in the numbers -----------------------------------------------------------------------------------------------
+
+
+def refused(reason: str) -> int:
+    return REFUSED_BEFORE_LOG.counts[reason,]
+
+
+NOT_WRITTEN = [
+    ({"units": "5"}, "malformed"),
+    ({"document": "110105194912310021"}, "document_invalid"),
+    ({"phone": "110"}, "phone_invalid"),
+    ({"campaign": "nowhere"}, "unknown_campaign"),
+    ({"slot": "s-9"}, "unknown_slot"),
+    ({"document_type": "military_id"}, "document_type_not_accepted"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), NOT_WRITTEN, ids=str)
+async def test_every_booking_that_is_refused_without_a_record_is_counted(
+    world: World, change: dict[str, object], reason: str
+) -> None:
+    before = refused(reason)
+    assert (await world.book(**change)).reason == reason
+    assert refused(reason) == before + 1
+
+
+async def test_what_the_fold_refuses_or_nobody_knows_is_not_counted_as_refused_before_the_log(world: World) -> None:
+    before = dict(REFUSED_BEFORE_LOG.counts)
+    async with world.folding():
+        assert (await world.book(prefer="wait=5", units=6)).reason == "units_over_limit"
+    world.producer.fails_after_writing = True
+    assert (await world.book()).reason == "unknown_outcome"
+    assert before == REFUSED_BEFORE_LOG.counts
+
+
+async def test_cancels_and_forms_are_counted_like_bookings(world: World) -> None:
+    booked = await world.book()
+    world.model.fold()
+    before = refused("log_unavailable"), refused("unknown_reservation"), refused("malformed")
+    await world.ask("DELETE", f"/v1/reservations/00{'x' * 22}")
+    await world.ask("POST", FORM, data=b"nonce=short")
+    world.producer.is_down = True
+    for heard in (await world.book(), await world.ask("DELETE", f"/v1/reservations/{booked.json['id']}")):
+        assert heard.reason == "log_unavailable"
+    assert (await send_form(world)).status == 503
+    after = refused("log_unavailable"), refused("unknown_reservation"), refused("malformed")
+    assert [now - then for now, then in zip(after, before, strict=True)] == [3, 1, 1]

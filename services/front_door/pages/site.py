@@ -15,7 +15,7 @@ from services.front_door.pages.booking_form import Filled
 from services.front_door.pages.kept import KeptPages
 from services.front_door.pages.markup import NOTHING, Html, fill, safe, stylesheet
 from services.front_door.pages.visit import KEPT_FOR_EVER, Visit, see
-from services.front_door.refusals import RETRY_AFTER_S, of_input
+from services.front_door.refusals import RETRY_AFTER_S, counted, of_input
 from services.front_door.reservations import Reservations
 from services.front_door.standing import Owner, Standings
 from services.front_door.stock import StockView
@@ -58,9 +58,9 @@ class Site:
         router.get("/", _page(self.home))
         router.get("/campaigns/{campaign}", _page(self.campaign))
         router.get("/campaigns/{campaign}/slots/{slot}", _page(self.form))
-        router.post("/campaigns/{campaign}/slots/{slot}", _page(self.book))
+        router.post("/campaigns/{campaign}/slots/{slot}", _page(_sent(self.book)))
         router.get("/reservations/{id}", _page(self.reservation))
-        router.post("/reservations/{id}/cancel", _page(self.cancel))
+        router.post("/reservations/{id}/cancel", _page(_sent(self.cancel)))
         path, content = stylesheet()
         style = Answer(200, content, CSS, KEPT_FOR_EVER)
 
@@ -111,9 +111,9 @@ class Site:
             booking = self._reservations.booking(wish, offered, filled.key(self._identities, name, slot))
             place = await self._reservations.write(offered.partition, booking.command, self._reservations.bookings)
         except (DocumentInvalid, PhoneInvalid) as error:
-            return self._form(visit, offered, slot, filled, of_input(error, offered, visit.spoken))
+            return self._form(visit, offered, slot, filled, counted(of_input(error, offered, visit.spoken)))
         except Problem as problem:
-            return self._form(visit, offered, slot, filled, problem)
+            return self._form(visit, offered, slot, filled, counted(problem))
         return see(self._url(visit, booking.id, place))
 
     async def reservation(self, visit: Visit, _request: web.BaseRequest, reservation_id: str) -> Answer:
@@ -167,6 +167,19 @@ def _page(show: Page) -> Page:
             return await show(visit, request, *parameters)
         except Problem as problem:
             return _problem_page(visit, problem)
+
+    return answer
+
+
+def _sent(show: Page) -> Page:
+    """A form's handler, which ends with the log: what it raises was refused before."""
+
+    async def answer(visit: Visit, request: web.BaseRequest, *parameters: str) -> Answer:
+        try:
+            return await show(visit, request, *parameters)
+        except Problem as problem:
+            counted(problem)
+            raise
 
     return answer
 
