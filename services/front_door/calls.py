@@ -65,6 +65,8 @@ BEFORE_THE_LOG: Final = (
     DoorReason.PHONE_INVALID,
 )
 OF_THE_LOG: Final = (DoorReason.LOG_UNAVAILABLE, DoorReason.CATCHING_UP, DoorReason.UNKNOWN_OUTCOME)
+PENDING_HEADERS: Final = {202: ("Location", "Retry-After")}
+"""Retry-After where the answer comes before the wait is over: not everybody can be held."""
 PUBLISHED_HEADERS: Final = {200: ("ETag", "Cache-Control"), 304: ("ETag", "Cache-Control")}
 
 
@@ -149,7 +151,7 @@ def _booking(handlers: Handlers) -> Call:
         needs_key=True,
         may_wait=True,
         answers={200: Reservation, 201: Reservation, 202: Pending},
-        answer_headers={202: ("Location",)},
+        answer_headers=PENDING_HEADERS,
         reasons=(*BEFORE_THE_LOG, *DECIDED, *OF_THE_LOG),
     )
 
@@ -165,6 +167,7 @@ def _reservation(handlers: Handlers) -> list[Call]:
             parameters=(RESERVATION, PLACE),
             may_wait=True,
             answers={200: Reservation},
+            answer_headers={200: ("Retry-After",)},
             reasons=(
                 Reason.UNKNOWN_RESERVATION,
                 Reason.IDEMPOTENCY_KEY_REUSED,
@@ -181,7 +184,7 @@ def _reservation(handlers: Handlers) -> list[Call]:
             parameters=(RESERVATION, CANCEL_KEY),
             may_wait=True,
             answers={200: Reservation, 202: Pending},
-            answer_headers={202: ("Location",)},
+            answer_headers=PENDING_HEADERS,
             reasons=(*NOT_ANY_MORE, Reason.TOO_MANY_TRIES, *OF_THE_LOG),
         ),
         Call(

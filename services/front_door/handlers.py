@@ -1,5 +1,7 @@
 """HTTP in, HTTP out: each call of the contract, in the order of a resident's way. What it means stands elsewhere."""
 
+import time
+
 import msgspec
 from aiohttp import web
 
@@ -13,7 +15,7 @@ from services.front_door.line import Line
 from services.front_door.messages import Pending, Reservation, ReservationRequest
 from services.front_door.offers import Offers
 from services.front_door.passes import Passes
-from services.front_door.refusals import busy, counted, of_input, of_owner, of_reservation
+from services.front_door.refusals import busy, come_back, counted, of_input, of_owner, of_reservation
 from services.front_door.reservations import Booking, Reservations
 from services.front_door.standing import Owner, Standings
 from services.front_door.stock import StockView
@@ -84,28 +86,30 @@ class Handlers:
         except Problem as problem:
             counted(problem)
             raise
-        if wait_s:
-            facts = await self._standings.decided(place, wait_s)
-            if facts is not None:
-                return await self._decision(booking, place, facts)
-        return await self._pending(booking.id, place)
+        if not wait_s:
+            return await self._pending(booking.id, place)
+        until_s = time.monotonic() + wait_s
+        facts = await self._standings.decided(place, wait_s)
+        answer = None if facts is None else await self._decision(booking, facts)
+        return answer or await self._pending(booking.id, place, come_back(until_s))
 
-    async def _decision(self, booking: Booking, place: Place, facts: Facts) -> Answer:
+    async def _decision(self, booking: Booking, facts: Facts) -> Answer | None:
+        """What was decided; None where only Redis could tell, and does not."""
         reservation = await self._standings.of_booking(booking, facts)
         if reservation.state == "rejected":
             known = await self._standings.about_person(booking, reservation.reason)
             raise of_reservation(reservation, booking.campaign, **known)
         if reservation.state == "pending":
-            return await self._pending(booking.id, place)
+            return None
         return Answer(201 if reservation.state == "confirmed" else 200, _encode(reservation))
 
-    async def _pending(self, reservation_id: str, place: Place) -> Answer:
+    async def _pending(self, reservation_id: str, place: Place, headers: bytes = b"") -> Answer:
         ahead = self._line.ahead_now(place)
         if ahead is None:
             ahead = await self._line.ahead(place)
         url = self.status_url(reservation_id, place)
         body = _encode(Pending(id=reservation_id, state="pending", ahead=ahead, status_url=url))
-        return Answer(202, body, JSON, b"%bLocation: %b\r\n" % (NO_STORE, url.encode()))
+        return Answer(202, body, JSON, b"%bLocation: %b\r\n%b" % (NO_STORE, url.encode(), headers))
 
     def status_url(self, reservation_id: str, place: Place) -> str:
         """Where to ask for a reservation, with its place in line signed."""
@@ -119,7 +123,10 @@ class Handlers:
         wait_s = prefer_wait_s(request)
         if offset is None:
             return Answer(200, _encode(await self._standings.now(owner)))
-        return Answer(200, _encode(await self._standings.at_place(owner, offset, wait_s)))
+        until_s = time.monotonic() + wait_s
+        reservation = await self._standings.at_place(owner, offset, wait_s)
+        headers = come_back(until_s) if reservation.state == "pending" else b""
+        return Answer(200, _encode(reservation), JSON, NO_STORE + headers)
 
     def place_asked(self, request: web.BaseRequest, owner: Owner) -> int | None:
         """The offset of a signed place in the URL; None where there is no place."""
@@ -148,9 +155,10 @@ class Handlers:
         except Problem as problem:
             counted(problem)
             raise
+        until_s = time.monotonic() + wait_s
         facts = await self._standings.decided(place, wait_s) if wait_s else None
         if facts is None:
-            return await self._pending(reservation_id, place)
+            return await self._pending(reservation_id, place, come_back(until_s))
         return await self._cancelled(owner, facts)
 
     async def _cancelled(self, owner: Owner, facts: Facts) -> Answer:

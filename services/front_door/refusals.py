@@ -18,6 +18,8 @@ from services.platform.problems import Problem, problem_answer, word_of
 
 RETRY_AFTER_S: Final = (1, 2, 3)
 """One of these by chance: people who were refused together should not come back together."""
+AT_ONCE_S: Final = 0.1
+"""A wait that ended with so little left was held to its end: who asks again at once is held again."""
 
 
 def counted(problem: Problem) -> Problem:
@@ -65,6 +67,14 @@ def about(reason: str | None, campaign: Offered) -> dict[str, Any]:
     if reason == Reason.NOT_OPEN.word:
         return {"opens_at": campaign.next_opening(int(time.time() * 1000))}
     return {}
+
+
+def come_back(until_s: float) -> bytes:
+    """The header line of an answer that leaves a wish open: when to ask again, where it comes before its wait is over
+    (`until_s`, monotonic). Whoever could not be held, or while Redis does not tell, must not ask in a circle."""
+    if time.monotonic() + AT_ONCE_S >= until_s:
+        return b""
+    return retry_after(random.choice(RETRY_AFTER_S))  # noqa: S311 -- spreads people, protects nothing
 
 
 def busy(spoken: Language) -> Answer:

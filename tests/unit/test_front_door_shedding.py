@@ -68,6 +68,30 @@ async def test_who_cannot_be_held_for_a_decision_gets_the_place_at_once(
     assert heard.status == 202
     told = await asyncio.wait_for(world.ask("GET", f"{heard.json['status_url']}&wait=30"), timeout=2)
     assert told.json["state"] == "pending"
+    for answer in (heard, told):
+        assert int(answer.headers["Retry-After"]) in RETRY_AFTER_S
+
+
+async def test_who_was_held_to_the_end_or_did_not_ask_for_it_may_ask_again_at_once(world: World) -> None:
+    waited = await world.book(prefer="wait=1")
+    url = waited.json["status_url"]
+    for answer in (waited, await world.book(), await world.ask("GET", url), await world.ask("GET", f"{url}&wait=1")):
+        assert answer.json["state"] == "pending"
+        assert "Retry-After" not in answer.headers
+
+
+async def test_while_redis_does_not_tell_who_waits_hears_when_to_ask_again(world: World) -> None:
+    booked = await world.book()
+    world.model.fold()
+    world.model.is_down = True
+    heard = await asyncio.wait_for(world.book(prefer="wait=30", document="110101199003077053"), timeout=2)
+    assert heard.status == 202
+    assert int(heard.headers["Retry-After"]) in RETRY_AFTER_S
+    world.model.is_down = False
+    async with world.folding():
+        cancelled = await world.ask("DELETE", f"/v1/reservations/{booked.json['id']}?wait=5")
+    assert cancelled.status == 200
+    assert "Retry-After" not in cancelled.headers
 
 
 def test_a_refusal_is_made_once_and_sent_again() -> None:
