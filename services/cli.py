@@ -1,7 +1,7 @@
 """The one command, `maskline`. What each command does stands in its own package and is imported when it is asked for.
 
 An error of ours is told in its own words and without a traceback; a command ends with 0 when all is well, 1 when what
-was looked at is not, 2 when it could not be done.
+was looked at is not (also a campaign file, and what a console refuses), 2 when it could not be done.
 """
 
 import sys

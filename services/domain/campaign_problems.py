@@ -44,6 +44,8 @@ class CampaignInvalid(MasklineError):
     {problems}
     """
 
+    exit_code = 1  # it was looked at, and something was found
+
     @property
     def problems(self) -> Problems:
         """All of them, also those that the message leaves out."""

@@ -28,6 +28,7 @@ from services.domain.campaign_entitled import ENTITLED_COLUMNS
 from services.domain.campaign_problems import Path as DocumentPath
 from services.domain.campaign_problems import Report
 from services.domain.campaign_tables import PHARMACY_COLUMNS, SLOT_COLUMNS, Row, Table
+from services.platform.errors import MasklineError
 
 MAX_YAML_BYTES = 256 * 1024  # the tables belong in CSV files
 MAX_CSV_BYTES = 16 * 1024 * 1024
@@ -37,15 +38,23 @@ _ELIGIBLE: DocumentPath = ("rules", "eligible")
 ReadFile = Callable[[str], bytes]
 
 
+class CampaignFileUnreadable(MasklineError):
+    """The campaign file {file} cannot be read: {why}. Name a YAML file; its tables are looked for beside it."""
+
+
 def load(path: Path) -> Campaign:
-    """The campaign in a file. Raises CampaignInvalid with everything that is wrong in it and in its tables."""
+    """The campaign in a file. Raises CampaignInvalid with everything that is wrong in it and in its tables.
+
+    Raises CampaignFileUnreadable where there is nothing to look at.
+    """
     return parse(path.name, lambda name: _read(path.with_name(name)))
 
 
 def parse(name: str, read: ReadFile) -> Campaign:
     """The campaign in the file that `read` gives for `name`, its tables from the files that it names.
 
-    `read` raises OSError where a file is missing; it is only asked for plain file names. Raises CampaignInvalid.
+    `read` raises OSError where a file is missing; it is only asked for plain file names. Raises CampaignInvalid and
+    CampaignFileUnreadable.
     """
     report = Report(name, {})
     text = _text(name, read, MAX_YAML_BYTES, report)
@@ -103,8 +112,10 @@ def _text(name: str, read: ReadFile, most_bytes: int, report: Report) -> str:
     try:
         content = read(name)
     except OSError as error:
-        where = "" if name == report.file else ". It is looked for beside the campaign file"
-        report.row(name, 0, "", f"cannot be read: {error.strerror or error}{where}")
+        why = error.strerror or str(error)
+        if name == report.file:
+            raise CampaignFileUnreadable(file=name, why=why) from error
+        report.row(name, 0, "", f"cannot be read: {why}. It is looked for beside the campaign file")
         return ""
     if len(content) > most_bytes:
         report.row(name, 0, "", f"has more than {most_bytes} bytes, which is the most")

@@ -2,7 +2,7 @@
 
 import codecs
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from infra.campaigns import SUIKANG_V1
 from services.domain.campaign import Campaign, definition_json, revision
 from services.domain.campaign_problems import CampaignInvalid
 from services.domain.documents import DocumentType
-from services.platform.campaign_files import MAX_CSV_BYTES, MAX_YAML_BYTES, export, load, parse
+from services.platform.campaign_files import MAX_CSV_BYTES, MAX_YAML_BYTES, CampaignFileUnreadable, export, load, parse
 from tests.unit.campaign_documents import campaigns
 
 YAML = """\
@@ -44,11 +44,12 @@ def campaign_of(yaml_text: str = YAML, pharmacies: str = PHARMACIES, slots: str 
     return parse("gz.yaml", reader_of({"gz.yaml": yaml_text, "pharmacies.csv": pharmacies, "slots.csv": slots}))
 
 
-def reader_of(texts: dict[str, str]) -> Callable[[str], bytes]:
+def reader_of(texts: Mapping[str, str | bytes]) -> Callable[[str], bytes]:
     def read(name: str) -> bytes:
         if name not in texts:
             raise FileNotFoundError(2, "No such file or directory", name)
-        return texts[name].encode()
+        text = texts[name]
+        return text if isinstance(text, bytes) else text.encode()
 
     return read
 
@@ -202,7 +203,7 @@ def entitled_of(content: bytes) -> Campaign:
         "slots.csv": SLOTS.encode(),
         "people.csv": content,
     }
-    return parse("gz.yaml", texts.__getitem__)
+    return parse("gz.yaml", reader_of(texts))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
@@ -246,7 +247,7 @@ def test_a_mistake_in_the_list_of_the_entitled_is_told_with_its_line_and_without
 def test_what_is_no_text_of_a_table_is_told_so(content: bytes, told: str) -> None:
     texts = {"gz.yaml": YAML.encode(), "pharmacies.csv": content, "slots.csv": SLOTS.encode()}
     with pytest.raises(CampaignInvalid) as caught:
-        parse("gz.yaml", texts.__getitem__)
+        parse("gz.yaml", reader_of(texts))
     (problem,) = caught.value.problems
     assert str(problem).startswith(f"pharmacies.csv: {told}")
 
@@ -272,12 +273,12 @@ pieces = st.lists(
 def test_a_file_of_any_content_is_a_campaign_or_answered_in_words(mixed: list[str], data: st.DataObject) -> None:
     yaml_text = data.draw(st.sampled_from([YAML, "\n".join(mixed), "".join(mixed), YAML + "\n".join(mixed)]))
     table = st.binary(max_size=200) | st.text(max_size=100).map(lambda text: (SLOTS + text).encode(errors="replace"))
-    texts = {"gz.yaml": yaml_text.encode(), "pharmacies.csv": data.draw(table), "slots.csv": data.draw(table)}
+    texts = {"gz.yaml": yaml_text, "pharmacies.csv": data.draw(table), "slots.csv": data.draw(table)}
     with contextlib.suppress(CampaignInvalid):
-        campaign = parse("gz.yaml", texts.__getitem__)
+        campaign = parse("gz.yaml", reader_of(texts))
         assert campaign.units
     with pytest.raises(CampaignInvalid) as caught:
-        parse("gz.yaml", (texts | {"gz.yaml": yaml_text.replace("region", "\u202e").encode()}).__getitem__)
+        parse("gz.yaml", reader_of(texts | {"gz.yaml": yaml_text.replace("region", "\u202e")}))
     assert str(caught.value).encode()
 
 
@@ -292,7 +293,7 @@ def test_a_table_with_a_strange_name_is_not_looked_for(name: str) -> None:
 
 
 def test_a_file_that_is_not_there_is_told_by_its_name(tmp_path: Path) -> None:
-    with pytest.raises(CampaignInvalid, match="gz.yaml: cannot be read: No such file or directory"):
+    with pytest.raises(CampaignFileUnreadable, match="gz.yaml cannot be read: No such file or directory"):
         load(tmp_path / "gz.yaml")
 
 

@@ -81,10 +81,19 @@ def test_everything_wrong_with_a_campaign_file_is_told_at_once(tmp_path: Path) -
     file = tmp_path / "wrong.yaml"
     text = (CAMPAIGNS / "suikang-v1.yaml").read_text("utf-8")
     file.write_text(text.replace("units_max: 5", "units_max: 0\n  claim_h: 2"), "utf-8")
-    told = str(failure(run("campaign", "check", file)))
+    error = failure(run("campaign", "check", file))
+    told = str(error)
+    assert error.exit_code == 1
     assert "units_max" in told
     assert "claim_h" in told
     assert "suikang-v1-pharmacies.csv" in told  # it is not beside the file
+
+
+@pytest.mark.parametrize("verb", ["check", "apply"])
+def test_a_campaign_file_that_is_not_there_could_not_be_looked_at(verb: str, tmp_path: Path) -> None:
+    error = failure(run("campaign", verb, tmp_path / "nowhere.yaml"))
+    assert error.exit_code == 2
+    assert "nowhere.yaml cannot be read: No such file or directory" in str(error)
 
 
 @pytest.mark.parametrize(
