@@ -20,6 +20,7 @@ PHARMACY_COLUMNS = {"id": True, "name": True, "address": False, "lon": False, "l
 SLOT_COLUMNS = {"id": True, "pharmacy": True, "starts_at": True, "ends_at": True, "units": True}
 MAX_PHARMACIES, MAX_SLOTS = 20_000, 100_000
 MAX_SLOT_UNITS = 1_000_000
+MAX_PHARMACY_ID_CHARS = 29  # with one more, a pass of the most units could have more than 200 (platform/passes.py)
 MICRODEGREES = 1_000_000
 
 NAME = re.compile(get_args(Name)[1].pattern)
@@ -57,6 +58,9 @@ def read_pharmacies(table: Table, report: Report) -> list[Pharmacy]:
         reader = _RowReader(table.file, row, report)
         pharmacy_id = reader.name("id")
         reader.check("id", seen.problem(pharmacy_id, row))
+        if len(pharmacy_id) > MAX_PHARMACY_ID_CHARS:
+            what = f"has {len(pharmacy_id)} characters; {MAX_PHARMACY_ID_CHARS} is the most, or passes would be too long"
+            reader.problem("id", f"{what} for a code that an old phone shows well. Give the pharmacy a shorter id")
         texts = {column: reader.text(column) for column in _TEXT_LIMITS}
         if not texts["name"]:
             reader.problem("name", "is empty; residents find the pharmacy by it")

@@ -132,6 +132,7 @@ def test_what_asks_for_nothing_is_accepted(key: str, value: Any) -> None:
         (("windows", 0, "open_at"), "2020-02-01T20:00:00+08:00", "did you mean `opens_at`?"),
         (("pharmacies",), ABSENT, "pharmacies: is missing"),
         (("pharmacies", 1, "id"), "p-1", "id: 'p-1' is the pharmacy of line 1 already"),
+        (("pharmacies", 1, "id"), "p" * 30, "id: has 30 characters; 29 is the most"),
         (("pharmacies", 0, "name"), "", "name: is empty"),
         (("pharmacies", 0, "name"), "x" * 201, "name: has 201 characters"),
         (("pharmacies", 0, "address"), "a\nb", "address: has a line break"),

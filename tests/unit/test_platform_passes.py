@@ -8,6 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.domain.campaign_tables import MAX_PHARMACY_ID_CHARS, MAX_SLOT_UNITS
+from services.domain.days import instant_ms
 from services.platform.passes import MAX_PASS_CHARACTERS, Pass, PassInvalid, PassSigner, PassTooLong, PassVerifier
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -29,9 +31,22 @@ def test_a_pass_says_what_was_signed() -> None:
     assert VERIFIER.verify(TEXT) == CONTENT
 
 
-def test_a_pass_fits_a_small_code_even_for_a_pharmacy_with_a_long_id() -> None:
-    text = SIGNER.sign(msgspec.structs.replace(CONTENT, pharmacy="p" * 28, units=100))
-    assert len(text) <= MAX_PASS_CHARACTERS
+LONGEST = msgspec.structs.replace(
+    CONTENT,
+    pharmacy="p" * MAX_PHARMACY_ID_CHARS,
+    starts_ms=instant_ms("9999-12-30T23:58:00+00:00"),
+    ends_ms=instant_ms("9999-12-30T23:59:00+00:00"),
+    units=MAX_SLOT_UNITS,
+)
+
+
+def test_the_longest_pass_that_a_campaign_can_bring_about_fits_its_code() -> None:
+    assert len(SIGNER.sign(LONGEST)) <= MAX_PASS_CHARACTERS
+
+
+def test_no_campaign_is_refused_for_an_id_that_would_have_fitted() -> None:
+    with pytest.raises(PassTooLong):
+        SIGNER.sign(msgspec.structs.replace(LONGEST, pharmacy="p" * (MAX_PHARMACY_ID_CHARS + 1)))
 
 
 def test_a_pharmacy_id_that_is_too_long_is_named() -> None:
