@@ -16,6 +16,12 @@ MAX_UNITS_ASKED = 1_000_000
 Time = Annotated[str, Meta(description="RFC 3339, with the offset of the campaign's zone.")]
 ReservationId = Annotated[str, Meta(description="The credential of its owner: keep it to yourself.")]
 Ahead = Annotated[int, Meta(description="Requests before this one in the log; null without a signed place.", ge=0)]
+UnitsAsked = Annotated[int, Meta(ge=1, le=MAX_UNITS_ASKED)]
+DocumentNumber = Annotated[str, Meta(min_length=1, max_length=64, examples=["11010519491231002X"])]
+BirthYear = Annotated[
+    int, Meta(ge=1880, le=2099, description="Where the campaign goes by it and the document does not tell it.")
+]
+PhoneText = Annotated[str, Meta(min_length=1, max_length=40, examples=["+8613800000000"])]
 StateWord = Literal["pending", "confirmed", "rejected", "cancelled", "picked_up", "expired"]
 
 
@@ -31,10 +37,8 @@ class Resident(In, frozen=True, kw_only=True):
     """Who books, by an identity document. The number leaves this process only as a keyed pseudonym."""
 
     document_type: DocumentType
-    document_number: Annotated[str, Meta(min_length=1, max_length=64, examples=["11010519491231002X"])]
-    birth_year: Annotated[
-        int, Meta(ge=1880, le=2099, description="Where the campaign goes by it and the document does not tell it.")
-    ] | None = None
+    document_number: DocumentNumber
+    birth_year: BirthYear | None = None
 
 
 class ReservationRequest(In, frozen=True, kw_only=True):
@@ -42,9 +46,9 @@ class ReservationRequest(In, frozen=True, kw_only=True):
 
     campaign: Annotated[str, Meta(min_length=1, max_length=48)]
     slot: Annotated[str, Meta(min_length=1, max_length=48)]
-    units: Annotated[int, Meta(ge=1, le=MAX_UNITS_ASKED)]
+    units: UnitsAsked
     resident: Resident
-    phone: Annotated[str, Meta(min_length=1, max_length=40, examples=["+8613800000000"])]
+    phone: PhoneText
 
 
 class Pending(Out, frozen=True, kw_only=True):

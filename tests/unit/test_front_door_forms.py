@@ -87,6 +87,39 @@ async def test_what_is_wrong_in_a_form_is_said_at_its_field_and_the_rest_is_kept
     assert world.end() == end
 
 
+async def test_everything_that_is_wrong_in_a_form_is_said_at_once_each_at_its_field(world: World) -> None:
+    wrong = {"units": "", "document_type": "military_id", "document_number": "110105194912310021", "phone": "110"}
+    heard = await send_form(world, **wrong)
+    assert heard.status == 400
+    said = said_at_fields(heard.text)
+    assert sorted(said) == ["document_type", "phone", "units"]  # whether a number fits, only its kind tells
+    assert "Number of masks, Kind of document, Mobile phone" in heard.text
+    heard = await send_form(world, **(wrong | {"document_type": "cn_resident_id", "units": "2"}))
+    said = said_at_fields(heard.text)
+    assert sorted(said) == ["document_number", "phone"]
+    assert "its last character does not fit" in said["document_number"]
+    assert "eleven digits" in said["phone"]
+    empty = said_at_fields((await send_form(world, units="", document_number="", phone=" ")).text)
+    assert empty == dict.fromkeys(["units", "document_number", "phone"], "Please fill in this field.")
+
+
+async def test_who_was_refused_for_another_reason_finds_no_field_marked(world: World) -> None:
+    world.producer.is_down = True
+    assert said_at_fields((await send_form(world)).text) == {}
+
+
+def said_at_fields(text: str) -> dict[str, str]:
+    """What stands at the fields of a form, by their names."""
+    labels = re.findall(r"<label>(.*?)</label>", text, re.DOTALL)
+    marked = [label for label in labels if 'class="wrong"' in label]
+    named = [re.search(r'name="(\w+)"', label) for label in marked]
+    return {
+        name[1]: label.partition('class="wrong">')[2].partition("<")[0]
+        for name, label in zip(named, marked, strict=True)
+        if name is not None
+    }
+
+
 async def test_a_form_that_was_not_made_here_is_refused(world: World) -> None:
     for fields in ({}, {"nonce": "short"}, {"nonce": "x" * 16, **{f"f{n}": "1" for n in range(20)}}):
         assert (await post(world, FORM, fields)).status == 400

@@ -18,6 +18,7 @@ from services.domain.rows import Phase
 from services.front_door.campaigns import Offered
 from services.front_door.messages import ReservationRequest
 from services.front_door.pages import times
+from services.front_door.pages.form_check import wrong_fields
 from services.front_door.pages.markup import NOTHING, Html, facts, fill, joined, safe
 from services.front_door.pages.visit import Visit
 from services.platform.http_requests import malformed, malformed_by
@@ -30,13 +31,6 @@ NONCE_BYTES: Final = 12
 UNITS_OFFERED: Final = 20
 """So many numbers stand in the list; a campaign that allows more gets a field to type into."""
 _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{16}")
-_FIELD_OF: Final = {
-    "resident.document_number": "document_number",
-    "resident.document_type": "document_type",
-    "resident.birth_year": "birth_year",
-    "phone": "phone",
-    "units": "units",
-}
 
 
 class Filled(NamedTuple):
@@ -107,20 +101,22 @@ def show(
     if phase is not Phase.OPEN and problem is None:
         return joined([choice, Html(f'<p class="panel">{safe(words["no_form_yet"])}</p>')])
     fields = filled.fields if filled is not None else {}
-    wrong = _wrong(visit, problem)
+    said = wrong_fields(fields, offered, problem, words)
+    wrong = {field: Html(f'<em class="wrong">{safe(text)}</em>') for field, text in said.items()}
     form = fill(
         "form",
         words,
         action=visit.url(f"/campaigns/{offered.name}/slots/{slot}"),
         # A request that was refused is another one when it comes back changed; the digest of the choice sees to that.
         nonce=filled.nonce if filled is not None else secrets.token_urlsafe(NONCE_BYTES),
-        message=_message(visit, problem),
+        message=_message(visit, problem, said),
         data=about_data(visit, offered),
         units_field=_units(offered, fields.get("units", "")),
         document_types=_document_types(visit, offered, fields.get("document_type", "")),
         number_value=fields.get("document_number", ""),
         birth_year_field=_birth_year(visit, offered, fields.get("birth_year", ""), wrong.get("birth_year", NOTHING)),
         phone_value=fields.get("phone", ""),
+        wrong_type=wrong.get("document_type", NOTHING),
         wrong_number=wrong.get("document_number", NOTHING),
         wrong_phone=wrong.get("phone", NOTHING),
         wrong_units=wrong.get("units", NOTHING),
@@ -147,24 +143,17 @@ def appeal_contact(contact: Mapping[str, str], words: Mapping[str, str]) -> str:
     return words["between"].join(text for text in contact.values() if text)
 
 
-def _message(visit: Visit, problem: Problem | None) -> Html:
+def _message(visit: Visit, problem: Problem | None, wrong: Mapping[str, str]) -> Html:
     if problem is None:
         return NOTHING
+    if len(wrong) > 1:
+        words = visit.words
+        names = words["between"].join(words[field] for field in wrong)
+        return fill("message", {}, title=words["fields_wrong"], detail=words["fields_wrong_detail"].format(names=names))
     word = word_of(problem.reason)
     # What is malformed is said at its field, in words; the members name fields of the API.
     text = text_of(word, visit.spoken, {} if word == DoorReason.MALFORMED else problem.members)
     return fill("message", {}, title=text.title, detail=text.detail)
-
-
-def _wrong(visit: Visit, problem: Problem | None) -> dict[str, Html]:
-    """What to say at a field."""
-    if problem is None:
-        return {}
-    field = _FIELD_OF.get(str(problem.members.get("field", "")))
-    if field is None:
-        return {}
-    said = problem.members["expected"] if "problem" in problem.members or field == "phone" else ""
-    return {field: Html(f'<em class="wrong">{safe(said or visit.words["field_missing"])}</em>')}
 
 
 def _units(offered: Offered, chosen: str) -> Html:
