@@ -59,8 +59,8 @@ def read_pharmacies(table: Table, report: Report) -> list[Pharmacy]:
         pharmacy_id = reader.name("id")
         reader.check("id", seen.problem(pharmacy_id, row))
         if len(pharmacy_id) > MAX_PHARMACY_ID_CHARS:
-            what = f"has {len(pharmacy_id)} characters; {MAX_PHARMACY_ID_CHARS} is the most, or passes would be too long"
-            reader.problem("id", f"{what} for a code that an old phone shows well. Give the pharmacy a shorter id")
+            what = f"has {len(pharmacy_id)} characters; {MAX_PHARMACY_ID_CHARS} is the most"
+            reader.problem("id", f"{what}, for it stands in every pass. Give the pharmacy a shorter one")
         texts = {column: reader.text(column) for column in _TEXT_LIMITS}
         if not texts["name"]:
             reader.problem("name", "is empty; residents find the pharmacy by it")
