@@ -32,7 +32,7 @@ from services.state.redis_client import Redis, RedisError, connect, dedicated
 from services.state.stopped import PartitionStoppedError, UnreadableLogError
 from services.state.store_check import LibraryReplaced, StoreUnfit
 from services.stream.client import start_admin
-from services.stream.errors import CommitRefused, HoleInLog, PositionOutsideLog, StreamError
+from services.stream.errors import CommitRefused, HoleInLog, LogReconnected, PositionOutsideLog, StreamError
 from services.stream.genesis import GenesisMissing
 from services.stream.log_producer import LogProducer
 from services.stream.partition_reader import PartitionReader, ReaderSettings
@@ -83,7 +83,7 @@ class Allocator:
         self._library = library
         self._key_check = key_check
         self._guard = guard
-        self._reader = PartitionReader(settings, COMMANDS, settings.reader)
+        self._reader = PartitionReader(settings, COMMANDS, settings.reader, tells_reconnects=True)
         self._looker = PartitionReader(settings, COMMANDS, settings.reader)
         self._looking = asyncio.Lock()
         self._running: dict[PartitionId, asyncio.Task[None]] = {}
@@ -162,6 +162,11 @@ class Allocator:
                 partition = error.values["partition"]
                 if partition in self.loops:
                     self.loops[partition].interrupt(UnreadableLogError(partition=partition, why=str(error)))
+                continue
+            except LogReconnected as error:
+                for partition in error.values["partitions"]:
+                    if partition in self.loops:
+                        self.loops[partition].interrupt(error)
                 continue
             except StreamError as error:
                 log.warning("Reading fails", action="read_failed", why=str(error))

@@ -13,7 +13,7 @@ import structlog
 from services.domain.commands import Command
 from services.domain.events import encode, events_of
 from services.domain.rows import Facts
-from services.stream.errors import LogUnavailable, UnknownOutcome
+from services.stream.errors import LogReconnected, LogUnavailable, UnknownOutcome
 from services.stream.log_producer import BatchProducer, append
 from services.stream.place import PartitionId
 from services.stream.topics import EVENTS
@@ -101,6 +101,8 @@ class Publisher:
                     timestamp_ms=self._now_ms(),
                     ack_timeout_s=self._ack_timeout_s,
                 )
+            except LogReconnected:  # whether it is still the same log is seen at the next start
+                raise
             except (LogUnavailable, UnknownOutcome) as error:
                 log.warning("Events wait", action="publish_retry", partition=self._partition, why=str(error))
                 await asyncio.sleep(pause_s)

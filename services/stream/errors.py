@@ -11,6 +11,17 @@ class LogUnavailable(StreamError):
     """The log does not answer: {why}. Nothing was written; try again."""
 
 
+class LogReconnected(LogUnavailable):
+    """The connection to the leaders of partitions {partitions} of '{topic}' is a new one: is it still the same log?"""
+
+
+class LogReplaced(LogUnavailable):
+    """Partition {partition} of '{topic}' is not the log that this process has written to: {what}.
+
+    Nothing more is written to it. Put the right log back; if the other one is meant, start this process again.
+    """
+
+
 class UnknownOutcome(StreamError):
     """The log did not answer in time ({why}). It may have the record; send the same again with the same key."""
 

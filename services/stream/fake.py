@@ -13,7 +13,14 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import RequestTimedOutError
 
 from services.stream.client import MAX_BATCH_BYTES
-from services.stream.errors import CommitRefused, HoleInLog, LogUnavailable, NotAssigned, PositionOutsideLog
+from services.stream.errors import (
+    CommitRefused,
+    HoleInLog,
+    LogReconnected,
+    LogUnavailable,
+    NotAssigned,
+    PositionOutsideLog,
+)
 from services.stream.log_producer import Acknowledged
 from services.stream.place import Offset, PartitionId
 
@@ -64,6 +71,8 @@ class FakeProducer:
         """Batches are written, but who wrote them never hears of it."""
         self.fails_after_writing = False
         """Batches are written, and reported as timed out."""
+        self.has_reconnected = False
+        """The connection is a new one: the next batch is refused, once."""
         self.delay_s = 0.0
         """From submit to acknowledgement."""
         self._log = log
@@ -74,6 +83,9 @@ class FakeProducer:
         await asyncio.sleep(0)
         if self.is_down or partition >= self._log.partitions:
             raise LogUnavailable(why=f"partition {partition} of '{topic}' has no leader")
+        if self.has_reconnected:
+            self.has_reconnected = False
+            raise LogReconnected(topic=topic, partitions=[partition])
         taken, size_bytes = 0, 0
         for value in values:
             size_bytes += len(value)

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from services.stream.client import MAX_BATCH_BYTES, KafkaSettings, start_producer
-from services.stream.errors import LogUnavailable, RecordTooLarge, UnknownOutcome
+from services.stream.connections import Connections
+from services.stream.errors import LogReconnected, LogUnavailable, RecordTooLarge, UnknownOutcome
 from services.stream.place import Offset, PartitionId, Place
 
 STOP_TIMEOUT_S: Final = 5.0
@@ -31,7 +32,8 @@ class BatchProducer(Protocol):
     ) -> "tuple[int, asyncio.Future[Acknowledged]]":
         """Hand over one batch: how many of `values` fitted, and a future of its acknowledgement.
 
-        Raises LogUnavailable where surely nothing was sent. Whatever the future raises leaves the outcome unknown.
+        Raises LogUnavailable where surely nothing was sent, LogReconnected where that is because the log may have
+        become another one. Whatever the future raises leaves the outcome unknown.
         """
 
     async def probe(self, topic: str, partition: PartitionId) -> bool:
@@ -43,6 +45,7 @@ class LogProducer:
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
+        self._connections = Connections(producer.client)
 
     @classmethod
     async def start(cls, settings: KafkaSettings) -> "LogProducer":
@@ -70,6 +73,9 @@ class LogProducer:
             raise LogUnavailable(why=f"partition {partition} of '{topic}' has no leader")
         if not await client.ready(leader):
             raise LogUnavailable(why=f"the leader of partition {partition} of '{topic}' cannot be connected to")
+        if not self._connections.is_same(where):
+            self._connections.get_to_know(where)
+            raise LogReconnected(topic=topic, partitions=[partition])
         batch = self._producer.create_batch()
         taken = 0
         for value in values:
@@ -78,9 +84,31 @@ class LogProducer:
             taken += 1
         batch.close()
         try:
-            return taken, await self._producer.send_batch(batch, topic, partition=partition)
+            acknowledgement = await self._producer.send_batch(batch, topic, partition=partition)
         except KafkaError as error:  # it was never queued
             raise LogUnavailable(why=reason_of(error)) from error
+        return taken, self._over_the_same_connection(where, acknowledgement)
+
+    def _over_the_same_connection(
+        self, where: TopicPartition, acknowledgement: "asyncio.Future[Acknowledged]"
+    ) -> "asyncio.Future[Acknowledged]":
+        """aiokafka connects again and sends again by itself: what then acknowledges may be another log."""
+        checked: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
+
+        def heard(done: "asyncio.Future[Acknowledged]") -> None:
+            if checked.done():
+                return
+            if done.cancelled():
+                checked.cancel()
+            elif (error := done.exception()) is not None:
+                checked.set_exception(error)
+            elif not self._connections.is_same(where):
+                checked.set_exception(KafkaConnectionError("it was acknowledged over a new connection"))
+            else:
+                checked.set_result(done.result())
+
+        acknowledgement.add_done_callback(heard)
+        return checked
 
     async def probe(self, topic: str, partition: PartitionId) -> bool:
         client = self._producer.client

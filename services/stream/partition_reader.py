@@ -15,7 +15,8 @@ from msgspec import Meta
 from services.platform.settings import Settings
 from services.stream.client import KafkaSettings, start_consumer
 from services.stream.committed_offsets import CommittedOffsets
-from services.stream.errors import HoleInLog, LogUnavailable, NotAssigned, PositionOutsideLog
+from services.stream.connections import Connections
+from services.stream.errors import HoleInLog, LogReconnected, LogUnavailable, NotAssigned, PositionOutsideLog
 from services.stream.group_membership import Callback, GroupMembership, hold
 from services.stream.log_bounds import LogBounds
 from services.stream.log_producer import reason_of
@@ -70,10 +71,23 @@ class LogReader(Protocol):
 
 
 class PartitionReader:
-    """A `LogReader` on Kafka. One task fetches and seeks; `log_end`, `commit` and the like may come from others."""
+    """A `LogReader` on Kafka. One task fetches and seeks; `log_end`, `commit` and the like may come from others.
 
-    def __init__(self, kafka: KafkaSettings, topic: str, settings: ReaderSettings | None = None) -> None:
+    One that `tells_reconnects` raises LogReconnected from a fetch after its connection to a leader has become another
+    one, and returns nothing that came over it: whoever must not read another log by mistake looks at it first.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topic: str,
+        settings: ReaderSettings | None = None,
+        *,
+        tells_reconnects: bool = False,
+    ) -> None:
         self.topic = topic
+        self._tells_reconnects = tells_reconnects
+        self._connections: Connections | None = None
         self._kafka = kafka
         self._settings = settings or ReaderSettings()
         self._bounds = LogBounds(kafka, topic)
@@ -146,6 +160,7 @@ class PartitionReader:
             await self._raise_outside(PartitionId(tp.partition), offset)
         except KafkaError as error:
             raise LogUnavailable(why=reason_of(error)) from error
+        self._check_connections(wanted, found)
         records: list[ConsumerRecord] = []
         for tp, of_partition in found.items():
             # A rebalance may have begun a fetch before the partition was held: not sought, so not ours to return.
@@ -175,6 +190,21 @@ class PartitionReader:
         await self._bounds.stop()
         if consumer is not None:
             await consumer.stop()
+
+    def _check_connections(self, wanted: list[TopicPartition], found: Collection[TopicPartition]) -> None:
+        """Nothing that came over a new connection is returned; the next fetch reads it again."""
+        connections = self._connections
+        if connections is None:
+            return
+        new = [tp for tp in wanted if connections.is_new(tp) or (tp in found and not connections.is_same(tp))]
+        if not new:
+            return
+        for tp in new:
+            connections.get_to_know(tp)
+        for tp in found:
+            if tp.partition in self._next:
+                self.seek(PartitionId(tp.partition), self._next[PartitionId(tp.partition)])
+        raise LogReconnected(topic=self.topic, partitions=[PartitionId(tp.partition) for tp in new])
 
     def _check_no_hole(self, partition: PartitionId, records: list[ConsumerRecord]) -> None:
         expected = self._next[partition]
@@ -208,13 +238,16 @@ class PartitionReader:
         return CommittedOffsets(self._kafka, self.topic, group, self._settings.commit_timeout_s, member)
 
     async def _new_consumer(self, group: str | None, *, joins: bool = False) -> AIOKafkaConsumer:
-        return await start_consumer(
+        consumer = await start_consumer(
             self._kafka,
             group=group,
             fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
             max_poll_records=self._settings.fetch_max_records,
             joins=joins,
         )
+        if self._tells_reconnects:
+            self._connections = Connections(consumer._client)
+        return consumer
 
     def _tp(self, partition: PartitionId) -> TopicPartition:
         return TopicPartition(self.topic, partition)

@@ -10,6 +10,7 @@ from services.allocator.publisher import MAX_QUEUED_BATCHES, Decided, Publisher
 from services.domain.commands import Command
 from services.domain.events import decode, place_of
 from services.domain.rows import Facts
+from services.stream.errors import LogReconnected
 from services.stream.fake import FakeLog, FakeProducer
 from services.stream.place import PartitionId
 from services.stream.topics import EVENTS
@@ -153,3 +154,12 @@ async def test_folding_waits_where_publishing_falls_behind(world: World) -> None
     world.producer.is_down = False
     await world.until(lambda: world.publisher.published >= MAX_QUEUED_BATCHES)
     assert world.offsets == list(range(len(world.offsets)))
+
+
+async def test_nothing_is_published_over_a_new_connection_before_the_log_was_looked_at(world: World) -> None:
+    world.producer.has_reconnected = True
+    publisher = Publisher(world.producer, P, b.LOG, 0, ack_timeout_s=ACK_TIMEOUT_S, now_ms=lambda: b.NOON_MS)
+    await publisher.publish(decided(0, 5))
+    with pytest.raises(LogReconnected):
+        await publisher.run()
+    assert (world.written, publisher.published) == ([], 0)
