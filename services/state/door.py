@@ -26,6 +26,7 @@ from services.stream.group_commit import GroupCommit, GroupCommitSettings
 from services.stream.log_producer import LogProducer
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import Offset, PartitionId, Place
+from services.stream.same_log import SameLog
 from services.stream.topics import COMMANDS, partition_count
 
 REFRESH_S: Final = 1.0
@@ -89,7 +90,9 @@ async def open_door(
     genesis, published = await _look_at_log(settings, key_check)
     redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
     producer = await LogProducer.start(settings)
-    commit = GroupCommit(producer, COMMANDS, genesis, commit_settings, on_batch=_note_batch)
+    looker = PartitionReader(settings, COMMANDS)
+    check_log = SameLog(looker, genesis).check
+    commit = GroupCommit(producer, COMMANDS, genesis, commit_settings, on_batch=_note_batch, check_log=check_log)
     for partition in genesis:
         IN_FLIGHT.labels(partition).set_function(partial(commit.pending, partition))
     door = Door(commit, StateReader(redis, published), genesis)
@@ -101,6 +104,7 @@ async def open_door(
     finally:
         await commit.stop()
         await producer.stop()
+        await looker.stop()
         await redis.aclose()
 
 

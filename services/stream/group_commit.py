@@ -11,7 +11,7 @@ of 200 and of 1,000, 6.9 µs in batches of 50 (a batch costs 200 µs); 180,000 a
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, Final
 
 import structlog
@@ -20,9 +20,18 @@ from msgspec import Meta
 
 from services.platform.settings import Settings
 from services.stream.client import MAX_BATCH_BYTES
-from services.stream.errors import LogUnavailable, Overloaded, RecordTooLarge, StreamError, UnknownOutcome
+from services.stream.errors import (
+    LogReconnected,
+    LogReplaced,
+    LogUnavailable,
+    Overloaded,
+    RecordTooLarge,
+    StreamError,
+    UnknownOutcome,
+)
 from services.stream.log_producer import BatchProducer, answer_within, reason_of
 from services.stream.place import Offset, PartitionId, Place
+from services.stream.same_log import Written
 
 FIRST_PROBE_PAUSE_S: Final = 0.1
 LAST_PROBE_PAUSE_S: Final = 1.0
@@ -48,10 +57,15 @@ class GroupCommitSettings(Settings, frozen=True, kw_only=True):
     ] = 5.0
 
 
+CheckLog = Callable[[PartitionId, Written | None], Awaitable[None]]
+"""Whether the log is still the one that has what was written last (`SameLog.check`). Raises StreamError."""
+
+
 class GroupCommit:
     """Takes commands by `offer`, answers each with its place. One `run()` a process, under its task supervisor.
 
     `on_batch(partition, records, seconds)` is called after each acknowledged batch: metrics, and the adaptive limit.
+    `check_log` is asked before anything is written over a new connection.
     """
 
     def __init__(
@@ -61,10 +75,11 @@ class GroupCommit:
         partitions: Iterable[PartitionId],
         settings: GroupCommitSettings | None = None,
         on_batch: Callable[[PartitionId, int, float], None] | None = None,
+        check_log: CheckLog | None = None,
     ) -> None:
         self._settings = settings or GroupCommitSettings()
         self._loop = asyncio.get_running_loop()
-        self._lanes = {p: _Lane(producer, topic, p, self._settings, on_batch) for p in partitions}
+        self._lanes = {p: _Lane(producer, topic, p, self._settings, on_batch, check_log) for p in partitions}
 
     def offer(self, partition: PartitionId, value: bytes) -> asyncio.Future[Place]:
         """Keep one command for the next batch; a plain call, so that a refusal costs next to nothing.
@@ -124,6 +139,7 @@ class _Lane:
         partition: PartitionId,
         settings: GroupCommitSettings,
         on_batch: Callable[[PartitionId, int, float], None] | None,
+        check_log: CheckLog | None,
     ) -> None:
         self.partition = partition
         self.values: list[bytes] = []
@@ -136,6 +152,8 @@ class _Lane:
         self._topic = topic
         self._settings = settings
         self._on_batch = on_batch
+        self._check_log = check_log
+        self._last: Written | None = None
         self._closing = asyncio.Event()
         self._why_away = ""
 
@@ -162,14 +180,21 @@ class _Lane:
         while True:
             if self.values:
                 try:
-                    await self._write_one_batch()
+                    await self._write_one_batch_to_the_same_log()
                 except StreamError as error:
-                    await self._wait_until_back(str(error))
+                    await self._wait_until_back(error)
             elif self._closing.is_set():
                 return
             else:
                 self.idle = asyncio.get_running_loop().create_future()
                 await self.idle
+
+    async def _write_one_batch_to_the_same_log(self) -> None:
+        """Raises StreamError where the log is away, or is another one."""
+        try:
+            await self._write_one_batch()
+        except LogReconnected:  # the batch waits
+            await self._check_same_log()
 
     async def _write_one_batch(self) -> None:
         """Raises StreamError where the log is away; every future of the batch has its answer by then."""
@@ -196,6 +221,8 @@ class _Lane:
             raise
         finally:
             self.pending -= taken
+        self._check_not_back(futures, offset)
+        self._last = Written.of(Offset(offset + taken - 1), values[taken - 1])
         self._answer(futures, offset)
         if self.limit != self._settings.max_pending and not self._closing.is_set():
             self.limit = self._settings.max_pending
@@ -203,18 +230,24 @@ class _Lane:
         if self._on_batch is not None:
             self._on_batch(self.partition, taken, time.monotonic() - started_s)
 
+    def _check_not_back(self, futures: list[asyncio.Future[Place]], offset: Offset) -> None:
+        """A log that goes back is another one, or was cut: a place in it is nobody's promise."""
+        if self._last is not None and offset <= self._last.offset:
+            why = f"the log went back from offset {self._last.offset} to {offset}: it was cut, or is another one"
+            _fail(futures, lambda: UnknownOutcome(why=why))
+            raise UnknownOutcome(why=why)
+
     def _answer(self, futures: list[asyncio.Future[Place]], offset: Offset) -> None:
         partition = self.partition
         for at, future in enumerate(futures, offset):
             if not future.done():  # the one who asked may have gone
                 future.set_result(Place(partition, Offset(at)))
 
-    async def _wait_until_back(self, why: str) -> None:
+    async def _wait_until_back(self, error: StreamError) -> None:
         """Refuse at once while the log is away, ask it in growing pauses, and then let a few commands try."""
-        self._why_away = why
         self.limit = 0
-        self.abandon(why)
-        log.warning("the log does not take commands", action="log_away", partition=self.partition, why=why)
+        self.abandon(str(error))
+        self._note_away(error)
         pause_s = FIRST_PROBE_PAUSE_S
         while not self._closing.is_set():
             try:
@@ -229,9 +262,27 @@ class _Lane:
     async def _answers(self) -> bool:
         try:
             async with asyncio.timeout(self._settings.ack_timeout_s):
-                return await self._producer.probe(self._topic, self.partition)
+                if not await self._producer.probe(self._topic, self.partition):
+                    return False
+            await self._check_same_log()
         except TimeoutError:
             return False
+        except StreamError as error:
+            if str(error) != self._why_away:
+                self._note_away(error)
+            return False
+        return True
+
+    async def _check_same_log(self) -> None:
+        if self._check_log is not None:
+            await self._check_log(self.partition, self._last)
+
+    def _note_away(self, error: StreamError) -> None:
+        self._why_away = str(error)
+        if isinstance(error, LogReplaced):  # this one does not pass by itself
+            log.error(str(error), action="log_replaced", partition=self.partition)
+        else:
+            log.warning("the log does not take commands", action="log_away", partition=self.partition, why=str(error))
 
 
 def _fail(futures: list[asyncio.Future[Place]], error: Callable[[], StreamError]) -> None:
