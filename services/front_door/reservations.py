@@ -73,7 +73,12 @@ class Reservations:
         self.cancels = InFlight(settings.max_in_flight_cancels)
 
     def booking(self, wish: ReservationRequest, campaign: Offered, key: str) -> Booking:
-        """The command for a wish. Raises Problem (404, 400, 503), DocumentInvalid, PhoneInvalid."""
+        """The command for a wish. Raises Problem (404, 400, 503), DocumentInvalid, PhoneInvalid.
+
+        What is refused here uses no key up: a wish for a slot that is not there yet is decided once it is, and whoever
+        heard 404 has nothing that could contradict it. The fold never has to say "unknown" to a wish that passed here:
+        a definition that was read stands in the same log before the wish, and is never taken away.
+        """
         if wish.slot not in campaign.slots:
             raise Problem(Reason.UNKNOWN_SLOT)
         kind = wish.resident.document_type

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from services.domain import commands as c
 from services.front_door.messages import Pending
+from services.platform.contact import ContactKeys
+from tests.unit.campaign_documents import written
 from tests.unit.front_door_world import APPEAL, CAMPAIGN, World, campaign, front_door, wish
 
 
@@ -128,6 +131,36 @@ async def test_the_same_key_with_another_body_is_told(world: World, change: dict
         await world.book(key="one", prefer="wait=5")
         heard = await world.book(key="one", prefer="wait=5", **change)
     assert (heard.status, heard.reason) == (422, "idempotency_key_reused")
+
+
+async def test_a_key_whose_wish_named_nothing_that_is_there_is_not_used_up(world: World) -> None:
+    end = world.end(1)
+    for change in ({"campaign": "gz-2020-03"}, {"campaign": "gz-2020-03"}):
+        assert (await world.book(key="one", prefer="wait=5", **change)).reason == "unknown_campaign"
+    assert world.end(1) == end
+    await world.apply(campaign("gz-2020-03"), partition=1)
+    async with world.folding(1):
+        unknown = [await world.book(key="one", prefer="wait=5", campaign="gz-2020-03", slot="s-9") for _ in range(2)]
+        booked = [await world.book(key="one", prefer="wait=5", campaign="gz-2020-03") for _ in range(2)]
+    assert [heard.reason for heard in unknown] == ["unknown_slot", "unknown_slot"]
+    assert [heard.status for heard in booked] == [201, 201]
+    assert booked[0].json["id"] == booked[1].json["id"]
+
+
+async def test_whatever_a_door_lets_through_the_fold_knows(world: World) -> None:
+    """A campaign is offered only once the fold has sealed it, so no wish stands in the log before its definition."""
+    half = campaign("half")
+    ContactKeys(world.secrets.contact_folder).create("half", date.fromisoformat(half.deletion_day))
+    world.write(1, *written(half)[:-1], c.Open(id="open-too-early-1", campaign="half"))
+    world.model.fold(1)
+    assert (await world.book(campaign="half")).reason == "unknown_campaign"
+    world.write(1, *written(half)[-1:], c.Open(id="open-in-time-001", campaign="half"))
+    end = world.end(1)
+    heard = await world.book(campaign="half")  # written, not folded
+    assert (heard.reason, world.end(1)) == ("unknown_campaign", end)
+    world.model.fold(1)
+    async with world.folding(1):
+        assert (await world.book(campaign="half", prefer="wait=5")).status == 201
 
 
 async def test_twenty_refusals_of_one_person_are_enough(world: World) -> None:
