@@ -1,6 +1,8 @@
 """Schedules that once showed a mistake, written out: what chance finds once in thousands is tried here always."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from services.stream.fake import FakeLog, FakeProducer
 from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS
 from tests import builders as b
+from tests.simulation import schedules
 from tests.simulation.plan import drawn_plan
 from tests.simulation.protections import ALL
 from tests.simulation.schedules import real_code_in
@@ -22,6 +25,7 @@ from tests.simulation.world import World, wishes
 
 PARTITION = PartitionId(0)
 MOMENTS = 30
+A_LONG_TIME_S = 3_600.0
 
 
 class RedisBehindTheLog:
@@ -95,27 +99,45 @@ async def test_a_loop_that_is_revoked_ends_also_when_it_is_just_seeking_back(mom
     assert moment < MOMENTS - 1 or len(parts.call.starts) > 1, "by then it has sought back more than once"
 
 
-def a_calm_world() -> World:
+@contextmanager
+def a_calm_world() -> Iterator[World]:
+    """Nothing fails, and after a while nobody wants anything: no clock ticks."""
     plan = drawn_plan(3)
     plan.weather.calm()
     plan.disasters.clear()
-    plan.clocks = 0
+    plan.tick_s = A_LONG_TIME_S
     plan.busy_s = 5.0
-    return World(3, plan, ALL, is_traced=False)
-
-
-def test_a_redis_that_loses_its_end_is_whole_again_although_nobody_wants_anything_any_more() -> None:
-    """All was decided, published and committed when Redis fell back to an older copy. No record came any more, for the
-    clocks were dead; so no batch met the gap, and people who asked were told of reservations that nobody knew."""
-    world = a_calm_world()
+    world = World(3, plan, ALL, is_traced=False)
     with real_code_in(world):
-        world.begin(wishes(3, 30))
-        world.around.loop.run_until_s(20.0)
+        try:
+            yield world
+        finally:
+            world.around.loop.clean_up()
+
+
+def lose_redis_at_rest(world: World) -> None:
+    """All is decided, published and committed when Redis falls back; no record comes any more."""
+    world.begin(wishes(3, 30))
+    world.around.loop.run_until_s(20.0)
+    assert world.is_finished()
+    for partition in world.rows():
+        world.redis.put_back(partition, {})
+    assert not world.is_finished()
+    world.around.loop.run_until_s(40.0)
+
+
+@pytest.mark.safety
+def test_a_redis_that_loses_its_end_is_whole_again_although_nobody_wants_anything_any_more() -> None:
+    """No batch met the gap, so Redis stayed behind, and people were told of reservations that nobody knew."""
+    with a_calm_world() as world:
+        lose_redis_at_rest(world)
         assert world.is_finished()
-        for partition in world.rows():
-            world.redis.put_back(partition, {})
-        assert not world.is_finished()
-        world.around.loop.run_until_s(30.0)
-        assert world.is_finished()
-        world.around.loop.clean_up()
     assert world.around.broken == []
+
+
+@pytest.mark.control
+def test_a_redis_that_loses_its_end_stays_behind_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedules, "IDLE_LOOK_S", A_LONG_TIME_S)
+    with a_calm_world() as world:
+        lose_redis_at_rest(world)
+        assert not world.is_finished()
