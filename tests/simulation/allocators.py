@@ -11,10 +11,11 @@ from aiokafka.errors import KafkaError
 
 from services.allocator.main import Allocator, AllocatorSettings
 from services.allocator.publisher import Publisher
-from services.domain.rows import Facts
+from services.domain.rows import HEAD, Facts, Head
 from services.platform.errors import MasklineError
 from services.platform.lifecycle import TaskSet
 from services.state.fold_call import FoldCall
+from services.state.readers import decode_row
 from services.state.recovery import Start
 from services.state.redis_client import Redis
 from services.stream.errors import LogUnavailable
@@ -24,6 +25,7 @@ from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS, EVENTS
 from tests import builders as b
 from tests.simulation.kafka_log import SimulatedLog, SimulatedProducer, SimulatedReader
+from tests.simulation.promises import Promises
 from tests.simulation.protections import Protection
 from tests.simulation.redis_server import SimulatedFoldCall, SimulatedRedis, SimulatedRedisClient
 from tests.simulation.surroundings import Surroundings, clock_ms
@@ -78,9 +80,13 @@ class QuietReport:
 class SimulatedAllocator(Allocator):
     """An allocator's process. Everything between its reader and its connections is the real thing."""
 
-    def __init__(self, around: Surroundings, log: SimulatedLog, redis: SimulatedRedis, process: Process) -> None:
+    def __init__(
+        self, around: Surroundings, log: SimulatedLog, redis: SimulatedRedis, promises: Promises, process: Process
+    ) -> None:
         self.process: Final = process
         self.around: Final = around
+        self._log: Final = log
+        self._promises: Final = promises
         self._server: Final = redis
         super().__init__(
             SETTINGS,
@@ -104,7 +110,12 @@ class SimulatedAllocator(Allocator):
         self._tasks.start(self.watch(), "watch")
 
     async def find_start(self, partition: PartitionId) -> Start:
+        known, forgotten = self._known_as_published(partition), self._promises.forgotten
         start = await super().find_start(partition)
+        if not self.around.has(Protection.PUBLISHED_IS_THE_LARGER_OF_TWO):
+            start = await self._asking_redis_alone(partition, start)
+        if self._promises.forgotten == forgotten:
+            self._promises.started(partition, start.published, known)
         if not self.around.has(Protection.PARTITIONS_START_AT_PUBLISHED):
             head = await self._read_head(partition)
             position = 0 if head is None else head.position
@@ -114,6 +125,16 @@ class SimulatedAllocator(Allocator):
             start = Start(start.identity, end, end)
         self.around.note(self.process.name, f"p{partition} starts at {start.offset}, published {start.published}")
         return start
+
+    def _known_as_published(self, partition: PartitionId) -> int:
+        """By Kafka or by Redis."""
+        head = decode_row(HEAD, self._server.shards[partition].rows.get(HEAD)) or Head()
+        return max(self._log.committed.get(partition, 0), head.published)
+
+    async def _asking_redis_alone(self, partition: PartitionId, start: Start) -> Start:
+        head = await self._read_head(partition)
+        published = 0 if head is None else head.published
+        return Start(start.identity, min(start.offset, published), published)
 
     def fold_call(self, partition: PartitionId, start: Start) -> FoldCall:
         return SimulatedFoldCall(self._server, self.process, SETTINGS.fold_timeout_s, partition, start.identity)

@@ -120,8 +120,11 @@ class SimulatedDoor:
         try:
             facts = await self._door.decided(place, ANSWER_TIMEOUT_S)
         except DecisionGoneError:
-            return True  # it was readable for its time
+            self._promises.was_gone(place)
+            return True
         if facts is None:
+            if not self._around.has(Protection.DECISIONS_ARE_WAITED_FOR):
+                self._promises.was_gone(place)
             return False
         self._promises.was_told(place, facts)
         await self._look_again(place)

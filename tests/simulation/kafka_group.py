@@ -85,6 +85,7 @@ class KafkaGroup:
             if is_fenced and chance.random() >= weather.unfenced_commits:
                 return "not a member of this generation"
         for partition, offset in offsets.items():
+            self._promises.forgotten += offset < self._log.committed.get(partition, 0)
             self._log.committed[partition] = offset
             self._promises.committed(partition, offset)
         self._around.note(process.name, f"committed {dict(offsets)}")
@@ -92,6 +93,7 @@ class KafkaGroup:
 
     def expire(self) -> None:
         """Committed offsets are forgotten after seven days."""
+        self._promises.forgotten += 1
         self._log.committed.clear()
         self._log.commits_expired = True
 

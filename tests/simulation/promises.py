@@ -6,7 +6,7 @@ consumer, a resident or a reader of Redis sees is compared with it.
 
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -80,11 +80,14 @@ class Promises:
         """Per partition, the offset below which all events are in the log of events."""
         self.acknowledged: Final[list[set[int]]] = [set() for _ in range(around.partitions)]
         """Per partition, the offsets of commands that somebody was told the log has."""
+        self.forgotten = 0
+        """How often Kafka or Redis forgot what was published."""
         self.models: list[Model] = []
         self._around: Final = around
         self._looks_inside: Final = looks_inside
         self._log: SimulatedLog | None = None
         self._next_index: Final = [0] * around.partitions
+        self._decided: Final = [0] * around.partitions
         self._maybe_written: Final[Counter[tuple[int, bytes]]] = Counter()
         self._reports: Final = [Report() for _ in range(around.partitions)]
         self._walks: Final = [Walk(p, report) for p, report in enumerate(self._reports)]
@@ -100,6 +103,7 @@ class Promises:
         """Redis decided something: the same as the model, at the same place."""
         model = self.models[partition]
         model.advance(max(reply.applied, default=-1) + 1)
+        self._decided[partition] = max(self._decided[partition], reply.folded.position)
         for offset, facts in reply.applied.items():
             if offset >= len(model.facts):
                 self._break(partition, f"offset {offset} was decided and is not in the log: nobody asked for it")
@@ -111,6 +115,11 @@ class Promises:
                 f"Redis takes everything below {reply.head.published} as published; events end at "
                 f"{self.published[partition]}",
             )
+
+    def started(self, partition: int, published: int, known: int) -> None:
+        """An allocator begins to publish at `published`; Kafka or Redis knew all the time that `known` is published."""
+        if published < known:
+            self._break(partition, f"everything from {published} on is published again; {known} was known to be")
 
     def folded_into_another_log(self, partition: int) -> None:
         """Redis held the state of another log for a while, and somebody has changed it."""
@@ -156,6 +165,12 @@ class Promises:
         if self._next_index[partition] == len(model.events[offset]):
             self.published[partition], self._next_index[partition] = offset + 1, 0
 
+    def check_publishers(self, running: Iterable[tuple[str, str]]) -> None:
+        """Names of a process and of a publisher's task: an allocator has one a partition, and leaves none behind."""
+        for (process, task), count in Counter(running).items():
+            if count > 1:
+                self._around.break_promise(f"{process} has {count} tasks {task}")
+
     # -- what people hear -------------------------------------------------------------------------------------------
 
     def may_be_written(self, partition: int, value: bytes) -> None:
@@ -182,6 +197,11 @@ class Promises:
         model.advance(place.offset + 1)
         if model.facts[place.offset] != facts:
             self._break(place.partition, f"at {place.offset} somebody was told {facts}; {_told(model, place.offset)}")
+
+    def was_gone(self, place: Place) -> None:
+        """Somebody heard that a place was decided, and its recorded decision readable for its time and gone."""
+        if place.offset >= self._decided[place.partition]:
+            self._break(place.partition, f"{place.offset} was told as decided long ago, and it never was")
 
     def stepped_back(self, place: Place, position: int) -> None:
         """A door that had told a decision showed a state from before it."""

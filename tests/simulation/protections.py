@@ -19,9 +19,11 @@ class Protection(StrEnum):
     PUBLISHED_MEANS_ACKNOWLEDGED = "`published` moves when events are handed over, and is committed"
     BATCHES_ARE_REPEATED_WHOLE = "of a split batch only the part without acknowledgement is sent again, after the rest"
     PARTITIONS_START_AT_PUBLISHED = "a partition starts at the position: what is folded counts as published"
+    PUBLISHED_IS_THE_LARGER_OF_TWO = "what is published is asked of Redis alone, which may be an older copy"
     PARTITIONS_NEVER_START_AT_THE_END = "a partition without a committed offset starts at the log's end"
     # -- the doors and the readers of events
     TIME_OUTS_ARE_UNKNOWN = "a time-out is told as 'surely not written'"
+    DECISIONS_ARE_WAITED_FOR = "a decision that is not there yet is told as one that is there no more"
     READINGS_NEVER_STEP_BACK = "a reading behind what was seen before is taken as true"
     REPEATED_EVENTS_ARE_DROPPED = "a consumer without a watermark"
     # -- progress

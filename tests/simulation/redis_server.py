@@ -72,6 +72,7 @@ class SimulatedRedis:
     def swap(self, partition: int, foreign: Rows) -> Rows:
         """Another log's state stands where this partition's stood; what stood there. Nobody may touch it."""
         shard = self.shards[partition]
+        self._promises.forgotten += 1
         self.foreign[partition] = dict(foreign)
         own, shard.rows = shard.rows, foreign
         return own
@@ -79,6 +80,7 @@ class SimulatedRedis:
     def swap_back(self, partition: int, own: Rows) -> None:
         """The right state is there again."""
         shard = self.shards[partition]
+        self._promises.forgotten += 1
         if shard.rows != self.foreign.pop(partition):
             self._promises.folded_into_another_log(partition)
         shard.rows = own
@@ -86,6 +88,7 @@ class SimulatedRedis:
     def put_back(self, partition: int, rows: Rows) -> None:
         """A partition's rows are those of an earlier moment (a lost tail, a restored copy), or none at all."""
         shard = self.shards[partition]
+        self._promises.forgotten += 1
         self._promises.check_rows(partition, shard.rows)
         shard.rows = dict(rows)
 

@@ -68,7 +68,7 @@ class Verdict:
                 *(f"  {what}" for what in self.broken),
                 f"The last {len(trace)} of {len(self.trace)} lines of its trace:",
                 *trace,
-                f"The same again, whole: SIMULATION_SEED={self.seed} pytest tests/simulation -k {self.mode}",
+                f'The same again, whole: SIMULATION_SEED={self.seed} make test ARGS="tests/simulation -k test_{self.mode}"',
             ]
         )
 
@@ -114,6 +114,7 @@ def _afterwards(world: World, mode: Mode, *, is_verified: bool) -> None:
             return
         around.loop.run_until_s(around.loop.now_s + LOOK_S)
     around.note("FINISHED", f"{around.loop.now_s - healed_s:.0f} s after all had healed")
+    world.promises.check_publishers(around.loop.running("publish-"))
     for partition, rows in world.rows().items():
         world.promises.check_rows(partition, rows)
     world.promises.check_everything_asked_and_decided()

@@ -1,7 +1,7 @@
 """Schedules of everything that can fail, and of what must hold whatever fails; each seed is one schedule.
 
-    SIMULATION_SEED=1234 pytest tests/simulation -k safety      the schedule of a failure again, with its whole trace
-    SIMULATION_SCHEDULES=20000 pytest tests/simulation          a longer run: so many schedules of each mode
+    SIMULATION_SEED=1234 make test ARGS="tests/simulation -k test_safety"   a failure again, with its whole trace
+    SIMULATION_SCHEDULES=20000 make test ARGS=tests/simulation              a longer run: so many of each mode
 
 Each safety claim has its control: the same schedules without one protection must do harm that somebody outside sees.
 """

@@ -12,7 +12,7 @@ import asyncio
 import heapq
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context, ContextVar, copy_context
 from itertools import count
 from random import Random
@@ -117,11 +117,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.now_s = 0.0
         self.steps = 0
-        self.tasks: list[asyncio.Task[Any]] = []
         self.processes: list[Process] = []
         self.accidents: list[str] = []
         """Exceptions that escaped from callbacks."""
         self._chance = chance
+        self._tasks: list[tuple[Process, asyncio.Task[Any]]] = []
         self._timers: list[tuple[float, int, Call]] = []
         self._numbers = count()
         self._runnable: list[Process] = []
@@ -173,7 +173,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None
     ) -> "asyncio.Task[Any]":
         task = asyncio.Task(coro, loop=self, name=name, context=context)
-        self.tasks.append(task)
+        self._tasks.append((self.acting if context is None else context.get(_mine, self.acting), task))
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
@@ -204,7 +204,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._is_halted = False
         for process in self.processes:
             self.list(process)
-        running = [task for task in self.tasks if not task.done()]
+        running = [task for _, task in self._tasks if not task.done()]
         for task in running:
             task.cancel()
         last = self.steps + CLEAN_UP_STEPS
@@ -220,6 +220,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         finally:
             events._set_running_loop(None)
             self.close()
+
+    def running(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Process and name of each task that runs, of those whose names begin like this; not of the dead."""
+        for process, task in self._tasks:
+            if not task.done() and not process.is_dead and task.get_name().startswith(prefix):
+                yield process.name, task.get_name()
 
     def list(self, process: Process) -> None:
         """Let a process act if it has something to do."""

@@ -88,7 +88,7 @@ class World:
     def start_allocator(self) -> None:
         """One more."""
         process = self._process("allocator")
-        allocator = SimulatedAllocator(self.around, self.log, self.redis, process)
+        allocator = SimulatedAllocator(self.around, self.log, self.redis, self.promises, process)
         self.allocators.append(allocator)
         by_hand = frozenset(PartitionId(p) for p in range(self.around.partitions)) if self.plan.is_by_hand else None
         process.spawn(run_allocator(allocator, by_hand), "main")
