@@ -182,6 +182,11 @@ class PartitionLoop:
             folded = await self._answer(call)
             self._check(folded)
             await self._done(batch, folded, publisher)
+            if folded.status == "rules_too_new":
+                for _ in in_flight:  # they stand behind it: nothing of them was applied
+                    await call.receive()
+                await self._finish(call, publisher, publishing)
+                raise RulesTooNewError(partition=self.partition, offset=folded.position)
             if folded.position < batch.end:  # it stopped early: the rest goes first, what is in flight was not applied
                 while in_flight:
                     waiting.append(in_flight.popleft())
@@ -202,6 +207,19 @@ class PartitionLoop:
         await call.send(Batch(self._expected, [], [], []), publisher.published)
         self._check(await self._answer(call))
 
+    async def _finish(self, call: FoldCall, publisher: Publisher, publishing: "asyncio.Task[None]") -> None:
+        """What is decided goes out, and Redis knows it, before this partition stands still for long."""
+        finishing = asyncio.create_task(publisher.finish())
+        try:
+            await asyncio.wait([finishing, publishing], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            finishing.cancel()
+        if publishing.done():
+            publishing.result()
+        self._report.published(self.partition, publisher.published)
+        await call.send(Batch(self.position, [], [], []), publisher.published)
+        await self._answer(call)
+
     async def _answer(self, call: FoldCall) -> Folded:
         try:
             return await call.receive()
@@ -219,8 +237,6 @@ class PartitionLoop:
                 self._report.gap(self.partition)
                 log.warning("Redis is behind", action="gap", partition=self.partition, position=folded.position)
                 raise SeekBackError
-            case "rules_too_new":
-                raise RulesTooNewError(partition=self.partition, offset=folded.position)
             case "other_log":
                 raise OtherLogError(partition=self.partition, in_redis="another one", in_kafka="this one")
             case "other_key":

@@ -60,6 +60,10 @@ class Publisher:
         """Queue decisions; waits while the queue is full, so that folding cannot run away from publishing."""
         await self._queue.put(decided)
 
+    async def finish(self) -> None:
+        """Until everything that is queued is acknowledged."""
+        await self._queue.join()
+
     async def run(self) -> None:
         """Publish what is queued, for ever. Whoever waits to queue something is let go when this ends."""
         try:
@@ -71,12 +75,16 @@ class Publisher:
 
     async def _publish_next(self) -> None:
         values, end = self._events(await self._queue.get())
+        taken = 1
         while not self._queue.empty() and len(values) < MAX_EVENTS_AT_ONCE:
             more, end = self._events(self._queue.get_nowait())
             values += more
+            taken += 1
         if values:
             await self._until_acknowledged(values)
         self.published = max(self.published, end)
+        for _ in range(taken):
+            self._queue.task_done()
 
     def _events(self, decided: Decided) -> tuple[list[bytes], int]:
         """The events of what is not published yet, and the offset behind them."""
