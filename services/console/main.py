@@ -21,6 +21,7 @@ from services.console.terminals import Terminals
 from services.console.users import Users
 from services.platform.admin import AdminServer, add_health_routes
 from services.platform.contact import ContactKeys
+from services.platform.forms import Nonces
 from services.platform.health import Health
 from services.platform.http_server import HttpServer, HttpSettings
 from services.platform.identities import Identities
@@ -70,6 +71,7 @@ class Parts:
         identities = Identities(secrets)
         self.sign_in = sign_in
         self.secure_cookies = settings.secure_cookies
+        self.nonces = Nonces(secrets.id_key, "console")
         self.desk = OpsDesk(door, decision_timeout_s=settings.decision_timeout_s)
         self.campaigns = Campaigns(self.desk, identities)
         self.applying = Applying(self.desk, identities, ContactKeys(secrets.contact_folder))
@@ -97,6 +99,7 @@ class Parts:
             terminals=self.terminals,
             trail=self.trail,
             live=self.live,
+            nonces=self.nonces,
             secure_cookies=self.secure_cookies,
         )
         site.mount(router)

@@ -106,10 +106,6 @@ class SignIn:
             return None
         return Operator(f"user:{name}", user.role)
 
-    def form_token(self, token: str) -> str:
-        """What every form of a session carries: a page of somebody else's cannot know it."""
-        return self._digest.text(f"form\x1f{token}".encode(), SIGNATURE_CHARACTERS)
-
     def _token(self, name: str, expires_s: int, role: Role, password: str) -> str:
         message = f"session\x1f{name}\x1f{expires_s}\x1f{role}\x1f{password}"
         return f"{name}.{expires_s}.{self._digest.text(message.encode(), SIGNATURE_CHARACTERS)}"

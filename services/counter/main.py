@@ -16,7 +16,6 @@ from services.counter.days import PharmacyDays
 from services.counter.handlers import Handlers
 from services.counter.lockout import Lockout
 from services.counter.offline import OfflineRecords
-from services.counter.pages.forms import Nonces
 from services.counter.pages.handlers import Pages
 from services.counter.pickups import PickUps
 from services.counter.records import Records
@@ -25,6 +24,7 @@ from services.counter.stock import Stock
 from services.counter.terminals import Terminals, Tokens
 from services.platform.admin import AdminServer, add_health_routes
 from services.platform.contact import ContactKeys
+from services.platform.forms import Nonces
 from services.platform.health import Health
 from services.platform.http_server import HttpServer, HttpSettings
 from services.platform.identities import Identities
@@ -103,7 +103,7 @@ def router_of(
         stock=stock,
         bookings=bookings,
         days=days,
-        nonces=Nonces(secrets),
+        nonces=Nonces(secrets.id_key, "counter"),
         secure_cookies=settings.secure_cookies,
     )
     router = Router()

@@ -193,9 +193,7 @@ async def test_no_other_site_can_make_a_browser_change_anything(world: ConsoleWo
 async def test_without_the_nonce_another_site_could(
     world: ConsoleWorld, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from services.console.pages import site
-
-    monkeypatch.setattr(site, "checked_nonce", lambda _sign_in, _token, nonce: nonce or "k")
+    monkeypatch.setattr("services.platform.forms.Nonces.check", lambda _self, _who, nonce: nonce or "k")
     answer = await browser.submit(f"/campaigns/{NAME}/phase", {"verb": "open", "why": "x"})
     assert answer.status == 200
     assert len(world.system.every(c.Open)) == 1
@@ -221,13 +219,23 @@ async def test_what_was_refused_is_told_on_the_page(browser: Browser) -> None:
     assert answer.status == 409
     assert 'class="card bad"' in answer.text
     assert "It is scheduled." in answer.text
-    for form in ({"verb": "open", "why": ""}, {"verb": "dance", "why": "x"}, {"why": "x"}):
-        answer = await browser.submit(f"{path}/phase", {"nonce": await browser.nonce(path), **form})
-        assert (answer.status, "Something is missing" in answer.text) == (400, True)
+
+
+async def test_every_field_that_is_missing_or_wrong_is_named_at_once(browser: Browser) -> None:
+    path = f"/campaigns/{NAME}"
+
+    async def named(form: str, **fields: str) -> str:
+        answer = await browser.submit(f"{path}/{form}", {"nonce": await browser.nonce(path), **fields})
+        told = re.search(r"look again at: (.*?)<", answer.text)
+        assert (answer.status, told is not None) == (400, True)
+        return told[1] if told else ""
+
+    assert await named("phase", verb="open", why="") == "Why"
+    assert await named("phase", verb="dance", why="x") == "Change the phase"
+    assert await named("phase") == "Change the phase, Why"
     for change in ("", "many", "1.5", "9999999999"):
-        form = {"nonce": await browser.nonce(path), "slot": "s-1", "why": "x", "change": change}
-        answer = await browser.submit(f"{path}/quota", form)
-        assert (answer.status, "A whole number" in answer.text) == (400, True)
+        assert await named("quota", slot="s-1", why="x", change=change) == "More or less (for example 20 or -20)"
+    assert await named("quota", slot="s-1", change="many") == "More or less (for example 20 or -20), Why"
 
 
 async def test_a_terminal_is_invited_and_revoked_by_forms(world: ConsoleWorld, browser: Browser) -> None:

@@ -208,8 +208,3 @@ def test_the_admin_token_is_an_admin_and_its_file_is_private(shared: Path, sign_
     (tmp_path / "admin-token").chmod(0o640)
     with pytest.raises(MasklineError, match="chmod 600"):
         read_admin_token(tmp_path)
-
-
-def test_a_form_token_belongs_to_its_session(sign_in: SignIn) -> None:
-    assert sign_in.form_token("a") == sign_in.form_token("a")
-    assert sign_in.form_token("a") != sign_in.form_token("b")

@@ -15,35 +15,29 @@ from services.console.contract import Invitation, QuotaChange, Reasoned, SignInR
 from services.console.desk import OpsDesk
 from services.console.handlers import whole_number
 from services.console.live import Live
-from services.console.pages.forms import (
-    LANGUAGE_COOKIE,
-    LANGUAGE_LIFE_S,
-    FormIncomplete,
-    FormOld,
-    checked_nonce,
-    cookie,
-    fields,
-    language_of,
-    new_nonce,
-    read_form,
-)
 from services.console.pages.markup import NOTHING, Html, stylesheet
 from services.console.pages.views import Place, View, Visitor
 from services.console.sign_in import SESSION_COOKIE, SESSION_S, Operator, SignIn
 from services.console.terminals import Terminals
 from services.domain.reasons import DoorReason
-from services.platform.http_answers import HTML, NO_STORE, Answer, header, retry_after
+from services.platform.forms import (
+    LANGUAGE_COOKIE,
+    LANGUAGE_LIFE_S,
+    FormIncomplete,
+    FormOld,
+    Nonces,
+    cookie,
+    fields,
+    language_of,
+    read_form,
+    wrong_fields,
+)
+from services.platform.http_answers import Answer
 from services.platform.languages import LANGUAGES
-from services.platform.problems import RETRY_AFTER_S, Problem, status_of
+from services.platform.pages import add_stylesheet, page, see_other
+from services.platform.problems import Problem, status_of
 from services.platform.router import Router
 
-POLICY: Final = header(
-    "Content-Security-Policy",
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-)
-PAGE_HEADERS: Final = NO_STORE + POLICY
-FOR_EVER: Final = b"Cache-Control: public, max-age=31536000, immutable\r\n"
-CSS: Final = b"text/css; charset=utf-8"
 ENTRIES_A_PAGE: Final = 50
 
 log = structlog.get_logger(__name__)
@@ -77,6 +71,7 @@ class Site:
         terminals: Terminals,
         trail: Trail,
         live: Live,
+        nonces: Nonces,
         secure_cookies: bool,
     ) -> None:
         self._desk = desk
@@ -85,6 +80,7 @@ class Site:
         self._terminals = terminals
         self._trail = trail
         self._live = live
+        self._nonces = nonces
         self._secure = secure_cookies
 
     def mount(self, router: Router) -> None:
@@ -106,18 +102,13 @@ class Site:
             router.get(path, self._to("/terminals" if path.startswith("/terminals") else "/"))
         for form in ("phase", "quota"):
             router.get(f"/campaigns/{{campaign}}/{form}", self._to_campaign)
-        path, content = stylesheet()
-
-        async def css(_request: web.BaseRequest) -> Answer:
-            return Answer(200, content, CSS, FOR_EVER)
-
-        router.get(path, css)
+        add_stylesheet(router, stylesheet())
 
     # -- who is asking ----------------------------------------------------------------------------------------------
 
     async def sign_in_page(self, request: web.BaseRequest) -> Answer:
         """GET /sign-in"""
-        return _answer(View(language_of(request)).sign_in(NOTHING))
+        return page(View(language_of(request)).sign_in(NOTHING))
 
     async def sign_in(self, request: web.BaseRequest) -> Answer:
         """POST /sign-in"""
@@ -127,33 +118,33 @@ class Site:
             session = await self._sign_in.sign_in(wish.user, wish.password)
         except Problem as problem:
             word = {401: "wrong", 429: "locked"}.get(problem.status or status_of(problem.reason))
-            return _answer(view.sign_in(view.not_done(word) if word else view.refused(problem)), problem)
+            return page(view.sign_in(view.not_done(word) if word else view.refused(problem)), problem)
         except (FormOld, FormIncomplete) as error:
-            return _answer(view.sign_in(view.not_done(_word(error))), Problem(DoorReason.MALFORMED))
+            return page(view.sign_in(view.incomplete(error)), Problem(DoorReason.MALFORMED))
         log.info("Signed in", action="signed_in", user=session.name, role=session.role)
         kept = cookie(SESSION_COOKIE, session.token, life_s=SESSION_S, secure=self._secure)
-        return _see_other("/", kept)
+        return see_other("/", kept)
 
     async def sign_out(self, request: web.BaseRequest) -> Answer:
         """POST /sign-out"""
         token = request.cookies.get(SESSION_COOKIE, "")
         try:
-            checked_nonce(self._sign_in, token, (await read_form(request)).get("nonce", ""))
+            self._nonces.check(token, (await read_form(request)).get("nonce", ""))
         except (Problem, FormOld):
-            return _see_other("/")
-        return _see_other("/sign-in", cookie(SESSION_COOKIE, "", life_s=0, secure=self._secure))
+            return see_other("/")
+        return see_other("/sign-in", cookie(SESSION_COOKIE, "", life_s=0, secure=self._secure))
 
     async def choose_language(self, _request: web.BaseRequest, chosen: str) -> Answer:
         """GET /language/{language}"""
         if chosen not in LANGUAGES:
             raise Problem(DoorReason.NOT_FOUND)
-        return _see_other("/", cookie(LANGUAGE_COOKIE, chosen, life_s=LANGUAGE_LIFE_S, secure=self._secure))
+        return see_other("/", cookie(LANGUAGE_COOKIE, chosen, life_s=LANGUAGE_LIFE_S, secure=self._secure))
 
     # -- pages ------------------------------------------------------------------------------------------------------
 
     async def overview(self, _request: web.BaseRequest, visit: Visit) -> Answer:
         """GET /"""
-        return _answer(visit.view.overview(visit.visitor, await self._live.now()))
+        return page(visit.view.overview(visit.visitor, await self._live.now()))
 
     async def campaign(self, request: web.BaseRequest, visit: Visit, name: str) -> Answer:
         """GET /campaigns/{campaign}"""
@@ -168,7 +159,7 @@ class Site:
         partition = whole_number(request, "partition", 0, 0, 99) or 0
         before = whole_number(request, "before", None, 0, 2**53)
         told = await self._trail.read(partition, ENTRIES_A_PAGE, before)
-        return _answer(visit.view.audit(visit.visitor, told, self._desk.door.partitions, before is None))
+        return page(visit.view.audit(visit.visitor, told, self._desk.door.partitions, before is None))
 
     # -- what forms do ----------------------------------------------------------------------------------------------
 
@@ -176,9 +167,10 @@ class Site:
         """POST /campaigns/{campaign}/phase"""
 
         async def work(form: dict[str, str], key: str) -> Html:
-            verb, why = form.get("verb", ""), fields(form, Reasoned).why
+            verb = form.get("verb", "")
             if verb not in TRANSITIONS:
-                raise FormIncomplete
+                raise FormIncomplete(["verb", *wrong_fields(form, Reasoned)])
+            why = fields(form, Reasoned).why
             told = await self._campaigns.change_phase(name, verb, actor=visit.operator.actor, why=why, key=key)
             log.info("A phase was changed", action=f"campaign_{verb}", campaign=name, actor=visit.operator.actor)
             return visit.view.phase_changed(told, verb)
@@ -190,13 +182,13 @@ class Site:
         """POST /campaigns/{campaign}/quota"""
 
         async def work(form: dict[str, str], key: str) -> Html:
-            wish = fields(form | {"change": form.get("change", "").removeprefix("+")}, QuotaChange)
+            wish = fields(form, QuotaChange)
             told = await self._campaigns.change_quota(
                 name, form.get("slot", ""), wish.change, actor=visit.operator.actor, why=wish.why, key=key
             )
             return visit.view.quota_changed(told)
 
-        card, refused = await self._done(request, visit, work, "change_invalid")
+        card, refused = await self._done(request, visit, work)
         return await self._campaign_page(request, visit, name, card, refused)
 
     async def invite(self, request: web.BaseRequest, visit: Visit) -> Answer:
@@ -222,18 +214,18 @@ class Site:
 
     # ---------------------------------------------------------------------------------------------------------------
 
-    def _page(self, page: Page) -> Page:
+    def _page(self, show: Page) -> Page:
         """A page for somebody who has signed in; everybody else is asked to."""
 
         async def handle(request: web.BaseRequest, *parameters: str) -> Answer:
             try:
                 visit = self._visit(request)
             except SignedOut:
-                return _see_other("/sign-in")
+                return see_other("/sign-in")
             try:
-                return await page(request, visit, *parameters)
+                return await show(request, visit, *parameters)
             except Problem as problem:
-                return _answer(visit.view.message(visit.visitor, visit.view.refused(problem)), problem)
+                return page(visit.view.message(visit.visitor, visit.view.refused(problem)), problem)
 
         return handle
 
@@ -243,7 +235,7 @@ class Site:
         operator = self._sign_in.operator(token)
         if operator is None:
             raise SignedOut
-        visitor = Visitor(operator.actor.partition(":")[2], operator.role, new_nonce(self._sign_in, token))
+        visitor = Visitor(operator.actor.partition(":")[2], operator.role, self._nonces.make(token))
         return Visit(operator, token, View(language_of(request)), visitor)
 
     async def _done(
@@ -251,21 +243,18 @@ class Site:
         request: web.BaseRequest,
         visit: Visit,
         work: Callable[[dict[str, str], str], Awaitable[Html]],
-        incomplete: str = "incomplete",
     ) -> tuple[Html, Problem | None]:
         """What a form did, as the card on top of its page; whatever happens, there is a page."""
         try:
             form = await read_form(request)
-            key = checked_nonce(self._sign_in, visit.token, form.get("nonce", ""))
+            key = self._nonces.check(visit.token, form.get("nonce", ""))
             if not visit.operator.role.may_change:
                 raise Problem(DoorReason.FORBIDDEN)
             return await work(form, key), None
         except Problem as problem:
             return visit.view.refused(problem), problem
-        except FormOld as error:
-            return visit.view.not_done(_word(error)), Problem(DoorReason.MALFORMED)
-        except FormIncomplete:
-            return visit.view.not_done(incomplete), Problem(DoorReason.MALFORMED)
+        except (FormOld, FormIncomplete) as error:
+            return visit.view.incomplete(error), Problem(DoorReason.MALFORMED)
 
     async def _campaign_page(
         self, request: web.BaseRequest, visit: Visit, name: str, card: Html, refused: Problem | None = None
@@ -274,7 +263,7 @@ class Site:
         first = whole_number(request, "first", 0, 0, 1_000_000) or 0
         pharmacy = request.query.get("pharmacy", "")[:48]
         slots = await self._campaigns.slots(name, first, pharmacy or None)
-        return _answer(visit.view.campaign(visit.visitor, card, numbers, slots, pharmacy, first), refused)
+        return page(visit.view.campaign(visit.visitor, card, numbers, slots, pharmacy, first), refused)
 
     async def _terminals_page(self, visit: Visit, card: Html, refused: Problem | None = None) -> Answer:
         places = [
@@ -283,29 +272,14 @@ class Site:
             for pharmacy in view.pharmacies.values()
         ]
         told = await self._terminals.all()
-        return _answer(visit.view.terminals(visit.visitor, card, told, places), refused)
+        return page(visit.view.terminals(visit.visitor, card, told, places), refused)
 
     def _to(self, path: str) -> Page:
         async def go(_request: web.BaseRequest) -> Answer:
-            return _see_other(path)
+            return see_other(path)
 
         return go
 
     async def _to_campaign(self, _request: web.BaseRequest, name: str) -> Answer:
-        return _see_other(f"/campaigns/{quote(name, safe='')}")
+        return see_other(f"/campaigns/{quote(name, safe='')}")
 
-
-def _answer(content: bytes, refused: Problem | None = None) -> Answer:
-    status = (refused.status or status_of(refused.reason)) if refused else 200
-    lines = PAGE_HEADERS + (refused.headers if refused else b"")
-    if status in (429, 503) and b"Retry-After" not in lines:
-        lines += retry_after(RETRY_AFTER_S)
-    return Answer(status, content, HTML, lines)
-
-
-def _see_other(path: str, headers: bytes = b"") -> Answer:
-    return Answer(303, b"", HTML, PAGE_HEADERS + header("Location", path) + headers)
-
-
-def _word(error: FormOld | FormIncomplete) -> str:
-    return "form_old" if isinstance(error, FormOld) else "incomplete"

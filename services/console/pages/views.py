@@ -22,6 +22,7 @@ from services.console.contract import (
 from services.console.pages.markup import NOTHING, Html, fill, joined, stylesheet
 from services.console.pages.words import NAMES, words
 from services.console.users import Role
+from services.platform.forms import FormIncomplete, FormOld
 from services.platform.languages import LANGUAGES, Language
 from services.platform.problems import Problem, word_of
 from services.platform.texts import text_of
@@ -30,6 +31,8 @@ Kind = Literal["good", "bad", "plain"]
 PLACES: Final = {"/": "now", "/terminals": "terminals", "/audit": "audit"}
 VERBS: Final = {"scheduled": ("open", "close"), "open": ("pause", "close"), "paused": ("resume", "close")}
 """What an operator may do in each phase; from closed only `open`."""
+_LABELS: Final = {"verb": "change_phase"}
+"""Fields whose label is another word."""
 
 
 @dataclass(frozen=True)
@@ -187,11 +190,16 @@ class View:
         return self._card("bad", text.title, problem.detail or text.detail)
 
     def not_done(self, word: str) -> Html:
-        """Red, in the page's own words: `wrong`, `locked`, `form_old`, `incomplete`, or `change_invalid`."""
-        if word == "change_invalid":
-            return self._card("bad", self._words["incomplete"], self._words[word])
-        title = self._words.get(f"{word}_title") or self._words[word]
-        return self._card("bad", title, self._words[f"{word}_detail"])
+        """Red, in the page's own words: `wrong` or `locked`."""
+        return self._card("bad", self._words[f"{word}_title"], self._words[f"{word}_detail"])
+
+    def incomplete(self, error: FormOld | FormIncomplete) -> Html:
+        """Red, with every field that has to be looked at again."""
+        if isinstance(error, FormOld):
+            return self._card("bad", self._words["form_old"], self._words["form_old_detail"])
+        labels = dict.fromkeys(self._words.get(_LABELS.get(field, field), field) for field in error.fields)
+        detail = f"{self._words['incomplete_detail']} {self._words['look_again']}: {', '.join(labels)}"
+        return self._card("bad", self._words["incomplete"], detail)
 
     # ---------------------------------------------------------------------------------------------------------------
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Awaitable, Callable
 
 import structlog
 from aiohttp import web
-from msgspec import UNSET
 
 from services.counter.bookings import Bookings
 from services.counter.contract import (
@@ -21,18 +21,6 @@ from services.counter.contract import (
     Shown,
 )
 from services.counter.days import PharmacyDays
-from services.counter.pages.forms import (
-    LANGUAGE_COOKIE,
-    TERMINAL_COOKIE,
-    FormIncomplete,
-    FormOld,
-    Nonces,
-    cookie,
-    digits_of,
-    fields,
-    language_of,
-    read_form,
-)
 from services.counter.pages.markup import Html, stylesheet
 from services.counter.pages.views import Bookable, Till, View, times
 from services.counter.pickups import PickUps
@@ -41,19 +29,29 @@ from services.counter.showing import Showing
 from services.counter.stock import Stock
 from services.counter.terminals import Terminal, Terminals
 from services.domain.days import iso_day
+from services.domain.documents import DocumentInvalid, DocumentType, canonical
+from services.domain.phones import PhoneInvalid, canonical_phone
 from services.domain.reasons import DoorReason, Reason
-from services.platform.http_answers import HTML, NO_STORE, Answer, header, retry_after
+from services.platform.forms import (
+    LANGUAGE_COOKIE,
+    LANGUAGE_LIFE_S,
+    FormIncomplete,
+    FormOld,
+    Nonces,
+    cookie,
+    fields,
+    language_of,
+    read_form,
+    wrong_fields,
+)
+from services.platform.http_answers import Answer
 from services.platform.languages import LANGUAGES
-from services.platform.problems import RETRY_AFTER_S, Problem, status_of
+from services.platform.pages import add_stylesheet, page, see_other
+from services.platform.problems import Problem
 from services.platform.router import Router
 
-POLICY = header(
-    "Content-Security-Policy",
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-)
-PAGE_HEADERS = NO_STORE + POLICY
-FOR_EVER = b"Cache-Control: public, max-age=31536000, immutable\r\n"
-CSS = b"text/css; charset=utf-8"
+TERMINAL_COOKIE = "maskline_terminal"
+TERMINAL_LIFE_S = 366 * 86_400
 SIGN_IN_AGAIN = frozenset({DoorReason.UNAUTHORIZED, Reason.UNKNOWN_TERMINAL})
 
 log = structlog.get_logger(__name__)
@@ -104,12 +102,7 @@ class Pages:
             router.post(path, self._form(work))
         for path in ("/pair", "/sign-out", *works):
             router.get(path, self._to_start)  # somebody pressed Enter in the address bar
-        path, content = stylesheet()
-
-        async def css(_request: web.BaseRequest) -> Answer:
-            return Answer(200, content, CSS, FOR_EVER)
-
-        router.get(path, css)
+        add_stylesheet(router, stylesheet())
 
     # -- pages ------------------------------------------------------------------------------------------------------
 
@@ -122,35 +115,35 @@ class Pages:
             terminal = await self._terminal(request)
         except Problem as problem:
             return self._not_signed_in(view, problem)
-        return await self._counter(view, terminal, self._nonces.make(terminal), Html(""))
+        return await self._counter(view, terminal, self._nonces.make(_who(terminal)), Html(""))
 
     async def pair(self, request: web.BaseRequest) -> Answer:
         """POST /pair"""
         view = View(language_of(request))
         try:
             form = await read_form(request)
-            key = self._nonces.check(None, form.get("nonce", ""))
+            key = self._nonces.check("", form.get("nonce", ""))
             paired = await self._terminals.pair(fields(form, Pairing).pairing_code, key)
         except Problem as problem:
             return self._pairing(view, view.refused(problem), problem)
         except (FormOld, FormIncomplete) as error:
-            return self._pairing(view, view.not_done(_word(error)), Problem(DoorReason.MALFORMED))
+            return self._pairing(view, view.not_done(error), Problem(DoorReason.MALFORMED))
         log.info("A terminal is paired", action="terminal_paired", terminal=paired.terminal, pharmacy=paired.pharmacy)
-        return self._see_other(cookie(TERMINAL_COOKIE, paired.token, secure=self._secure))
+        return see_other("/", self._cookie(TERMINAL_COOKIE, paired.token, TERMINAL_LIFE_S))
 
     async def sign_out(self, request: web.BaseRequest) -> Answer:
         """POST /sign-out"""
         try:
-            self._nonces.check(await self._terminal(request), (await read_form(request)).get("nonce", ""))
+            self._nonces.check(_who(await self._terminal(request)), (await read_form(request)).get("nonce", ""))
         except (Problem, FormOld):
-            return self._see_other()
-        return self._see_other(cookie(TERMINAL_COOKIE, "", secure=self._secure))
+            return see_other("/")
+        return see_other("/", self._cookie(TERMINAL_COOKIE, "", 0))
 
     async def choose_language(self, _request: web.BaseRequest, chosen: str) -> Answer:
         """GET /language/{language}"""
         if chosen not in LANGUAGES:
             raise Problem(DoorReason.NOT_FOUND)
-        return self._see_other(cookie(LANGUAGE_COOKIE, chosen, secure=self._secure))
+        return see_other("/", self._cookie(LANGUAGE_COOKIE, chosen, LANGUAGE_LIFE_S))
 
     # -- what forms do ----------------------------------------------------------------------------------------------
 
@@ -172,23 +165,12 @@ class Pages:
 
     async def _change_quota(self, terminal: Terminal, form: dict[str, str], key: str, view: View, _nonce: str) -> Html:
         campaign, _, slot = form.get("slot", "").partition("/")
-        try:
-            wish = fields(form, QuotaChange, change=int(form.get("change", "")), campaign=campaign or UNSET)
-        except (ValueError, FormIncomplete):
-            return view.not_done("change_invalid")
+        wish = fields(form | {"campaign": campaign}, QuotaChange)
         return view.changed(await self._stock.change_quota(terminal, slot, wish, key))
 
     async def _book(self, terminal: Terminal, form: dict[str, str], key: str, view: View, _nonce: str) -> Html:
         campaign, _, slot = form.get("slot", "").partition("/")
-        given = {name: value for name, value in form.items() if value.strip()}  # an empty field was not filled in
-        try:
-            numbers = {name: int(given[name]) for name in ("units", "birth_year") if name in given}
-        except ValueError as error:
-            raise FormIncomplete from error
-        units, born = numbers.pop("units", 0), numbers
-        resident = fields(given, Resident, **born)
-        wish = fields(given, DeskBooking, campaign=campaign, slot=slot, units=units, resident=resident)
-        return view.booked(await self._bookings.book(terminal, wish, key))
+        return view.booked(await self._bookings.book(terminal, _booking(form, campaign, slot), key))
 
     # ---------------------------------------------------------------------------------------------------------------
 
@@ -201,10 +183,10 @@ class Pages:
                 terminal = await self._terminal(request)
             except Problem as problem:
                 return self._not_signed_in(view, problem)
-            nonce, refused = self._nonces.make(terminal), None
+            nonce, refused = self._nonces.make(_who(terminal)), None
             try:
                 form = await read_form(request)
-                key = self._nonces.check(terminal, form.get("nonce", ""))
+                key = self._nonces.check(_who(terminal), form.get("nonce", ""))
                 card = await work(terminal, form, key, view, nonce)
                 self._stock.forget(terminal)
             except Problem as problem:
@@ -212,7 +194,7 @@ class Pages:
                     return self._not_signed_in(view, problem)
                 card, refused = view.refused(problem), problem
             except (FormOld, FormIncomplete) as error:
-                card, refused = view.not_done(_word(error)), Problem(DoorReason.MALFORMED)
+                card, refused = view.not_done(error), Problem(DoorReason.MALFORMED)
             return await self._counter(view, terminal, nonce, card, refused)
 
         return handle
@@ -229,8 +211,8 @@ class Pages:
             slots = None
         today = iso_day(self._days.today(terminal))
         name = self._days.name_of(terminal)
-        page = view.counter(Till(terminal.name, name, nonce), card, slots, today, self._bookable(terminal))
-        return _page(page, refused)
+        content = view.counter(Till(terminal.name, name, nonce), card, slots, today, self._bookable(terminal))
+        return page(content, refused)
 
     def _bookable(self, terminal: Terminal) -> list[Bookable]:
         slots = self._days.bookable(terminal)
@@ -244,36 +226,62 @@ class Pages:
         return found
 
     def _pairing(self, view: View, card: Html, refused: Problem | None = None, headers: bytes = b"") -> Answer:
-        return _page(view.pairing(self._nonces.make(None), card), refused, headers)
+        return page(view.pairing(self._nonces.make(""), card), refused, headers)
 
     def _not_signed_in(self, view: View, problem: Problem) -> Answer:
         """A token that is worth nothing is taken back; where nobody can tell now, it is kept."""
         gone = problem.reason in SIGN_IN_AGAIN
-        headers = cookie(TERMINAL_COOKIE, "", secure=self._secure) if gone else b""
+        headers = self._cookie(TERMINAL_COOKIE, "", 0) if gone else b""
         return self._pairing(view, view.refused(problem), problem, headers)
 
     async def _to_start(self, _request: web.BaseRequest) -> Answer:
-        return self._see_other()
+        return see_other("/")
 
-    def _see_other(self, headers: bytes = b"") -> Answer:
-        return Answer(303, b"", HTML, PAGE_HEADERS + header("Location", "/") + headers)
+    def _cookie(self, name: str, value: str, life_s: int) -> bytes:
+        return cookie(name, value, life_s=life_s, secure=self._secure)
+
+
+def _who(terminal: Terminal) -> str:
+    """Whose forms they are."""
+    return f"{terminal.partition}\x1f{terminal.name}"
 
 
 def _shown(form: dict[str, str]) -> Shown:
     if "pass" in form:
         return fields(form, PassShown)
     if "short_code" in form:
-        return fields(form, ShortCodeShown, short_code=digits_of(form["short_code"]))
+        return fields(form | {"short_code": _digits_of(form["short_code"])}, ShortCodeShown)
     return fields(form, DocumentShown)
 
 
-def _word(error: FormOld | FormIncomplete) -> str:
-    return "form_old" if isinstance(error, FormOld) else "incomplete"
+def _digits_of(typed: str) -> str:
+    """A short code as it may be typed: full-width digits, spaces, hyphens."""
+    return "".join(character for character in unicodedata.normalize("NFKC", typed) if character.isalnum())
 
 
-def _page(content: bytes, refused: Problem | None, headers: bytes = b"") -> Answer:
-    status = status_of(refused.reason) if refused else 200
-    lines = PAGE_HEADERS + headers + (refused.headers if refused else b"")
-    if status in (429, 503) and b"Retry-After" not in lines:
-        lines += retry_after(RETRY_AFTER_S)
-    return Answer(status, content, HTML, lines)
+def _booking(form: dict[str, str], campaign: str, slot: str) -> DeskBooking:
+    """The wish in a form. Raises FormIncomplete; one wrong number alone is left to the booking, which says more."""
+    chosen = form | {"campaign": campaign, "slot": slot}
+    wrong = [*wrong_fields(chosen, DeskBooking, ["resident"]), *wrong_fields(chosen, Resident)]
+    unreadable = [name for name in _unreadable(form) if name not in wrong]
+    if wrong or len(unreadable) > 1:
+        raise FormIncomplete([*wrong, *unreadable])
+    return fields(chosen, DeskBooking, resident=fields(form, Resident))
+
+
+def _unreadable(form: dict[str, str]) -> list[str]:
+    """Numbers that are none of a document or of a phone."""
+    found = []
+    try:
+        canonical(DocumentType(form.get("document_type", "")), form.get("document_number", ""))
+    except ValueError:
+        pass  # which kind of document it is, is wrong already
+    except DocumentInvalid:
+        found.append("document_number")
+    phone = form.get("phone", "").strip()
+    try:
+        if phone:
+            canonical_phone(phone)
+    except PhoneInvalid:
+        found.append("phone")
+    return found

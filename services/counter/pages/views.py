@@ -11,11 +11,14 @@ from services.counter.contract import Booked, OwnSlot, OwnSlots, QuotaChanged, R
 from services.counter.pages.markup import Html, fill, joined, stylesheet
 from services.counter.pages.words import NAMES, words
 from services.domain.documents import DocumentType
+from services.platform.forms import FormIncomplete, FormOld
 from services.platform.languages import LANGUAGES, Language
 from services.platform.problems import Problem, word_of
 from services.platform.texts import text_of
 
 Kind = Literal["good", "bad", "plain"]
+_LABELS: Mapping[str, str] = {"document_last4": "last4", "campaign": "slot"}
+"""Fields whose label is another word."""
 SIGNS: Mapping[Kind, str] = {"good": "✓", "bad": "✕", "plain": "i"}
 
 
@@ -135,11 +138,13 @@ class View:
         facts += [(self._words["appeal"], self._appeal(problem.how_to_appeal))] if problem.how_to_appeal else []
         return self._card("bad", text.title, text.detail, facts)
 
-    def not_done(self, word: str) -> Html:
-        """Red, in the page's own words: `form_old`, `incomplete`, `change_invalid`."""
-        detail = self._words.get(f"{word}_detail")
-        title = self._words[word] if detail else self._words["incomplete"]
-        return self._card("bad", title, detail or self._words[word], [])
+    def not_done(self, error: FormOld | FormIncomplete) -> Html:
+        """Red, in the page's own words, with every field that has to be looked at again."""
+        if isinstance(error, FormOld):
+            return self._card("bad", self._words["form_old"], self._words["form_old_detail"], [])
+        names = self._listed(*dict.fromkeys(self._words.get(_LABELS.get(one, one), one) for one in error.fields))
+        facts = [(self._words["look_again"], names)] if names else []
+        return self._card("bad", self._words["incomplete"], self._words["incomplete_detail"], facts)
 
     # ---------------------------------------------------------------------------------------------------------------
 
