@@ -63,6 +63,13 @@ class Assisted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     release_h: int | None = None  # so many hours before a slot begins, what is left of it becomes public
 
 
+class WaitingList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who finds a slot full may wait for what comes free in it, in order."""
+
+    per_mille: int  # units that may wait, of the slot's public quota
+    promote_until_h: int  # so many hours before the slot begins the list ends; who still waits then is told no
+
+
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The rules that are enforced: kinds of document by the doors, all others by the fold.
 
@@ -79,6 +86,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     assisted: Assisted | None = None
     reserve_per_mille: int = 0
     pickup_grace_h: int | None = None  # hours after a slot's end; None: to the end of its day
+    waiting_list: WaitingList | None = None
+    change_until_h: int | None = None  # hours before a slot begins up to which it may be changed; None: till it begins
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):

@@ -90,6 +90,7 @@ def check(source: Source, report: Report | None = None) -> Campaign:
     slots = [timed(slot, rules, where) for slot in slots]
     _slots_end_after_the_opening(source, slots, windows, report)
     _desks_come_before_the_release(slots, windows, report)
+    _somebody_can_wait(rules, slots, windows, report)
     report.raise_if_any()
     return Campaign(
         campaign=campaign,
@@ -255,3 +256,14 @@ def _desks_come_before_the_release(slots: Sequence[Slot], windows: Sequence[Wind
     if too_early:
         what = f"is before a window opens for {len(too_early)} of the slots, {too_early[0]} first; no desk could book"
         report.document(("rules", "assisted", "release_h"), f"{what} from the share. Make it shorter, or leave it out")
+
+
+def _somebody_can_wait(rules: Rules, slots: Sequence[Slot], windows: Sequence[Window], report: Report) -> None:
+    """A list that ends before the opening for some slots is no list for those; one that does for all is a mistake."""
+    if rules.waiting_list is None or not windows:
+        return
+    opens_ms = windows[0].opens_ms
+    coming = [slot for slot in slots if slot.starts_ms > opens_ms]
+    if coming and all(slot.promote_until_ms <= opens_ms for slot in coming):
+        what = "is before a window opens for every slot; nobody could wait. Make it shorter"
+        report.document(("rules", "waiting_list", "promote_until_h"), what)

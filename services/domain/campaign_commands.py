@@ -87,6 +87,7 @@ def campaign_rules(campaign: Campaign) -> CampaignRules:
         stagger=stagger_days(rules.stagger, campaign.windows, zone(campaign.timezone)),
         assisted_per_mille=rules.assisted.per_mille if rules.assisted is not None else 0,
         reserve_per_mille=rules.reserve_per_mille,
+        waiting_per_mille=rules.waiting_list.per_mille if rules.waiting_list is not None else 0,
     )
 
 

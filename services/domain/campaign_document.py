@@ -59,6 +59,10 @@ def _rules(campaign: Definition) -> dict[str, Any]:
         found["reserve_per_mille"] = rules.reserve_per_mille
     if rules.pickup_grace_h is not None:
         found["pickup_grace_h"] = rules.pickup_grace_h
+    if rules.waiting_list is not None:
+        found["waiting_list"] = to_builtins(rules.waiting_list)
+    if rules.change_until_h is not None:
+        found["change_until_h"] = rules.change_until_h
     return found
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.domain.campaign import WEEKDAYS, Assisted, Rules, Stagger, StaggerBy, Window
+from services.domain.campaign import WEEKDAYS, Assisted, Rules, Stagger, StaggerBy, WaitingList, Window
 from services.domain.campaign_problems import Path
 from services.domain.campaign_tables import MAX_SLOT_UNITS
 from services.domain.campaign_times import MAX_STAGGER_DAYS, turns
@@ -12,15 +12,16 @@ from services.domain.document_reader import DocumentReader
 from services.domain.documents import DocumentType
 
 NOT_ENFORCED = "is not enforced by this version; remove it, or wait for a version that enforces it"
-RULES_TO_COME = ("waiting_list", "change_until_h", "claim_h")
+RULES_TO_COME = ("claim_h",)
 RULES = (
     "units_max", "document_types", "cool_down_days", "household_max", "stagger", "eligible", "assisted",
-    "reserve_per_mille", "pickup_grace_h",
+    "reserve_per_mille", "pickup_grace_h", "waiting_list", "change_until_h",
 )  # fmt: skip
 PER_MILLE = 1_000
 MAX_COOL_DOWN_DAYS = 366
 MAX_HOUSEHOLD = 1_000
 MAX_HOURS = 720
+MAX_WAITING_PER_MILLE = 10_000  # ten times what there is
 
 
 def read_rules(reader: DocumentReader, windows: Sequence[Window], where: ZoneInfo) -> Rules:
@@ -38,6 +39,8 @@ def read_rules(reader: DocumentReader, windows: Sequence[Window], where: ZoneInf
         assisted=_assisted(reader),
         reserve_per_mille=reader.integer(("rules", "reserve_per_mille"), 0, PER_MILLE, default=0),
         pickup_grace_h=_optional(reader, ("rules", "pickup_grace_h"), 0, MAX_HOURS),
+        waiting_list=_waiting_list(reader),
+        change_until_h=_optional(reader, ("rules", "change_until_h"), 0, MAX_HOURS),
     )
     if rules.stagger is not None and len(turns(rules.stagger, windows, where)) > MAX_STAGGER_DAYS:
         reader.problem(("rules", "stagger"), f"is for {MAX_STAGGER_DAYS} days at most; make the windows shorter")
@@ -64,6 +67,17 @@ def _assisted(reader: DocumentReader) -> Assisted | None:
     return Assisted(
         per_mille=reader.integer((*path, "per_mille"), 0, PER_MILLE),
         release_h=_optional(reader, (*path, "release_h"), 0, MAX_HOURS),
+    )
+
+
+def _waiting_list(reader: DocumentReader) -> WaitingList | None:
+    path: Path = ("rules", "waiting_list")
+    if not _is_there(reader, "waiting_list"):
+        return None
+    reader.known_keys(path, WaitingList.__struct_fields__)
+    return WaitingList(
+        per_mille=reader.integer((*path, "per_mille"), 1, MAX_WAITING_PER_MILLE),
+        promote_until_h=reader.integer((*path, "promote_until_h"), 0, MAX_HOURS),
     )
 
 

@@ -17,7 +17,7 @@ MAX_STAGGER_DAYS = 400
 
 def timed(slot: Slot, rules: Rules, where: ZoneInfo) -> Slot:
     """A slot with the instants at which the rules do something with it; they stay within what commands carry."""
-    pick_until_ms = cool_until_ms = release_ms = 0
+    pick_until_ms = cool_until_ms = release_ms = promote_until_ms = change_until_ms = 0
     if rules.pickup_grace_h is not None:
         pick_until_ms = min(slot.ends_ms + rules.pickup_grace_h * HOUR_MS, LAST_MS)
     if rules.cool_down_days:
@@ -25,7 +25,18 @@ def timed(slot: Slot, rules: Rules, where: ZoneInfo) -> Slot:
         cool_until_ms = min(days_after(slot.day, rules.cool_down_days + 1, where).from_ms, LAST_MS)
     if rules.assisted is not None and rules.assisted.release_h is not None:
         release_ms = slot.starts_ms - rules.assisted.release_h * HOUR_MS
-    return replace(slot, pick_until_ms=pick_until_ms, cool_until_ms=cool_until_ms, release_ms=release_ms)
+    if rules.waiting_list is not None:
+        promote_until_ms = slot.starts_ms - rules.waiting_list.promote_until_h * HOUR_MS
+    if rules.change_until_h is not None:
+        change_until_ms = slot.starts_ms - rules.change_until_h * HOUR_MS
+    return replace(
+        slot,
+        pick_until_ms=pick_until_ms,
+        cool_until_ms=cool_until_ms,
+        release_ms=release_ms,
+        promote_until_ms=promote_until_ms,
+        change_until_ms=change_until_ms,
+    )
 
 
 class Turn(NamedTuple):

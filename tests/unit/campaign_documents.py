@@ -16,6 +16,7 @@ from services.domain.campaign import (
     Rules,
     Stagger,
     StaggerBy,
+    WaitingList,
     Window,
     deletion_day,
     revision,
@@ -134,7 +135,8 @@ def _staggers(draw: st.DrawFn) -> Stagger:
 
 @st.composite
 def rules(draw: st.DrawFn, entitled: int) -> Rules:
-    """Any rules; of the shares there is no release, which not every opening lets desks live to see."""
+    """Any rules; of the shares there is no release, which not every opening lets desks live to see,
+    and waiting lists end as late as they can."""
     kinds = draw(st.lists(st.sampled_from(DocumentType), min_size=1, unique=True))
     if entitled and DocumentType.PASSPORT not in kinds:
         kinds.append(DocumentType.PASSPORT)
@@ -148,6 +150,10 @@ def rules(draw: st.DrawFn, entitled: int) -> Rules:
         assisted=draw(st.none() | st.builds(Assisted, per_mille=st.integers(0, 500))),
         reserve_per_mille=draw(st.just(0) | st.integers(1, 500)),
         pickup_grace_h=draw(st.none() | st.integers(0, 720)),
+        waiting_list=draw(
+            st.none() | st.builds(WaitingList, per_mille=st.integers(1, 10_000), promote_until_h=st.just(0))
+        ),
+        change_until_h=draw(st.none() | st.integers(0, 720)),
     )
 
 

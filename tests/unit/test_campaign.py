@@ -155,6 +155,7 @@ def test_the_rules_go_into_the_log_as_integers() -> None:
     rules = {
         "units_max": 5, "cool_down_days": 2, "household_max": 3, "reserve_per_mille": 20,
         "assisted": {"per_mille": 100}, "stagger": {"by": "document_digit", "days": {"sat": [0, 1], "sun": [2]}},
+        "waiting_list": {"per_mille": 500, "promote_until_h": 1},
     }  # fmt: skip
     windows = [
         {"opens_at": "2020-02-01T20:00:00+08:00", "closes_at": "2020-02-02T00:00:00+08:00"},
@@ -173,6 +174,7 @@ def test_the_rules_go_into_the_log_as_integers() -> None:
         ],
         assisted_per_mille=100,
         reserve_per_mille=20,
+        waiting_per_mille=500,
     )
 
 

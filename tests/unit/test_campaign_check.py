@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.domain.campaign import Assisted, Rules, Stagger, StaggerBy
+from services.domain.campaign import Assisted, Rules, Stagger, StaggerBy, WaitingList
 from services.domain.campaign_problems import CampaignInvalid, Problem, Problems
 from services.domain.campaign_rules import RULES_TO_COME
 from services.domain.days import instant_ms
@@ -109,6 +109,12 @@ def test_what_asks_for_nothing_is_accepted(key: str, value: Any) -> None:
         (("rules", "assisted"), {"per_mille": 1, "release": 2}, "assisted.release: is unknown here; did you mean"),
         (("rules", "assisted"), {"per_mille": 1, "release_h": 2.5}, "assisted.release_h: has to be a whole number"),
         (("rules", "assisted"), {"per_mille": 1, "release_h": 48}, "release_h: is before a window opens for 2 of the"),
+        (("rules", "waiting_list"), 500, "rules.waiting_list: has to be a group of keys: per_mille, promote_until_h"),
+        (("rules", "waiting_list"), {"promote_until_h": 1}, "waiting_list.per_mille: has to be a whole number from 1"),
+        (("rules", "waiting_list"), {"per_mille": 1}, "waiting_list.promote_until_h: has to be a whole number from 0"),
+        (("rules", "waiting_list"), {"per_mille": 1, "until_h": 1}, "waiting_list.until_h: is unknown here"),
+        (("rules", "waiting_list"), {"per_mille": 10_001, "promote_until_h": 1}, "per_mille: has to be a whole number"),
+        (("rules", "change_until_h"), 721, "rules.change_until_h: has to be a whole number from 0 to 720"),
         (("rules", "stagger"), "odd", "rules.stagger: has to be a group of keys: by, days"),
         (("rules", "stagger"), {"days": {"mon": [1]}}, "stagger.by: has to be one of document_digit, birth_year_digit"),
         (("rules", "stagger"), {"by": "document_digit"}, "rules.stagger.days: is missing"),
@@ -176,6 +182,7 @@ def test_the_rules_of_a_document_are_read() -> None:
         "stagger": {"by": "birth_year_digit", "days": {"tue": [7, 2], "mon": [6, 1]}},
         "eligible": [{"document_type": "passport", "document_number": "e1234 5678"}],
         "assisted": {"per_mille": 100, "release_h": 12}, "reserve_per_mille": 20, "pickup_grace_h": 24,
+        "waiting_list": {"per_mille": 500, "promote_until_h": 12}, "change_until_h": 6,
     }  # fmt: skip
     campaign = checked(changed("rules", to=asked))
     assert campaign.rules == Rules(
@@ -188,22 +195,40 @@ def test_the_rules_of_a_document_are_read() -> None:
         assisted=Assisted(per_mille=100, release_h=12),
         reserve_per_mille=20,
         pickup_grace_h=24,
+        waiting_list=WaitingList(per_mille=500, promote_until_h=12),
+        change_until_h=6,
     )
     assert [one.document_number for one in campaign.entitled] == ["E12345678"]
 
 
 def test_what_a_rule_asks_of_a_slot_is_an_instant_in_the_campaigns_zone() -> None:
-    rules = {"units_max": 5, "cool_down_days": 2, "pickup_grace_h": 24, "assisted": {"per_mille": 1, "release_h": 3}}
+    rules = {
+        "units_max": 5, "cool_down_days": 2, "pickup_grace_h": 24, "assisted": {"per_mille": 1, "release_h": 3},
+        "waiting_list": {"per_mille": 500, "promote_until_h": 12}, "change_until_h": 0,
+    }  # fmt: skip
     morning = checked(changed("rules", to=rules)).slots[0]
     assert morning.day == 20200203
     assert morning.cool_until_ms == instant_ms("2020-02-06T00:00:00+08:00")  # the 4th and the 5th are two whole days
     assert morning.pick_until_ms == instant_ms("2020-02-04T12:00:00+08:00")
     assert morning.release_ms == instant_ms("2020-02-03T06:00:00+08:00")
+    assert morning.promote_until_ms == instant_ms("2020-02-02T21:00:00+08:00")
+    assert morning.change_until_ms == instant_ms("2020-02-03T09:00:00+08:00")
 
 
 def test_without_the_rules_a_slot_asks_for_nothing() -> None:
     for slot in checked(RIGHT).slots:
         assert (slot.cool_until_ms, slot.pick_until_ms, slot.release_ms) == (0, 0, 0)
+        assert (slot.promote_until_ms, slot.change_until_ms) == (0, 0)
+
+
+def test_a_list_that_ends_before_the_opening_for_some_slots_is_a_list_for_the_others() -> None:
+    def with_hours(hours: int) -> list[str]:
+        return problems_of(changed("rules", "waiting_list", to={"per_mille": 500, "promote_until_h": hours}))
+
+    assert with_hours(37) == []  # the morning's list ends at 20:00 of the day before the day before, the opening
+    assert with_hours(40) == []
+    (problem,) = with_hours(46)
+    assert "waiting_list.promote_until_h: is before a window opens for every slot" in problem
 
 
 def test_the_shares_are_not_more_than_the_whole() -> None:
