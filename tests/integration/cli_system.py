@@ -20,6 +20,7 @@ from loadtests.surge import Surge, SurgeSettings
 from loadtests.tally import Tally
 from services.domain.campaign import Campaign
 from services.platform.campaign_files import export, load
+from tests.morning import WHERE
 
 ROOT = Path(__file__).resolve().parents[2]
 CAMPAIGN_FILE = ROOT / "infra/campaigns/suikang-v1.yaml"
@@ -94,9 +95,9 @@ def up(data: Path, *options: str | Path, env: dict[str, str] | None = None) -> I
 
 
 def small_campaign(folder: Path, name: str = "small", units: int = 60) -> Path:
-    """A campaign file that is open now."""
-    campaign: Campaign = scaled(load(CAMPAIGN_FILE), units, int(time.time() * 1000))
-    campaign = msgspec.structs.replace(campaign, campaign=name)
+    """A campaign file that is open now, where the day is young."""
+    elsewhere = msgspec.structs.replace(load(CAMPAIGN_FILE), campaign=name, timezone=WHERE.key)
+    campaign: Campaign = scaled(elsewhere, units, int(time.time() * 1000))
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in export(campaign).items():
         (folder / file).write_text(text, "utf-8")

@@ -8,18 +8,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from infra.embedded.stores import running_stores
 from infra.launcher.first_steps import ensure_admin_token, prepare_log
 from infra.launcher.ports import free_ports
 from services.domain.campaign import Campaign
 from services.domain.campaign_document import document
-from services.domain.days import rfc3339, zone
+from services.domain.days import rfc3339
 from tests.integration.front_door_system import PARTITIONS, Kafka, System, ask, start, wait_until_ready
+from tests.morning import WHERE
 from tests.unit.front_door_world import campaign
-
-WHERE: Final = zone("Asia/Shanghai")
 
 
 @dataclass

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 import pytest
 
 from services.domain.days import rfc3339
-from tests.integration.console_system import WHERE, Ops, running_ops, windowed
+from tests.integration.console_system import Ops, running_ops, windowed
+from tests.morning import WHERE
 
 pytestmark = pytest.mark.embedded
 

@@ -18,6 +18,7 @@ from services.domain.campaign_check import Source, check
 from services.domain.campaign_document import document
 from tests.integration.console_system import Ops, running_ops, windowed
 from tests.integration.front_door_system import ask
+from tests.morning import OFFSET
 
 pytestmark = pytest.mark.embedded
 
@@ -38,8 +39,8 @@ def large(name: str, slots: int) -> Campaign:
     day = first["starts_at"][:10]
     base["slots"] = [
         {**first, "id": f"s-{number:05d}", "pharmacy": f"p-{number // 900 + 1}",
-         "starts_at": f"{day}T{number // 60 % 15:02d}:{number % 60:02d}:00+08:00",
-         "ends_at": f"{day}T23:59:00+08:00", "units": 1 + number % 9}
+         "starts_at": f"{day}T{number // 60 % 15:02d}:{number % 60:02d}:00{OFFSET}",
+         "ends_at": f"{day}T23:59:00{OFFSET}", "units": 1 + number % 9}
         for number in range(slots)
     ]  # fmt: skip
     base["pharmacies"] = [{"id": f"p-{number}", "name": f"示范 {number}"} for number in range(1, slots // 900 + 2)]

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, cast
-from zoneinfo import ZoneInfo
 
 import aiohttp
 import msgspec
@@ -39,11 +38,11 @@ from services.stream.fake import FakeLog, FakeProducer, FakeReader
 from services.stream.group_commit import GroupCommit
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
+from tests.morning import WHERE
 from tests.unit.campaign_documents import RIGHT, written
 
 PARTITIONS = 2
 CAMPAIGN = "gz-2020-02"
-WHERE = ZoneInfo("Asia/Shanghai")
 FAR_MS = 4_000_000_000_000
 APPEAL = {"phone": "12345"}
 
@@ -67,6 +66,7 @@ def campaign(name: str = CAMPAIGN, *, units: int = 100, **changes: Any) -> Campa
     document = {
         **RIGHT,
         "campaign": name,
+        "timezone": WHERE.key,
         "windows": [
             {"opens_at": rfc3339(today.from_ms - 3_600_000, WHERE), "closes_at": rfc3339(tomorrow.to_ms, WHERE)}
         ],

@@ -11,6 +11,7 @@ import pytest
 
 from services.domain import commands as c
 from services.front_door.messages import CampaignList, CampaignOut, Stock
+from tests.morning import OFFSET
 from tests.unit.front_door_world import CAMPAIGN, World, campaign, front_door
 
 STOCK = f"/v1/campaigns/{CAMPAIGN}/stock"
@@ -43,7 +44,7 @@ async def test_a_campaign_tells_its_pharmacies_slots_rules_and_times(world: Worl
     assert told.controller["contact"] == "privacy@masks.example"
     assert told.appeal_contact == {"phone": "12345"}
     assert [(slot.id, slot.pharmacy) for slot in told.slots] == [("s-1", "p-1"), ("s-2", "p-2")]
-    assert told.slots[1].starts_at.endswith("T09:00:00+08:00")
+    assert told.slots[1].starts_at.endswith(f"T09:00:00{OFFSET}")
     assert (told.pharmacies[0].lon, told.pharmacies[1].lon) == (113.2644, None)
 
 

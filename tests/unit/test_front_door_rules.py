@@ -12,7 +12,8 @@ from services.domain.campaign import WEEKDAYS
 from services.domain.days import day_of, days_after, weekday
 from services.platform.identities import Identities
 from services.platform.languages import LANGUAGES
-from tests.unit.front_door_world import WHERE, World, campaign, front_door, now_ms
+from tests.morning import WHERE
+from tests.unit.front_door_world import World, campaign, front_door, now_ms
 
 NAME = "ruled"
 PASSPORT = {"document_type": "passport", "document": "E12345678"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.morning import OFFSET
 from tests.unit.front_door_world import Heard, World, front_door
 
 
@@ -39,7 +40,7 @@ async def test_a_confirmed_reservation_tells_all_its_owner_needs(world: World) -
     told = (await confirmed(world)).json
     assert told["state"] == "confirmed"
     assert told["reason"] is None
-    assert told["starts_at"].endswith("+08:00")
+    assert told["starts_at"].endswith(f"T00:00:00{OFFSET}")
     assert [entry["event"] for entry in told["history"]] == ["confirmed"]
 
 
