@@ -8,13 +8,13 @@ import msgspec
 from msgspec import Meta
 
 from services.console.users import Role
-from services.domain.commands import Name
+from services.domain.commands import Name, whole
 
 Time = Annotated[str, Meta(description="RFC 3339 with offset.")]
 Why = Annotated[str, Meta(min_length=1, max_length=500, description="Stands in the audit trail.")]
 Change = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
 Partition = Annotated[int, Meta(ge=0, le=99)]
-TerminalName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$(?!\n)")]
+TerminalName = Annotated[str, whole("[A-Za-z0-9][A-Za-z0-9_-]{0,31}")]
 PhaseWord = Literal["scheduled", "open", "paused", "closed"]
 TerminalWord = Literal["invited", "paired", "revoked"]
 

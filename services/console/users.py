@@ -16,6 +16,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from services.domain.commands import whole
 from services.platform.errors import MasklineError
 from services.platform.passwords import hash_password
 from services.platform.private_files import (
@@ -30,9 +31,7 @@ LOCK: Final = ".users.lock"
 MIN_PASSWORD_CHARACTERS: Final = 10
 """NIST SP 800-63B asks for 8 at least and no rules about kinds of characters; these users can close a campaign."""
 MAX_USERS: Final = 200
-NAME_FORM: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$(?!\n)"  # a lone $ lets a line break pass
-
-UserName = Annotated[str, Meta(pattern=NAME_FORM, description="1 to 32 of a–z 0–9 _ -")]
+UserName = Annotated[str, whole("[a-z0-9][a-z0-9_-]{0,31}", "1 to 32 of a–z 0–9 _ -")]
 
 
 class Role(StrEnum):

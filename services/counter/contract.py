@@ -7,16 +7,17 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from services.domain.commands import whole
 from services.domain.documents import MAX_TYPED_CHARS, DocumentType
 from services.platform.pairing_codes import MAX_TYPED_CHARACTERS
 from services.platform.passes import MAX_PASS_CHARACTERS
 
-PassNo = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{16}$")]
+PassNo = Annotated[str, whole("[A-Za-z0-9_-]{16}")]
 Date = Annotated[str, Meta(description="YYYY-MM-DD where the pharmacy is.", extra_json_schema={"format": "date"})]
 Time = Annotated[str, Meta(description="RFC 3339 with offset.")]
 Why = Annotated[str, Meta(min_length=1, max_length=500, description="For the audit trail.")]
 PassText = Annotated[str, Meta(min_length=1, max_length=MAX_PASS_CHARACTERS + 20)]  # scanners add spaces
-ShortCode = Annotated[str, Meta(pattern=r"^[0-9]{8}$")]
+ShortCode = Annotated[str, whole("[0-9]{8}")]
 Last4 = Annotated[str, Meta(min_length=4, max_length=4, description="The document's last four characters.")]
 DocumentNumber = Annotated[str, Meta(min_length=1, max_length=MAX_TYPED_CHARS)]
 # JSON has one kind of number: 5.0 is as whole as 5.
@@ -27,9 +28,9 @@ _DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _OF_DAY = r"([01][0-9]|2[0-3]):[0-5][0-9]"
 Instant = Annotated[
     str,
-    Meta(
-        pattern=rf"^{_DATE}T{_OF_DAY}:[0-5][0-9](\.[0-9]{{1,9}})?(Z|[+-]{_OF_DAY})$",
-        description="RFC 3339 with offset, by the terminal's clock, however wrong.",
+    whole(
+        rf"{_DATE}T{_OF_DAY}:[0-5][0-9](\.[0-9]{{1,9}})?(Z|[+-]{_OF_DAY})",
+        "RFC 3339 with offset, by the terminal's clock, however wrong.",
     ),
 ]
 State = Literal["confirmed", "rejected", "cancelled", "picked_up", "expired", "waitlisted"]
@@ -115,7 +116,7 @@ class DeskBooking(Body, frozen=True, kw_only=True):
 class OfflineRecord(Body, frozen=True, kw_only=True):
     """Something that was handed out without a network. Its nonce is the key that the pick-up would have had."""
 
-    nonce: Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,64}$")]
+    nonce: Annotated[str, whole(r"[\x21-\x7e]{1,64}")]
     picked_up_at: Instant
     pass_: PassText | UnsetType = msgspec.field(name="pass", default=UNSET)
 

@@ -14,17 +14,17 @@ import msgspec
 from msgspec import Meta
 
 
-def _whole(form: str) -> Meta:
+def whole(form: str, description: str | None = None) -> Meta:
     """A string of this form from end to end. To Python `$` also stands before a last line break."""
-    return Meta(pattern=rf"^{form}$(?!\n)")
+    return Meta(pattern=rf"^{form}$(?!\n)", description=description)
 
 
-Name = Annotated[str, _whole("[A-Za-z0-9][A-Za-z0-9._-]{0,47}")]
-Digest16 = Annotated[str, _whole("[A-Za-z0-9_-]{16}")]
-Digest8 = Annotated[str, _whole("[A-Za-z0-9_-]{8}")]
-Revision = Annotated[str, _whole("[0-9a-f]{16}")]
-OptionalDigest16 = Annotated[str, _whole("([A-Za-z0-9_-]{16})?")]
-OptionalName = Annotated[str, _whole("([A-Za-z0-9][A-Za-z0-9._-]{0,47})?")]
+Name = Annotated[str, whole("[A-Za-z0-9][A-Za-z0-9._-]{0,47}")]
+Digest16 = Annotated[str, whole("[A-Za-z0-9_-]{16}")]
+Digest8 = Annotated[str, whole("[A-Za-z0-9_-]{8}")]
+Revision = Annotated[str, whole("[0-9a-f]{16}")]
+OptionalDigest16 = Annotated[str, whole("([A-Za-z0-9_-]{16})?")]
+OptionalName = Annotated[str, whole("([A-Za-z0-9][A-Za-z0-9._-]{0,47})?")]
 Text = Annotated[str, Meta(max_length=500)]
 Contact = Annotated[str, Meta(max_length=200)]
 Units = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -256,7 +256,7 @@ class PickUp(Command, tag="pick_up", frozen=True):
     id: Digest16
     pass_no: Digest16
     terminal: Name
-    shown: Annotated[str, _whole("(pass|short_code|document)")] = "pass"
+    shown: Annotated[str, whole("(pass|short_code|document)")] = "pass"
 
 
 class RecordPickUp(Command, tag="record_pick_up", frozen=True):
@@ -288,7 +288,7 @@ class ChangeQuota(Command, tag="change_quota", frozen=True):
     campaign: Name
     slot: Name
     change: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
-    share: Annotated[str, _whole("(public|assisted|reserve)")] = "public"
+    share: Annotated[str, whole("(public|assisted|reserve)")] = "public"
     terminal: OptionalName = ""  # empty: the ops team
     actor: Text = ""
     why: Text = ""
