@@ -68,6 +68,27 @@ def poison_check(_: str) -> None:
     vars(records)["decode"] = read
 
 
+def connection_check(_: str) -> None:
+    """Whoever is connected anew goes on as if it were the same log."""
+    from services.stream.connections import Connections
+
+    vars_of(Connections, is_new=lambda *_: False, is_same=lambda *_: True)
+
+
+def log_goes_forward(_: str) -> None:
+    """A batch that is acknowledged at an offset before the last one's is as good as any."""
+    from services.stream.group_commit import _Lane
+
+    vars_of(_Lane, _check_not_back=lambda *_: None)
+
+
+def key_check(of_the_log: str) -> None:
+    """A process whose pepper and id key are not those of the log takes the log for its own."""
+    from services.platform.secrets import Secrets
+
+    vars_of(Secrets, key_check=lambda _: of_the_log)
+
+
 def same_key_same_id(_: str) -> None:
     """Whoever sends the same again makes another reservation."""
     from services.platform.identities import Identities
@@ -139,7 +160,8 @@ def _with_library(*changes: tuple[str, str]) -> None:
 ALTERATIONS: Final[dict[str, Callable[[str], None]]] = {
     alteration.__name__: alteration
     for alteration in (
-        position_check, gap_check, time_bound, poison_check, same_key_same_id, dies_before_answering, clock_of
+        position_check, gap_check, time_bound, poison_check, connection_check, log_goes_forward, key_check,
+        same_key_same_id, dies_before_answering, clock_of,
     )
 }  # fmt: skip
 

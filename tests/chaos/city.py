@@ -25,6 +25,7 @@ from infra.launcher.launcher import Launcher, LauncherSettings
 from infra.launcher.ports import free_ports
 from infra.launcher.process import ProcessSpec, RunningProcess
 from infra.launcher.services import index_of, service_command, service_names, service_of, service_spec, store_specs
+from loadtests.http_client import HttpClient, NoAnswer
 from services.audit.verify import VerifySettings
 from services.domain.campaign import Campaign
 from services.domain.rows import Head
@@ -35,12 +36,14 @@ from tests.integration.cli_system import CAMPAIGN_FILE, ROOT
 
 PRODUCT: Final = "services.cli"
 CAMPAIGN: Final = "chaos"
+EXTRA_DOOR: Final = "front-door-90"
 EXTRAS: Final = tuple(f"allocator-{index}" for index in range(90, 99))
-"""Names of the allocators that stories start themselves."""
+"""Names of the processes that stories start themselves."""
 READY_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 8.0
 REDIS_TIMEOUT_S: Final = 5.0
 APPLY_TRIES: Final = 4
+READYZ_TIMEOUT_S: Final = 2.0
 
 Program = tuple[str, ...]
 """A module that runs our services, and what it is told before the service's own arguments."""
@@ -72,8 +75,8 @@ class City:
         self.data: Final = folder / "data"
         self.data.mkdir(mode=0o700)
         self.names: Final = service_names(plan.front_doors, plan.allocators)
-        public, admin = choose_ports(LOOPBACK, 0, [*self.names, *EXTRAS])
-        kafka, redis = free_ports(2)
+        public, admin = choose_ports(LOOPBACK, 0, [*self.names, *EXTRAS, EXTRA_DOOR])
+        kafka, redis, self._extra_port = free_ports(3)
         self.addresses: Final = Addresses(
             host=LOOPBACK,
             kafka=f"{LOOPBACK}:{kafka}",
@@ -115,10 +118,10 @@ class City:
             await self._services.stop()
         await asyncio.gather(*(process.stop(STOP_TIMEOUT_S) for process in self._stores.values()))
 
-    async def open_campaign(self) -> Campaign:
+    async def open_campaign(self, name: str = CAMPAIGN) -> Campaign:
         """One that is open now."""
         campaign = scaled(load(CAMPAIGN_FILE), self.plan.units, int(time.time() * 1000))
-        campaign = msgspec.structs.replace(campaign, campaign=CAMPAIGN)
+        campaign = msgspec.structs.replace(campaign, campaign=name)
         console = ConsoleClient.of(self.data, self.addresses.url("console"))
         for left in reversed(range(APPLY_TRIES)):  # a group's first assignment takes the embedded broker some seconds
             try:
@@ -145,6 +148,17 @@ class City:
         await process.wait()
 
     @asynccontextmanager
+    async def frozen(self) -> AsyncIterator[None]:
+        """No process of ours does anything while the block lasts: as when an operator works on the stores."""
+        for name in self.names:
+            self.send(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for name in self.names:
+                self.send(name, signal.SIGCONT)
+
+    @asynccontextmanager
     async def redis(self) -> AsyncIterator[Redis]:
         """A client, for the length of a block."""
         client = connect(self.addresses.redis, timeout_s=REDIS_TIMEOUT_S)
@@ -160,18 +174,29 @@ class City:
 
     # ----------------------------------------------------------------------------------------------------- services
 
+    async def wrong_with(self, name: str) -> str:
+        """What a process says that keeps it from being ready; empty where nothing does."""
+        url = f"http://{LOOPBACK}:{self.addresses.admin_ports[name]}"
+        client = HttpClient(url, max_connections=1, timeout_s=READYZ_TIMEOUT_S)
+        try:
+            answer = await client.request("GET", "/readyz")
+            return "" if answer.status == 200 else answer.body.decode()
+        except NoAnswer as error:
+            return str(error)
+        finally:
+            client.close()
+
     def send(self, name: str, number: signal.Signals) -> None:
         """To a process that is kept alive, or to an allocator of the story's own."""
         for pid in self._pids(name):
             _send(pid, number)
 
-    async def allocator(self, name: str, program: Program | None = None) -> None:
-        """One more, not kept alive, named from EXTRAS; ready when it folds."""
-        process = await RunningProcess.start(self.spec(name, program), self.log_of(name))
-        self._extras[name] = process
+    async def begin(self, name: str, program: Program | None = None, data: Path | None = None) -> None:
+        """One process more, of EXTRAS or EXTRA_DOOR, which nobody keeps alive."""
+        self._extras[name] = await RunningProcess.start(self.spec(name, program, data), self.log_of(name))
 
     async def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
-        """An allocator of the story's own."""
+        """A process of the story's own."""
         process = self._extras.pop(name)
         _send(process.pid, number)
         _send(process.pid, signal.SIGCONT)
@@ -181,11 +206,19 @@ class City:
         """What a process says."""
         return self.data / "logs" / f"{name}.log"
 
-    def spec(self, name: str, program: Program | None = None) -> ProcessSpec:
+    def url(self, name: str) -> str:
+        """Where a public service answers."""
+        return f"http://{LOOPBACK}:{self._extra_port}" if name == EXTRA_DOOR else self.addresses.url(service_of(name))
+
+    def spec(self, name: str, program: Program | None = None, data: Path | None = None) -> ProcessSpec:
         """How a process is started."""
         programs = self.plan.programs
         chosen = program or programs.get(name) or programs.get(service_of(name)) or (PRODUCT,)
-        command = service_command(name, self.addresses, self.data)
+        addresses = self.addresses
+        if name == EXTRA_DOOR:
+            ports = {**addresses.public_ports, service_of(name): self._extra_port}
+            addresses = msgspec.structs.replace(addresses, public_ports=ports)
+        command = service_command(name, addresses, data or self.data)
         at = command.index(PRODUCT)
         spec = service_spec(name, self.addresses, [*command[:at], *chosen, *command[at + 1 :]])
         return replace(spec, env={**spec.env, "PYTHONPATH": str(ROOT)})

@@ -42,9 +42,7 @@ class Crowd:
         """What somebody heard, and heard otherwise later."""
         self._chance = random.Random(SEED)
         self._rate_per_s = rate_per_s
-        self._client = HttpClient(
-            city.addresses.url("front-door"), max_connections=MAX_CONNECTIONS, timeout_s=REQUEST_TIMEOUT_S
-        )
+        self._client = HttpClient(city.url("front-door"), max_connections=MAX_CONNECTIONS, timeout_s=REQUEST_TIMEOUT_S)
         settings = SurgeSettings(wait_s=0, give_up_after_s=gives_up_after_s, seed=SEED)
         self._tries = 1 + settings.tries_elsewhere
         self._surge = Surge(self._client, campaign.campaign, [slot.id for slot in campaign.slots], settings)

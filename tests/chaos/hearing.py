@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from aiokafka import ConsumerRecord
 
 from loadtests.tally import Tally
 from services.audit.verify import VerifySettings
@@ -19,13 +18,11 @@ from services.domain.events import Event
 from services.domain.events import decode as decode_event
 from services.platform.identities import Identities
 from services.platform.secrets import Secrets
-from services.stream.partition_reader import PartitionReader
-from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS, EVENTS
 from tests.chaos.city import CAMPAIGN
 from tests.chaos.crowd import Wish
+from tests.chaos.log_copy import Record, records_of
 
-RECORDS_PER_FETCH: Final = 2_000
 DECIDED: Final = frozenset({"confirmed", "rejected", "waitlisted"})
 
 
@@ -59,11 +56,11 @@ async def hear(settings: VerifySettings, partitions: int, wishes: Sequence[Wish]
     decided: dict[str, list[Event]] = defaultdict(list)
     for partition in range(partitions):
         asked |= _asked(identities, partition, wishes)
-        commands = [decode(record.value) for record in await _records(settings, COMMANDS, partition)]
+        commands = [decode(record.value) for record in await records_of(settings, COMMANDS, partition)]
         in_log.update(each.pass_no for each in commands if isinstance(each, Reserve) and each.campaign == CAMPAIGN)
-        events = {event.id: event for event in map(_event, await _records(settings, EVENTS, partition)) if event}
+        events = {event.id: event for event in map(_event, await records_of(settings, EVENTS, partition)) if event}
         for event in events.values():
-            if event.command == "reserve" and event.type in DECIDED:
+            if event.command == "reserve" and event.type in DECIDED and event.campaign == CAMPAIGN:
                 decided[event.pass_no].append(event)
     heard = {identities.pass_no(id_): each.state for id_, each in tally.reservations.items()}
     confirmed = [each for events in decided.values() for each in events if each.type == "confirmed"]
@@ -92,23 +89,8 @@ def _asked(identities: Identities, partition: int, wishes: Sequence[Wish]) -> se
     return found
 
 
-async def _records(settings: VerifySettings, topic: str, partition: int) -> list[ConsumerRecord]:
-    reader = PartitionReader(settings, topic)
-    number = PartitionId(partition)
+def _event(record: Record) -> Event | None:
     try:
-        end = await reader.log_end(number)
-        await reader.assign([number])
-        reader.seek(number, Offset(0))
-        records: list[ConsumerRecord] = []
-        while len(records) < end:
-            records += await reader.fetch(number, RECORDS_PER_FETCH)
-        return records
-    finally:
-        await reader.stop()
-
-
-def _event(record: ConsumerRecord) -> Event | None:
-    try:
-        return decode_event(record.value)
+        return decode_event(record.value or b"")
     except msgspec.DecodeError:  # says nothing about people; verify counts it
         return None

@@ -21,7 +21,7 @@ def pauses(*seconds: float, program: tuple[str, ...] = (PRODUCT,)) -> Fault:
         for name, pause_s in zip(EXTRAS, seconds, strict=False):
             tell(f"the allocator sleeps {pause_s:g} s; another one comes")
             city.send("allocator", signal.SIGSTOP)
-            await city.allocator(name, program)
+            await city.begin(name, program)
             await asyncio.sleep(pause_s)
             tell("it wakes")
             city.send("allocator", signal.SIGCONT)

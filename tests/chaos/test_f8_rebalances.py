@@ -21,7 +21,7 @@ def rebalances(times: int, program: tuple[str, ...] = (PRODUCT,)) -> Fault:
         for number in range(times):
             name = EXTRAS[number]
             tell(f"{name} joins")
-            await city.allocator(name, program)
+            await city.begin(name, program)
             await asyncio.sleep(EVERY_S)
             leaving = LEAVINGS[number % len(LEAVINGS)]
             tell(f"{name} leaves by {leaving.name}")
