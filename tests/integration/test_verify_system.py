@@ -21,14 +21,20 @@ pack = msgspec.msgpack.encode
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The files of two campaigns."""
+    folder = tmp_path_factory.mktemp("campaign")
+    return {name: small_campaign(folder, name) for name in ("small", "later")}
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory, files: dict[str, Path]) -> Iterator[Up]:
     """A system with a campaign on which 150 people rushed."""
     with up(tmp_path_factory.mktemp("system") / "data") as running:
-        folder = tmp_path_factory.mktemp("campaign")
-        for name in ("small", "later"):
-            applied = maskline("campaign", "apply", small_campaign(folder, name), "--data", running.data)
+        for file in files.values():
+            applied = maskline("campaign", "apply", file, "--data", running.data)
             assert applied.code == 0, applied.err
-        asyncio.run(rush(running, folder / "small.yaml", "small", 150))
+        asyncio.run(rush(running, files["small"], "small", 150))
         yield running
 
 
@@ -58,9 +64,8 @@ async def test_after_a_rush_nothing_differs(system: Up) -> None:
 
 
 @pytest.mark.timeout(60)
-async def test_during_a_rush_nothing_differs(system: Up, tmp_path: Path) -> None:
-    file = small_campaign(tmp_path, "later")
-    rushing = asyncio.create_task(rush(system, file, "later", 300))
+async def test_during_a_rush_nothing_differs(system: Up, files: dict[str, Path]) -> None:
+    rushing = asyncio.create_task(rush(system, files["later"], "later", 300, arrive_within_s=2.0))
     reports: list[Report] = []
     while not rushing.done():
         reports.append(await verify(settings_of(system)))
