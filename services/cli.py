@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from services.platform.errors import MasklineError
-from services.platform.settings import ProcessSettings, Settings, options_of
+from services.platform.settings import ProcessSettings, SecretFiles, Settings, options_of
 
 if TYPE_CHECKING:
     from infra.launcher.endpoints import Endpoints
@@ -240,6 +240,29 @@ def remove(name: str, data: Path) -> None:
     click.echo(f"{name} may no longer sign in.")
 
 
+# -------------------------------------------------------------------------------------------------------------- keys
+
+
+@click.group()
+def keys() -> None:
+    """The keys that passes are signed with."""
+
+
+@keys.command("rotate-pass")
+@DATA
+@options_of(SecretFiles)
+def rotate_pass(data: Path, settings: SecretFiles) -> None:
+    """Add a new key to sign passes with. Those that were given out stay valid."""
+    from services.platform.pass_keys import LOOK_AGAIN_S
+    from services.platform.secrets import SECRETS, Secrets
+
+    before = Secrets.load(data / SECRETS, settings)
+    key_id = before.rotate_pass_key().pass_signer().key_id
+    click.echo(f"Pass key {key_id} is there. Counters take it up within {LOOK_AGAIN_S:g} s; front doors sign with it from")
+    click.echo(f"their next start on. Passes of the keys before ({before.key_ids()['pass']}) stay valid until you delete")
+    click.echo("their files.")
+
+
 # ----------------------------------------------------------------------------------------------------------- looking
 
 
@@ -332,6 +355,7 @@ maskline.add_command(Lazy("rebuild", _rebuild, "Replay into Redis what it lacks 
 maskline.add_command(Lazy("doctor", _doctor, "What is there, missing, misconfigured, in words."))
 maskline.add_command(campaign)
 maskline.add_command(user)
+maskline.add_command(keys)
 
 if __name__ == "__main__":
     main()

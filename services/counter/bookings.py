@@ -27,7 +27,8 @@ from services.platform.booking import Wish, digit_for, pass_content, reserve_com
 from services.platform.contact import ContactKey, ContactKeys
 from services.platform.errors import MasklineError
 from services.platform.identities import Identities
-from services.platform.passes import PassSigner, PassTooLong
+from services.platform.pass_keys import PassKeys
+from services.platform.passes import PassTooLong
 from services.platform.problems import Problem
 from services.state.catalogue import CampaignView
 from services.state.desk import Desk
@@ -55,14 +56,14 @@ class Bookings:
         records: Records,
         identities: Identities,
         contact_keys: ContactKeys,
-        signer: PassSigner,
+        pass_keys: PassKeys,
     ) -> None:
         self._door = door
         self._desk = desk
         self._records = records
         self._identities = identities
         self._contact_keys = contact_keys
-        self._signer = signer
+        self._pass_keys = pass_keys
 
     async def book(self, terminal: Terminal, wish: DeskBooking, key: str) -> Booked:
         """The decision. Raises Problem: what cannot be asked for, and what the fold refused."""
@@ -170,7 +171,7 @@ class Bookings:
             return told
         content = pass_content(self._identities, command.pass_no, slot, command.units, command.last4_hash)
         try:
-            text = self._signer.sign(content)
+            text = self._pass_keys.sign(content)
         except PassTooLong:  # then there is still the short code
             text = ""
         code = self._identities.short_code(ordinal, slot.pharmacy, iso_day(slot.day))

@@ -29,7 +29,7 @@ from services.counter.terminals import Terminal, Terminals
 from services.domain.reasons import DoorReason
 from services.platform.http_answers import Answer, json_answer
 from services.platform.http_requests import idempotency_key, malformed, read_json
-from services.platform.passes import PassVerifier
+from services.platform.pass_keys import PassKeys
 from services.platform.problems import Problem
 from services.state.desk import Desk
 
@@ -53,7 +53,7 @@ class Handlers:
         stock: Stock,
         bookings: Bookings,
         offline: OfflineRecords,
-        verifier: PassVerifier,
+        pass_keys: PassKeys,
     ) -> None:
         self._desk = desk
         self._terminals = terminals
@@ -62,10 +62,7 @@ class Handlers:
         self._stock = stock
         self._bookings = bookings
         self._offline = offline
-        keys = [
-            Key(key_id=name, algorithm="Ed25519", public_key=key) for name, key in sorted(verifier.published().items())
-        ]
-        self._keys = json_answer(200, Keys(keys=keys), KEYS_FRESH_FOR)
+        self._pass_keys = pass_keys
 
     # -- terminals --------------------------------------------------------------------------------------------------
 
@@ -139,7 +136,9 @@ class Handlers:
 
     async def keys(self, _request: web.BaseRequest) -> Answer:
         """GET /v1/keys"""
-        return self._keys
+        published = sorted(self._pass_keys.published().items())
+        keys = [Key(key_id=name, algorithm="Ed25519", public_key=key) for name, key in published]
+        return json_answer(200, Keys(keys=keys), KEYS_FRESH_FOR)
 
     # ---------------------------------------------------------------------------------------------------------------
 

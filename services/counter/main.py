@@ -31,6 +31,7 @@ from services.platform.identities import Identities
 from services.platform.lifecycle import Stop, TaskSet, settle_memory
 from services.platform.lifecycle import run as run_process
 from services.platform.openapi import add_document_route, mount
+from services.platform.pass_keys import PassKeys
 from services.platform.router import Router
 from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import ProcessSettings, Settings
@@ -74,18 +75,16 @@ def router_of(
     door: Door, secrets: Secrets, health: Health, settings: TillSettings, now_ms: Callable[[], int] = wall_clock_ms
 ) -> Router:
     """All routes of a counter, on an open door."""
-    identities, verifier = Identities(secrets), secrets.pass_verifier()
+    identities, pass_keys = Identities(secrets), PassKeys(secrets)
     desk = Desk(door, decision_timeout_s=settings.decision_timeout_s, max_in_flight=settings.max_in_flight)
     days = PharmacyDays(door.catalogue, now_ms)
     records = Records(door, desk)
     terminals = Terminals(desk, door.partitions, Tokens(secrets), identities)
-    showing = Showing(desk, records, days, identities, verifier, Lockout(), now_ms)
+    showing = Showing(desk, records, days, identities, pass_keys, Lockout(), now_ms)
     pick_ups = PickUps(desk, records, showing, identities)
     stock = Stock(desk, records, days, identities, now_ms)
-    bookings = Bookings(
-        door, desk, records, identities, ContactKeys(secrets.contact_folder), secrets.pass_signer()
-    )
-    offline = OfflineRecords(desk, door.catalogue, identities, verifier)
+    bookings = Bookings(door, desk, records, identities, ContactKeys(secrets.contact_folder), pass_keys)
+    offline = OfflineRecords(desk, door.catalogue, identities, pass_keys)
     handlers = Handlers(
         desk=desk,
         terminals=terminals,
@@ -94,7 +93,7 @@ def router_of(
         stock=stock,
         bookings=bookings,
         offline=offline,
-        verifier=verifier,
+        pass_keys=pass_keys,
     )
     pages = Pages(
         terminals=terminals,

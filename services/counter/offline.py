@@ -24,7 +24,8 @@ from services.domain.rows import Fact as Values
 from services.domain.rows import TerminalRow
 from services.domain.rules.answers import Fact
 from services.platform.identities import Identities
-from services.platform.passes import PassInvalid, PassVerifier
+from services.platform.pass_keys import PassKeys
+from services.platform.passes import PassInvalid
 from services.platform.problems import Problem
 from services.state.catalogue import Catalogue
 from services.state.desk import Desk
@@ -38,11 +39,11 @@ LAST_MS = 4_102_444_800_000
 class OfflineRecords:
     """Writes batches into the log."""
 
-    def __init__(self, desk: Desk, catalogue: Catalogue, identities: Identities, verifier: PassVerifier) -> None:
+    def __init__(self, desk: Desk, catalogue: Catalogue, identities: Identities, pass_keys: PassKeys) -> None:
         self._desk = desk
         self._catalogue = catalogue
         self._identities = identities
-        self._verifier = verifier
+        self._pass_keys = pass_keys
 
     async def take(self, terminal: Terminal, batch: OfflineBatch) -> RecordsTold:
         """Every record with what it is, in the batch's order. Raises Problem: what kept some from being
@@ -62,7 +63,7 @@ class OfflineRecords:
         pass_no = ""
         if record.pass_ is not UNSET:
             with contextlib.suppress(PassInvalid):  # it proves nothing then, and is kept as what it is
-                pass_no = self._verifier.verify(record.pass_).pass_no
+                pass_no = self._pass_keys.verify(record.pass_).pass_no
         return RecordPickUp(
             id=pick_up_id(self._identities, terminal, pass_no, record.nonce),
             terminal=terminal.name,

@@ -25,7 +25,8 @@ from services.domain.reasons import DoorReason
 from services.domain.rows import MembersRow, PersonRow, ReservationState
 from services.platform.crypto import equal
 from services.platform.identities import ID_CHARACTERS, Identities
-from services.platform.passes import PassInvalid, PassVerifier
+from services.platform.pass_keys import PassKeys
+from services.platform.passes import PassInvalid
 from services.platform.problems import Problem
 from services.state.desk import Desk
 from services.state.readers import MAX_KEYS_PER_READ
@@ -66,7 +67,7 @@ class Showing:
         records: Records,
         days: PharmacyDays,
         identities: Identities,
-        verifier: PassVerifier,
+        pass_keys: PassKeys,
         lockout: Lockout,
         now_ms: Callable[[], int],
     ) -> None:
@@ -74,7 +75,7 @@ class Showing:
         self._records = records
         self._days = days
         self._identities = identities
-        self._verifier = verifier
+        self._pass_keys = pass_keys
         self._lockout = lockout
         self._now_ms = now_ms
 
@@ -93,7 +94,7 @@ class Showing:
 
     def _by_pass(self, text: str) -> Shown:
         try:
-            content = self._verifier.verify(text)
+            content = self._pass_keys.verify(text)
         except PassInvalid as error:
             raise Problem(DoorReason.UNKNOWN_PASS) from error
         return Shown(content.pass_no, "pass", content.pharmacy)

@@ -58,6 +58,12 @@ class SecretUnreadable(MasklineError):
     """
 
 
+class PassKeysGiven(MasklineError):
+    """The pass keys in {folder} are files of yours, so no key is added to them. Make a newer one whose name comes last:
+    openssl genpkey -algorithm ed25519
+    """
+
+
 class _Places(NamedTuple):
     """Where the secrets of an installation are."""
 
@@ -111,11 +117,7 @@ class Secrets:
             else _symmetric_key(places.folder / name, read_private)
             for name in SYMMETRIC
         }
-        names = sorted(places.pass_keys.glob("*.pem"))
-        read = read_mounted if places.given_pass_keys else read_private
-        if not names:
-            names = [places.pass_keys / FIRST_PASS_KEY]  # which is told to be missing
-        return cls(places, symmetric, [_signing_key(name, read) for name in names])
+        return cls(places, symmetric, _pass_keys(places))
 
     @classmethod
     def create(cls, folder: Path, files: SecretFiles = NONE_NAMED) -> Secrets:
@@ -159,11 +161,20 @@ class Secrets:
         return PassVerifier([key.public_key().public_bytes_raw() for key in self._pass_keys])
 
     def rotate_pass_key(self) -> Secrets:
-        """Adds a newer signing key; passes already given out stay valid until their key's file is deleted."""
+        """Adds a newer signing key; passes already given out stay valid until their key's file is deleted.
+
+        Raises PassKeysGiven.
+        """
         folder = self._places.pass_keys
-        newest = max(int(name.stem) for name in folder.glob("*.pem"))
-        create_private(folder / f"{newest + 1:04d}.pem", _new_signing_key())
-        return self.load(self._places.folder)
+        stems = [name.stem for name in folder.glob("*.pem")]
+        if self._places.given_pass_keys is not None or not all(stem.isdecimal() for stem in stems):
+            raise PassKeysGiven(folder=folder)
+        create_private(folder / f"{max(map(int, stems)) + 1:04d}.pem", _new_signing_key())
+        return self.with_pass_keys_of_now()
+
+    def with_pass_keys_of_now(self) -> Secrets:
+        """The same with the pass keys that are there now. Raises what `load` raises."""
+        return Secrets(self._places, self._symmetric, _pass_keys(self._places))
 
     def key_check(self) -> str:
         """16 characters that every log of these secrets carries in its genesis records."""
@@ -181,6 +192,15 @@ class Secrets:
 
 
 Read = Callable[[Path], bytes]
+
+
+def _pass_keys(places: _Places) -> list[Ed25519PrivateKey]:
+    """Oldest first."""
+    names = sorted(places.pass_keys.glob("*.pem"))
+    read = read_mounted if places.given_pass_keys else read_private
+    if not names:
+        names = [places.pass_keys / FIRST_PASS_KEY]  # which is told to be missing
+    return [_signing_key(name, read) for name in names]
 
 
 def _symmetric_key(path: Path, read: Read) -> bytes:

@@ -151,6 +151,29 @@ def test_a_short_password_is_refused_and_no_user_is_made(tmp_path: Path) -> None
     assert "no users yet" in run("user", "list", "--data", data).output
 
 
+def test_a_new_pass_key_is_made_and_told_by_its_id(tmp_path: Path) -> None:
+    from services.platform.secrets import Secrets
+
+    folder = tmp_path / "secrets"
+    old = Secrets.create(folder).pass_signer().key_id
+    result = run("keys", "rotate-pass", "--data", tmp_path)
+    new = Secrets.load(folder).pass_signer().key_id
+    assert result.exit_code == 0
+    assert new != old
+    assert f"Pass key {new} is there" in result.output
+    assert f"keys before ({old}) stay valid until you delete their files" in " ".join(result.output.split())
+
+
+def test_no_pass_key_is_made_where_there_are_no_secrets_or_the_keys_are_the_operators(tmp_path: Path) -> None:
+    from services.platform.secrets import Secrets
+
+    assert "is not there" in str(failure(run("keys", "rotate-pass", "--data", tmp_path)))
+    Secrets.create(tmp_path / "secrets")
+    given = ("--pass-keys", tmp_path / "secrets" / "pass")
+    assert "files of yours" in str(failure(run("keys", "rotate-pass", "--data", tmp_path, *given)))
+    assert len(list((tmp_path / "secrets" / "pass").iterdir())) == 1
+
+
 def test_an_error_of_ours_is_printed_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -97,6 +97,15 @@ async def test_a_pass_that_somebody_else_signed_hands_nothing_out(world: Counter
     assert world.row(anna).state == ReservationState.CONFIRMED
 
 
+async def test_a_pass_of_a_key_that_came_while_the_counter_runs_hands_out(
+    world: CounterWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    till, anna = await world.paired(), world.books("A0000001")
+    world.secrets = world.secrets.rotate_pass_key()
+    monkeypatch.setattr("services.platform.pass_keys.LOOK_AGAIN_S", 0.0)  # two seconds later
+    assert (await till.post("/v1/pickups", {"pass": world.pass_of(anna)})).status == 200
+
+
 @pytest.mark.control
 async def test_without_the_check_of_signatures_the_forged_pass_hands_out(
     world: CounterWorld, monkeypatch: pytest.MonkeyPatch
@@ -104,7 +113,7 @@ async def test_without_the_check_of_signatures_the_forged_pass_hands_out(
     till, anna = await world.paired(), world.books("A0000001")
     text = forged(world.pass_of(anna), _another_signer(world))
     monkeypatch.setattr(
-        "services.counter.showing.PassVerifier.verify", lambda _self, _text: Claimed(anna.pass_no), raising=True
+        "services.platform.pass_keys.PassKeys.verify", lambda _self, _text: Claimed(anna.pass_no), raising=True
     )
     assert (await till.post("/v1/pickups", {"pass": text})).status == 200
 

@@ -1,0 +1,61 @@
+"""The pass keys as their folder has them, in a process that runs: a key that is added is known, one that goes is not.
+
+Whoever uses them looks at the folder, at most once in LOOK_AGAIN_S; where it cannot be read, the keys of before stay.
+"""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from services.platform.errors import MasklineError
+from services.platform.passes import Pass, PassSigner, PassVerifier
+from services.platform.secrets import Secrets
+
+LOOK_AGAIN_S = 2.0
+"""A look takes 0.2 ms a key. Passes signed with a new key come later: who signs takes it up at a start."""
+
+log = structlog.get_logger(__name__)
+
+
+class PassKeys:
+    """Signs and verifies with the keys of now."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._use(secrets)
+        self._looked_s = time.monotonic()
+
+    def sign(self, content: Pass) -> str:
+        """With the newest key. Raises PassTooLong."""
+        self._look()
+        return self._signer.sign(content)
+
+    def verify(self, text: str) -> Pass:
+        """What the pass says. Raises PassInvalid."""
+        self._look()
+        return self._verifier.verify(text)
+
+    def published(self) -> dict[str, str]:
+        """Key id → public key in base64url."""
+        self._look()
+        return self._verifier.published()
+
+    def _look(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._looked_s < LOOK_AGAIN_S:
+            return
+        self._looked_s = now_s
+        try:
+            found = self._secrets.with_pass_keys_of_now()
+        except MasklineError as error:
+            log.error("The pass keys cannot be read", action="pass_keys_unreadable", why=str(error))
+            return
+        if found.key_ids() != self._secrets.key_ids():
+            log.info("The pass keys have changed", action="pass_keys_changed", keys=found.key_ids()["pass"])
+            self._use(found)
+
+    def _use(self, secrets: Secrets) -> None:
+        self._secrets: Secrets = secrets
+        self._signer: PassSigner = secrets.pass_signer()
+        self._verifier: PassVerifier = secrets.pass_verifier()

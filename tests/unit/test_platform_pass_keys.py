@@ -1,0 +1,89 @@
+"""Pass keys in a process that runs: what is in the folder counts, not what was there at its start."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from services.platform.pass_keys import LOOK_AGAIN_S, PassKeys
+from services.platform.passes import Pass, PassInvalid
+from services.platform.secrets import Secrets
+
+CONTENT = Pass(
+    pass_no="qTv-F6UZvbbbYyiX",
+    pharmacy="p-0001",
+    starts_ms=1_580_518_800_000,
+    ends_ms=1_580_522_400_000,
+    units=5,
+    salt="abcdefgh",
+    last4_hash="ijklmnop",
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Secrets:
+    return Secrets.create(tmp_path / "secrets")
+
+
+def test_a_pass_of_a_key_that_came_while_we_run_is_accepted(secrets: Secrets, clock: Clock) -> None:
+    keys = PassKeys(secrets)
+    text = secrets.rotate_pass_key().pass_signer().sign(CONTENT)
+    clock.now_s += LOOK_AGAIN_S
+    assert keys.verify(text) == CONTENT
+    assert len(keys.published()) == 2
+    assert keys.verify(keys.sign(CONTENT)) == CONTENT
+
+
+def test_a_pass_of_a_key_that_was_deleted_is_refused(secrets: Secrets, clock: Clock, tmp_path: Path) -> None:
+    keys, text = PassKeys(secrets), secrets.pass_signer().sign(CONTENT)
+    secrets.rotate_pass_key()
+    (tmp_path / "secrets" / "pass" / "0001.pem").unlink()
+    assert keys.verify(text) == CONTENT
+    clock.now_s += LOOK_AGAIN_S
+    with pytest.raises(PassInvalid, match="not known here"):
+        keys.verify(text)
+
+
+def test_forged_passes_do_not_make_us_read_the_folder_each_time(
+    secrets: Secrets, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    looks = []
+    look = Secrets.with_pass_keys_of_now
+
+    def counted(self: Secrets) -> Secrets:
+        looks.append(clock.now_s)
+        return look(self)
+
+    monkeypatch.setattr(Secrets, "with_pass_keys_of_now", counted)
+    keys, forged = PassKeys(secrets), Secrets.create(tmp_path / "another").pass_signer().sign(CONTENT)
+    clock.now_s += LOOK_AGAIN_S
+    for _ in range(100):
+        with pytest.raises(PassInvalid):
+            keys.verify(forged)
+    assert len(looks) == 1
+
+
+def test_where_the_folder_cannot_be_read_the_keys_of_before_stay(
+    secrets: Secrets, clock: Clock, tmp_path: Path
+) -> None:
+    keys, text = PassKeys(secrets), secrets.pass_signer().sign(CONTENT)
+    (tmp_path / "secrets" / "pass").chmod(0o755)
+    clock.now_s += LOOK_AGAIN_S
+    assert keys.verify(text) == CONTENT
