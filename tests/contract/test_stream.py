@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ PARTITIONS = 2
 FIRST, SECOND = PartitionId(0), PartitionId(1)
 KEY_CHECK = "k" * 16
 NOW_MS = 1_580_558_400_000
+YEAR_MS = 366 * 86_400_000
 
 
 class Kafka(Struct, frozen=True):
@@ -300,7 +301,7 @@ class WithClock:
     now_ms: int
 
     async def submit(
-        self, topic: str, partition: PartitionId, values: Sequence[bytes], timestamp_ms: int  # noqa: ARG002
+        self, topic: str, partition: PartitionId, values: Sequence[bytes], timestamp_ms: int
     ) -> "tuple[int, asyncio.Future[Acknowledged]]":
         return await self.producer.submit(topic, partition, values, self.now_ms)
 
@@ -313,7 +314,7 @@ async def test_no_log_is_begun_while_the_clocks_of_kafka_and_of_this_machine_are
     world: World, reader: LogReader, years: int
 ) -> None:
     kafka = WithClock(world.producer, NOW_MS + years * YEAR_MS)
-    with pytest.raises(ClocksApart, match=r"'commands' begins at 20\d\d-02-01 .*, but this machine's clock says 2020-02"):
+    with pytest.raises(ClocksApart, match="this machine.s clock says 2020-02-01 12:00"):
         await ensure_genesis(kafka, reader, [FIRST], KEY_CHECK, NOW_MS)
 
 
