@@ -67,9 +67,12 @@ async def test_while_a_batch_is_in_flight_the_next_one_fills(start: Start, produ
 
 async def test_an_idle_log_is_written_to_without_waiting(start: Start) -> None:
     group = start()
-    started_s = asyncio.get_running_loop().time()
-    await group.offer(P, b"0")
-    assert asyncio.get_running_loop().time() - started_s < 0.05
+    waited_s = []
+    for _ in range(5):  # the machine may stand still for once; a timer would make every one wait
+        started_s = asyncio.get_running_loop().time()
+        await group.offer(P, b"0")
+        waited_s.append(asyncio.get_running_loop().time() - started_s)
+    assert min(waited_s) < 0.05
 
 
 async def test_a_batch_holds_no_more_records_than_its_limit(start: Start, producer: FakeProducer) -> None:
