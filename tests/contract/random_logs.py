@@ -95,7 +95,7 @@ class RandomLog:
         ][: self._random.choice((1, 4, 4, 4))]
         opened = [b.open_(key="beginning")] if self._random.random() < 0.9 else []
         rules = msgspec.structs.asdict(self._rules())
-        entitled = [*set(RESIDENTS), "somebody 0"] if rules.pop("entitled") else []
+        entitled = [*sorted(set(RESIDENTS)), "somebody 0"] if rules.pop("entitled") else []
         return [
             *b.definition(slots, entitled=entitled, **rules), *opened,
             b.invite(), b.pair(), b.invite("next-door"), b.pair("next-door"),
@@ -257,6 +257,24 @@ class RandomLog:
             if self._random.random() < 0.9:
                 self._write(command)
 
+    def begin_the_next_round(self) -> None:
+        """Another campaign of the region that people can really book in: who got some in the first one comes again."""
+        campaign = self._one_of("second", "third")
+        slots = [b.slot("noon", 6, **self._times()), b.slot("tomorrow", 3, **self._times())]
+        rules = msgspec.structs.asdict(self._rules())
+        entitled = sorted(set(RESIDENTS)) if rules.pop("entitled") else []
+        opened = b.open_(campaign=campaign, by_clock=True, key=self._key())
+        for command in [*b.definition(slots, campaign=campaign, entitled=entitled, **rules), opened]:
+            self._write(command)
+
+    def let_the_day_end(self) -> None:
+        """Slots are over, and with them what nobody came for; the clock tells of all its chunks."""
+        self._now_ms += self._random.choice((9, 13, 22)) * b.HOUR_MS
+        self._write(b.tick(self._now_ms))
+        for pharmacy in (b.PHARMACY, OTHER_PHARMACY):
+            for chunk in range(self._random.choice((1, 2))):
+                self._write(b.expire(chunk, pharmacy=pharmacy, key=self._key()))
+
     def change_quota(self) -> None:
         terminal = self._one_of("", "", *TERMINALS)
         slot, campaign, change = self._one_of(*SLOTS), self._one_of(*CAMPAIGNS), self._random.randint(-6, 6)
@@ -324,7 +342,6 @@ class RandomLog:
             phone = self._one_of("", "firm")
             self._write_booking(b.reserve(f"somebody {n}", slot, digit=n % 10, phone=phone, key=key))
 
-
     def go_away_in_a_crowd(self) -> None:
         """Units come free all at once, more of them than one record deals with."""
         for _ in range(self._random.choice((3, 12))):
@@ -343,6 +360,8 @@ STEPS: list[tuple[Callable[[RandomLog], None], float]] = [
     (RandomLog.repeat, 8),
     (RandomLog.change_phase, 5),
     (RandomLog.define, 5),
+    (RandomLog.begin_the_next_round, 1),
+    (RandomLog.let_the_day_end, 1),
     (RandomLog.time_passes, 5),
     (RandomLog.change_quota, 4),
     (RandomLog.change_terminals, 4),

@@ -1,6 +1,7 @@
-"""The library against the model on random logs, in random batches: same decisions, same rows, whatever the cuts.
+"""Hypothesis plays with random logs: what it finds it brings down to the fewest steps and the simplest cuts.
 
 A failure prints the seed of its log and the fewest steps that show it: `random_log(seed, steps)` brings it back.
+`test_random_logs.py` has the great numbers, and does worse things to each log.
 """
 
 from typing import Any
@@ -24,11 +25,12 @@ from tests.contract.worlds import LuaWorld, decided_by_the_model, differences
 
 pytestmark = [
     pytest.mark.embedded,
-    # Ten seconds when all is well. What fails is shrunk first, and the shortest log is worth the wait.
+    # A few seconds when all is well. What fails is shrunk first, and the shortest log is worth the wait.
     pytest.mark.timeout(400),
 ]
 
-EXAMPLES = 200
+EXAMPLES = 60
+EXAMPLES_OF_THE_MODEL = 200
 HOLDING = {ReservationState.CONFIRMED, ReservationState.PICKED_UP}  # the units of their slot
 # The fixture is an empty Valkey; each example empties it again.
 random_logs = settings(
@@ -94,7 +96,7 @@ async def test_the_library_decides_as_the_model_does_however_batches_are_cut_and
     assert differences(await model.rows(), await lua.rows()) == []
 
 
-@settings(random_logs, max_examples=EXAMPLES // 2)
+@random_logs
 @given(seed=seeds, steps=lengths, size=st.integers(3, 60))
 async def test_batch_cuts_change_not_one_byte(lua: LuaWorld, seed: int, steps: int, size: int) -> None:
     await empty(lua)
@@ -134,7 +136,7 @@ async def test_who_walks_over_the_events_alone_finds_every_promise_kept(seed: in
     assert report.differences == [], told(seed, steps, log, decided)
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES_OF_THE_MODEL)
 @given(seed=seeds, steps=lengths)
 async def test_nothing_is_oversold_and_nobody_holds_two_whatever_the_log(seed: int, steps: int) -> None:
     log = random_log(seed, steps)

@@ -120,6 +120,14 @@ class LuaWorld:
         values: Any = await self.redis.mget(sorted(found)) if found else []
         return {name.decode().removeprefix(prefix): value for name, value in zip(sorted(found), values, strict=True)}
 
+    async def put_back(self, values: dict[str, bytes]) -> None:
+        """This partition is as it was when `values` were read, or empty."""
+        keys: Any = await self.redis.keys(f"{tag(self.partition)}*")
+        if keys:
+            await self.redis.delete(*keys)
+        if values:
+            await self.redis.mset({key(self.partition, name): value for name, value in values.items()})
+
     async def recorded(self, offset: int) -> Facts | None:
         """The recorded decision of an offset; None where it is gone."""
         chunk = decode_row("d:", await self._value(decisions_chunk(offset)))

@@ -10,7 +10,6 @@ from infra.embedded.stores import running_stores
 from services.domain.commands import encode
 from services.domain.rows import HEAD, Head
 from services.state.fold_call import Batch
-from services.state.keys import key
 from services.state.readers import decode_row
 from tests import builders as b
 from tests.contract.random_logs import Record, random_log
@@ -65,9 +64,7 @@ class BothFolds:
 
     async def put_back(self, rows: dict[str, bytes]) -> None:
         """Both are as they were."""
-        await self._lua.redis.flushdb()
-        if rows:
-            await self._lua.redis.mset({key(self._lua.partition, name): value for name, value in rows.items()})
+        await self._lua.put_back(rows)
         self.rows = dict(rows)
 
 
