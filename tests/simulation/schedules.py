@@ -68,7 +68,8 @@ class Verdict:
                 *(f"  {what}" for what in self.broken),
                 f"The last {len(trace)} of {len(self.trace)} lines of its trace:",
                 *trace,
-                f'The same again, whole: SIMULATION_SEED={self.seed} make test ARGS="tests/simulation -k test_{self.mode}"',
+                "The same again, with its whole trace:",
+                f'SIMULATION_SEED={self.seed} make test ARGS="tests/simulation -k test_{self.mode}"',
             ]
         )
 
