@@ -33,6 +33,7 @@ from services.platform.campaign_files import load
 from services.state.readers import read_head
 from services.state.redis_client import Redis, connect
 from tests.integration.cli_system import CAMPAIGN_FILE, ROOT
+from tests.morning import WHERE
 
 PRODUCT: Final = "services.cli"
 CAMPAIGN: Final = "chaos"
@@ -119,9 +120,9 @@ class City:
         await asyncio.gather(*(process.stop(STOP_TIMEOUT_S) for process in self._stores.values()))
 
     async def open_campaign(self, name: str = CAMPAIGN) -> Campaign:
-        """One that is open now."""
-        campaign = scaled(load(CAMPAIGN_FILE), self.plan.units, int(time.time() * 1000))
-        campaign = msgspec.structs.replace(campaign, campaign=name)
+        """One that is open now, where the day is young."""
+        elsewhere = msgspec.structs.replace(load(CAMPAIGN_FILE), campaign=name, timezone=WHERE.key)
+        campaign = scaled(elsewhere, self.plan.units, int(time.time() * 1000))
         console = ConsoleClient.of(self.data, self.addresses.url("console"))
         for left in reversed(range(APPLY_TRIES)):  # a group's first assignment takes the embedded broker some seconds
             try:
