@@ -22,7 +22,9 @@ BirthYear = Annotated[
     int, Meta(ge=1880, le=2099, description="Where the campaign goes by it and the document does not tell it.")
 ]
 PhoneText = Annotated[str, Meta(min_length=1, max_length=40, examples=["+8613800000000"])]
-StateWord = Literal["pending", "confirmed", "rejected", "cancelled", "picked_up", "expired"]
+StateWord = Literal["pending", "confirmed", "waitlisted", "rejected", "cancelled", "picked_up", "expired"]
+WaitingBefore = Annotated[int, Meta(description="People before this one in the slot's waiting list, at most.", ge=0)]
+WaitingWord = Literal["open", "full"]
 
 
 class In(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +53,12 @@ class ReservationRequest(In, frozen=True, kw_only=True):
     phone: PhoneText
 
 
+class SlotChange(In, frozen=True, kw_only=True):
+    """Another slot of the same campaign."""
+
+    slot: Annotated[str, Meta(min_length=1, max_length=48)]
+
+
 class Pending(Out, frozen=True, kw_only=True):
     """The log has it; nothing can lose it now."""
 
@@ -66,7 +74,7 @@ class HistoryEntry(Out, frozen=True, kw_only=True):
     at: Time
     event: Literal[
         "confirmed", "rejected", "cancelled", "picked_up", "pick_up_undone", "refused", "picked_up_late",
-        "pick_up_conflict", "slot_changed",
+        "pick_up_conflict", "slot_changed", "waitlisted", "promoted", "waiting_ended",
     ]  # fmt: skip
     by: Literal["owner", "pharmacy", "rules"]
     reason: str | None
@@ -79,6 +87,9 @@ class Reservation(Out, frozen=True, kw_only=True):
     state: StateWord
     reason: Annotated[str | None, Meta(description="Why it was refused.")] = None
     left: Annotated[int | None, Meta(description="Units the slot had left, where that was the reason.")] = None
+    refused: Annotated[
+        str | None, Meta(description="Why what was asked for at this place was refused; the rest stands as it did.")
+    ] = None
     ahead: Ahead | None = None
     campaign: str | None = None
     slot: str | None = None
@@ -90,6 +101,11 @@ class Reservation(Out, frozen=True, kw_only=True):
         default=None, name="pass"
     )
     short_code: str | None = None
+    waiting_before: WaitingBefore | None = None
+    waiting_until: Annotated[
+        Time | None, Meta(description="Until then it may still be confirmed; who waits longer is refused.")
+    ] = None
+    change_until: Annotated[Time | None, Meta(description="Until then the slot may be changed.")] = None
     how_to_appeal: dict[str, str] | None = None
     history: list[HistoryEntry] = []
 
@@ -131,6 +147,13 @@ class AssistedOut(Out, frozen=True, kw_only=True):
     release_h: Annotated[int | None, Meta(description="Hours before a slot begins; then the rest is public.")]
 
 
+class WaitingListOut(Out, frozen=True, kw_only=True):
+    """What comes free in a full slot goes to those who wait for it, in order."""
+
+    per_mille: Annotated[int, Meta(description="Units that may wait, of the slot's public quota.")]
+    promote_until_h: Annotated[int, Meta(description="Hours before the slot begins; then the list ends.")]
+
+
 class RulesOut(Out, frozen=True, kw_only=True):
     """The rules that are enforced; null and false where the campaign does not demand it."""
 
@@ -143,6 +166,10 @@ class RulesOut(Out, frozen=True, kw_only=True):
     assisted: AssistedOut | None
     reserve_per_mille: Annotated[int, Meta(description="Kept for appeals.")]
     pickup_grace_h: Annotated[int | None, Meta(description="Hours after a slot's end; null: to the end of its day.")]
+    waiting_list: WaitingListOut | None
+    change_until_h: Annotated[
+        int | None, Meta(description="Hours before a slot begins up to which it may be changed; null: till it begins.")
+    ]
 
 
 class PharmacyOut(Out, frozen=True, kw_only=True):
@@ -186,6 +213,9 @@ class SlotStock(Out, frozen=True, kw_only=True):
     pharmacy: str
     starts_at: Time
     band: Band
+    waiting_list: Annotated[
+        WaitingWord | None, Meta(description="Whether its waiting list takes anybody; null where there is none (now).")
+    ]
 
 
 class Stock(Out, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from services.front_door.messages import (
     RulesOut,
     SlotOut,
     StaggerOut,
+    WaitingListOut,
     Window,
 )
 from services.front_door.published import Published
@@ -85,7 +86,7 @@ def _whole(offered: Offered, phase: Phase) -> Published:
 
 
 def _rules(rules: Rules) -> RulesOut:
-    stagger, assisted = rules.stagger, rules.assisted
+    stagger, assisted, waiting = rules.stagger, rules.assisted, rules.waiting_list
     return RulesOut(
         units_max=rules.units_max,
         document_types=list(rules.document_types),
@@ -100,6 +101,8 @@ def _rules(rules: Rules) -> RulesOut:
         else AssistedOut(per_mille=assisted.per_mille, release_h=assisted.release_h),
         reserve_per_mille=rules.reserve_per_mille,
         pickup_grace_h=rules.pickup_grace_h,
+        waiting_list=None if waiting is None else WaitingListOut(**msgspec.structs.asdict(waiting)),
+        change_until_h=rules.change_until_h,
     )
 
 

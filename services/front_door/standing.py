@@ -8,14 +8,18 @@ import asyncio
 import time
 from typing import Final, NamedTuple
 
+from msgspec import structs
+
 from services.domain.reasons import DoorReason, Reason
-from services.domain.rows import Action, Facts, ReservationRow, ReservationState
+from services.domain.rows import Facts, ReservationRow, ReservationState
 from services.domain.rules.answers import Fact
-from services.front_door.campaigns import Campaigns, Offered
+from services.front_door.campaigns import Campaigns
+from services.front_door.history import history_of, waited_in_vain
 from services.front_door.log_end import LogEnds
-from services.front_door.messages import HistoryEntry, Reservation
+from services.front_door.messages import Reservation
 from services.front_door.passes import Passes
 from services.front_door.reservations import Booking
+from services.front_door.waiting import InList, in_list
 from services.platform.identities import Identities, partition_of
 from services.platform.problems import Problem
 from services.state.decisions import DecisionGoneError
@@ -31,16 +35,6 @@ FOLDED_WITHIN_S: Final = 1.0
 LOOK_AGAIN_S: Final = 0.02
 MAX_WAITING: Final = 5_000
 """Answers held for a decision at once; who comes beyond hears the place at once and may ask again."""
-
-_EVENTS: Final = {
-    Fact.CANCELLED: "cancelled",
-    Fact.PICKED_UP: "picked_up",
-    Fact.PICK_UP_UNDONE: "pick_up_undone",
-    Fact.REFUSED: "refused",
-    Fact.PICKED_UP_LATE: "picked_up_late",
-    Fact.PICK_UP_CONFLICT: "pick_up_conflict",
-    Fact.SLOT_CHANGED: "slot_changed",
-}
 
 
 class Owner(NamedTuple):
@@ -85,15 +79,15 @@ class Standings:
             return Reservation(id=owner.id, state="pending", ahead=offset - reading.head.position)
         row, chunk = reading.rows
         facts = _facts_in(chunk, offset)
-        if facts is not None and facts[0][0] == Fact.REFUSED:
-            reason = Reason(facts[0][1])
-            if row is None:  # nothing is kept of it: bots must not fill the state
-                return Reservation(id=owner.id, state="rejected", reason=reason.word)
-            if reason == Reason.IDEMPOTENCY_KEY_REUSED:
-                raise Problem(reason)
+        reason = refusal_in(facts)
+        if reason is not None and row is None:  # nothing is kept of it: bots must not fill the state
+            return Reservation(id=owner.id, state="rejected", reason=reason.word)
+        if reason == Reason.IDEMPOTENCY_KEY_REUSED:
+            raise Problem(reason)
         if row is None:
             raise Problem(DoorReason.UNKNOWN_OUTCOME if facts is None else Reason.UNKNOWN_RESERVATION)
-        return await self._of_row(owner, row)
+        reservation = await self._of_row(owner, row)
+        return reservation if reason is None else structs.replace(reservation, refused=reason.word)
 
     async def now(self, owner: Owner) -> Reservation:
         """Where a reservation stands, asked with a bare id. Raises Problem 404, 503."""
@@ -156,6 +150,9 @@ class Standings:
                     pass_text=self._passes.text(command.pass_no, slot, command.units, command.last4_hash),
                     short_code=self._passes.short_code(slot, ordinal),
                 )
+            case [Fact.WAITLISTED, *_]:
+                waits = Reservation(id=booking.id, state="waitlisted", campaign=campaign.name, slot=command.slot)
+                return await self.now_or(self.owner(booking.id), waits)  # its place stands in the list
             case [Fact.REJECTED, reason, left]:
                 return Reservation(
                     id=booking.id,
@@ -192,14 +189,19 @@ class Standings:
         campaign = await self._campaigns.numbered(owner.partition, row.no)
         if campaign is None:
             raise Problem(DoorReason.CATCHING_UP)
+        waiting_before = None
+        if row.state == ReservationState.WAITLISTED:
+            row, waiting_before = await self._in_list(owner, row)
         slot = campaign.slots[row.slot]
         refused = row.state == ReservationState.REJECTED
         valid = row.state == ReservationState.CONFIRMED
+        waits = row.state == ReservationState.WAITLISTED
+        left = row.reason == Reason.SLOT_FULL and not waited_in_vain(row)
         return Reservation(
             id=owner.id,
             state=ReservationState(row.state).word,  # type: ignore[arg-type]
             reason=Reason(row.reason).word if refused else None,
-            left=row.left if refused and row.reason == Reason.SLOT_FULL else None,
+            left=row.left if refused and left else None,
             campaign=campaign.name,
             slot=row.slot,
             pharmacy=slot.pharmacy,
@@ -208,9 +210,18 @@ class Standings:
             units=row.units,
             pass_text=self._passes.text(owner.pass_no, slot, row.units, row.last4_hash) if valid else None,
             short_code=self._passes.short_code(slot, row.ordinal) if valid else None,
+            waiting_before=waiting_before,
+            waiting_until=campaign.time(slot.promote_until_ms) if waits else None,
+            change_until=campaign.time(slot.change_until_ms) if valid or waits else None,
             how_to_appeal=campaign.how_to_appeal if refused else None,
-            history=_history(campaign, row),
+            history=history_of(campaign, row),
         )
+
+    async def _in_list(self, owner: Owner, row: ReservationRow) -> InList:
+        try:
+            return await in_list(self._door.reader, owner.partition, owner.pass_no, row)
+        except (CatchingUpError, StateUnavailableError) as error:
+            raise Problem(DoorReason.CATCHING_UP) from error
 
     async def _row(self, owner: Owner) -> tuple[int, ReservationRow | None]:
         """The position, and the row as it was there."""
@@ -229,21 +240,12 @@ def _facts_in(chunk: list[Facts] | None, offset: int) -> Facts | None:
     return chunk[place] if chunk is not None and place < len(chunk) else None
 
 
-def _history(campaign: Offered, row: ReservationRow) -> list[HistoryEntry]:
-    refused = row.state == ReservationState.REJECTED
-    first = HistoryEntry(
-        at=campaign.time(row.at_ms),
-        event="rejected" if refused else "confirmed",
-        by="rules",
-        reason=Reason(row.reason).word if refused else None,
-    )
-    return [first, *(_entry(campaign, action) for action in row.history)]
+def refusal_in(facts: Facts | None) -> Reason | None:
+    """Why a command was refused, now or when it was sent first; None where it was not, or nothing tells any more.
 
-
-def _entry(campaign: Offered, action: Action) -> HistoryEntry:
-    return HistoryEntry(
-        at=campaign.time(action.at_ms),
-        event=_EVENTS[Fact(action.fact)],  # type: ignore[arg-type]
-        by="pharmacy" if action.actor else "owner",
-        reason=Reason(action.reason).word if action.reason else None,
-    )
+    A repeated booking has its state there and three values, a repeated cancel or change its fact and two.
+    """
+    match facts[0] if facts else None:
+        case [Fact.REFUSED, reason, *_] | [Fact.REPEATED, Fact.REFUSED, reason]:
+            return Reason(reason)
+    return None

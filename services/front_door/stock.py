@@ -14,10 +14,11 @@ import structlog
 
 from services.domain.days import rfc3339
 from services.domain.reasons import DoorReason
-from services.domain.rows import SlotRow
+from services.domain.rows import CampaignRow, SlotRow
+from services.domain.rules.waiting import may_wait
 from services.domain.stock import Band, band
 from services.front_door.campaigns import Offered
-from services.front_door.messages import SlotStock, Stock
+from services.front_door.messages import SlotStock, Stock, WaitingWord
 from services.front_door.published import Published
 from services.platform.errors import MasklineError
 from services.platform.http_answers import CSV, JSON
@@ -27,7 +28,7 @@ from services.state.catalogue import Catalogue
 LEAST_AGE_S: Final = 1.0
 SLOTS_PER_S: Final = 2_000
 TOLD_FOR_S: Final = 60.0
-CSV_HEADER: Final = "slot,pharmacy,starts_at,band,as_of"
+CSV_HEADER: Final = "slot,pharmacy,starts_at,band,as_of,waiting_list"
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,7 @@ class Reading:
     read_at_s: float  # monotonic
     as_of: str
     bands: dict[str, Band]
+    waiting: dict[str, WaitingWord]  # slots that have a list (now)
     json: Published
     csv: Published
 
@@ -75,30 +77,55 @@ class StockView:
                 raise Problem(DoorReason.CATCHING_UP)
             at_ms = int(time.time() * 1000)
             rows = await self._catalogue.stock(view)
-            reading = await asyncio.to_thread(_made, offered, rows, at_ms)
+            reading = await asyncio.to_thread(_made, offered, view.row, rows, at_ms)
             self._readings[offered.name] = reading
             return reading
         finally:
             del self._reading[offered.name]
 
 
-def _made(offered: Offered, rows: dict[str, SlotRow], at_ms: int) -> Reading:
+def _made(offered: Offered, campaign: CampaignRow, rows: dict[str, SlotRow], at_ms: int) -> Reading:
     as_of = rfc3339(at_ms, offered.where)
-    bands = {name: band(row.quota - row.taken, row.quota) for name, row in rows.items()}
+    bands = {name: _band(row) for name, row in rows.items()}
+    waiting = {name: word for name, row in rows.items() if (word := _waiting(campaign, row, at_ms)) is not None}
     times: dict[int, str] = {}
     slots = []
     for name, row in rows.items():
         starts_at = times.get(row.starts_ms)
         if starts_at is None:
             starts_at = times[row.starts_ms] = offered.time(row.starts_ms)
-        slots.append(SlotStock(slot=name, pharmacy=row.pharmacy, starts_at=starts_at, band=bands[name]))
+        slots.append(
+            SlotStock(
+                slot=name,
+                pharmacy=row.pharmacy,
+                starts_at=starts_at,
+                band=bands[name],
+                waiting_list=waiting.get(name),
+            )
+        )
     # Names are of a safe alphabet and times are times: no cell needs a quote.
-    lines = [CSV_HEADER, *(f"{slot.slot},{slot.pharmacy},{slot.starts_at},{slot.band},{as_of}" for slot in slots), ""]
+    cells = (
+        f"{slot.slot},{slot.pharmacy},{slot.starts_at},{slot.band},{as_of},{slot.waiting_list or ''}" for slot in slots
+    )
+    lines = [CSV_HEADER, *cells, ""]
     max_age_s = int(max(LEAST_AGE_S, len(slots) / SLOTS_PER_S))
     return Reading(
         read_at_s=time.monotonic(),
         as_of=as_of,
         bands=bands,
+        waiting=waiting,
         json=Published(msgspec.json.encode(Stock(as_of=as_of, slots=slots)), JSON, max_age_s),
         csv=Published("\r\n".join(lines).encode(), CSV, max_age_s),
     )
+
+
+def _band(row: SlotRow) -> Band:
+    """Nobody takes units past those who wait: what is left beside a waiting list is theirs."""
+    return Band.NONE if row.waiting > 0 else band(row.quota - row.taken, row.quota)
+
+
+def _waiting(campaign: CampaignRow, row: SlotRow, at_ms: int) -> WaitingWord | None:
+    """Whether one unit more may wait; None where no list takes anybody (any more), however few wait."""
+    if not campaign.waiting_per_mille or at_ms >= row.promote_until_ms:
+        return None
+    return "open" if may_wait(campaign, row, at_ms, 1) else "full"

@@ -58,11 +58,6 @@ def campaign(name: str = CAMPAIGN, *, units: int = 100, **changes: Any) -> Campa
     """
     today = day_of(now_ms(), WHERE)
     tomorrow = day_of(today.to_ms, WHERE)
-
-    def slot(number: int, from_ms: int, *hours: int) -> dict[str, Any]:
-        starts, ends = (rfc3339(from_ms + hour * 3_600_000, WHERE) for hour in hours)
-        return {"id": f"s-{number}", "pharmacy": f"p-{number}", "starts_at": starts, "ends_at": ends, "units": units}
-
     document = {
         **RIGHT,
         "campaign": name,
@@ -70,10 +65,25 @@ def campaign(name: str = CAMPAIGN, *, units: int = 100, **changes: Any) -> Campa
         "windows": [
             {"opens_at": rfc3339(today.from_ms - 3_600_000, WHERE), "closes_at": rfc3339(tomorrow.to_ms, WHERE)}
         ],
-        "slots": [slot(1, today.from_ms, 0, 24), slot(2, tomorrow.from_ms, 9, 12)],
+        "slots": [slot(1, today.from_ms, 0, units), slot(2, tomorrow.from_ms, 9, units)],
         **changes,
     }
     return check(Source(file="campaign.json", document=document))
+
+
+def slot(number: int, from_ms: int, hour: int, units: int) -> dict[str, Any]:
+    """A row of slots.csv, s-<number> at p-1 or p-2: from an hour of the day to noon, or the whole day."""
+    starts, ends = (rfc3339(from_ms + each * 3_600_000, WHERE) for each in (hour, 12 if hour else 24))
+    pharmacy = f"p-{2 - number % 2}"
+    return {"id": f"s-{number}", "pharmacy": pharmacy, "starts_at": starts, "ends_at": ends, "units": units}
+
+
+def tomorrow(name: str, *units: int, **rules: Any) -> Campaign:
+    """A campaign of slots that all lie tomorrow, s-1 with the first units, s-2 with the second…; with these rules."""
+    from_ms = day_of(now_ms(), WHERE).to_ms
+    slots = [slot(number, from_ms, 8 + (number + 1) // 2, some) for number, some in enumerate(units, 1)]
+    kinds = ["cn_resident_id", "passport"]
+    return campaign(name, slots=slots, rules={"units_max": 5, "document_types": kinds, **rules})
 
 
 @dataclass

@@ -109,7 +109,7 @@ async def test_stock_as_a_table_says_the_same(world: World) -> None:
     heard = await world.ask("GET", f"{STOCK}.csv")
     assert heard.headers["Content-Type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(heard.text)))
-    assert rows == [slot | {"as_of": told["as_of"]} for slot in told["slots"]]
+    assert rows == [slot | {"as_of": told["as_of"], "waiting_list": ""} for slot in told["slots"]]
 
 
 async def test_stock_is_read_once_for_all_who_ask_within_a_second(world: World) -> None:

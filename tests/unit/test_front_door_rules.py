@@ -186,6 +186,7 @@ RULES = {
     "cool_down_days": 2, "household_max": 3, "stagger": {"by": "birth_year_digit", "days": {"mon": [1, 6], "sun": [0]}},
     "assisted": {"per_mille": 125, "release_h": 0}, "reserve_per_mille": 20, "pickup_grace_h": 24,
     "eligible": [{"document_type": "passport", "document_number": "E12345678"}],
+    "waiting_list": {"per_mille": 500, "promote_until_h": 12}, "change_until_h": 6,
 }  # fmt: skip
 
 
@@ -196,6 +197,7 @@ async def test_a_campaign_tells_its_rules(world: World) -> None:
         "units_max": 5, "document_types": ["cn_resident_id", "passport"], "cool_down_days": 2, "household_max": 3,
         "stagger": {"by": "birth_year_digit", "days": {"mon": [1, 6], "sun": [0]}}, "entitled_only": True,
         "assisted": {"per_mille": 125, "release_h": 0}, "reserve_per_mille": 20, "pickup_grace_h": 24,
+        "waiting_list": {"per_mille": 500, "promote_until_h": 12}, "change_until_h": 6,
     }  # fmt: skip
     assert "E12345678" not in (await world.ask("GET", f"/v1/campaigns/{NAME}")).text
 
