@@ -6,7 +6,15 @@ from msgspec import Meta
 
 from services.domain.reasons import DoorReason, Reason
 from services.front_door.handlers import Handlers
-from services.front_door.messages import CampaignList, CampaignOut, Pending, Reservation, ReservationRequest, Stock
+from services.front_door.messages import (
+    CampaignList,
+    CampaignOut,
+    Pending,
+    Reservation,
+    ReservationRequest,
+    SlotChange,
+    Stock,
+)
 from services.platform.openapi import IDEMPOTENCY_KEY, Call, Media, Parameter, document
 
 VERSION: Final = "1"
@@ -56,6 +64,15 @@ NOT_ANY_MORE: Final = (
     Reason.CANCELLED,
     Reason.ALREADY_PICKED_UP,
     Reason.EXPIRED,
+)
+NOT_THAT_SLOT: Final = (
+    Reason.UNKNOWN_SLOT,
+    Reason.SAME_SLOT,
+    Reason.TOO_LATE_TO_CHANGE,
+    Reason.SLOT_FULL,
+    Reason.SOLD_OUT,
+    Reason.SLOT_OVER,
+    Reason.PAUSED,
 )
 BEFORE_THE_LOG: Final = (
     Reason.UNKNOWN_CAMPAIGN,
@@ -143,8 +160,9 @@ def _booking(handlers: Handlers) -> Call:
         name="book",
         summary="Ask for units in a slot.",
         description=(
-            "202: it stands in line, and nothing can lose it. With a wait: 201 confirmed, 409 refused. The same "
-            "key and body again are the same reservation, answered with its state of now."
+            "202: it stands in line, and nothing can lose it. With a wait: 201 confirmed, 200 on the waiting list of a "
+            "full slot, 409 refused. The same key and body again are the same reservation, answered with its state of "
+            "now."
         ),
         handler=handlers.book,
         body=(ReservationRequest,),
@@ -174,6 +192,24 @@ def _reservation(handlers: Handlers) -> list[Call]:
                 DoorReason.CATCHING_UP,
                 DoorReason.UNKNOWN_OUTCOME,
             ),
+        ),
+        Call(
+            method="PATCH",
+            path="/v1/reservations/{id}",
+            name="change_slot",
+            summary="Change to another slot; the old one is kept unless the new one is got.",
+            description=(
+                "Who gets the new slot has a new pass. Who waits in a waiting list may change too, and leaves it then. "
+                "Whatever the reason of a 409: the reservation stands as it did."
+            ),
+            handler=handlers.change_slot,
+            parameters=(RESERVATION,),
+            body=(SlotChange,),
+            needs_key=True,
+            may_wait=True,
+            answers={200: Reservation, 202: Pending},
+            answer_headers=PENDING_HEADERS,
+            reasons=(*NOT_ANY_MORE, *NOT_THAT_SLOT, Reason.TOO_MANY_TRIES, *OF_THE_LOG),
         ),
         Call(
             method="DELETE",

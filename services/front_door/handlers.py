@@ -8,16 +8,24 @@ from aiohttp import web
 from services.domain.documents import DocumentInvalid
 from services.domain.phones import PhoneInvalid
 from services.domain.reasons import DoorReason, Reason
-from services.domain.rows import Facts, ReservationState
-from services.domain.rules.answers import Fact
+from services.domain.rows import Facts, ReservationRow, ReservationState
 from services.front_door.campaigns import Campaigns
 from services.front_door.line import Line
-from services.front_door.messages import Pending, Reservation, ReservationRequest
+from services.front_door.messages import Pending, Reservation, ReservationRequest, SlotChange
 from services.front_door.offers import Offers
 from services.front_door.passes import Passes
-from services.front_door.refusals import busy, come_back, counted, of_input, of_owner, of_reservation
+from services.front_door.refusals import (
+    NOT_ANY_MORE,
+    busy,
+    come_back,
+    counted,
+    of_change,
+    of_input,
+    of_owner,
+    of_reservation,
+)
 from services.front_door.reservations import Booking, Reservations
-from services.front_door.standing import Owner, Standings
+from services.front_door.standing import Owner, Standings, refusal_in
 from services.front_door.stock import StockView
 from services.platform.http_answers import JSON, NO_STORE, SVG, Answer
 from services.platform.http_requests import decode_json, idempotency_key, language, malformed, prefer_wait_s, read_body
@@ -140,35 +148,56 @@ class Handlers:
             raise malformed("place", "the place of a status_url, unchanged")
         return offset
 
+    async def change_slot(self, request: web.BaseRequest, reservation_id: str) -> Answer:
+        """The old slot is kept unless the new one is got."""
+        if self._reservations.changes.full:
+            return busy(language(request))
+        try:
+            owner = self._standings.owner(reservation_id)
+            key = idempotency_key(request)
+            wait_s = prefer_wait_s(request)
+            wish = decode_json(await read_body(request), SlotChange)
+            row = await self._live_row(owner)
+            command = await self._reservations.change(owner.partition, row.no, owner.pass_no, wish.slot, key)
+            place = await self._reservations.write(owner.partition, command, self._reservations.changes)
+        except Problem as problem:
+            counted(problem)
+            raise
+        return await self._asked(owner, place, wait_s, Reservation(id=owner.id, state="confirmed", slot=wish.slot))
+
     async def cancel_reservation(self, request: web.BaseRequest, reservation_id: str) -> Answer:
-        if self._reservations.cancels.full:
+        if self._reservations.changes.full:
             return busy(language(request))
         try:
             owner = self._standings.owner(reservation_id)
             key = idempotency_key(request) if "Idempotency-Key" in request.headers else None
             wait_s = prefer_wait_s(request)
-            row = await self._standings.row(owner)  # invented ids are not to fill the log
-            if row.state == ReservationState.REJECTED:  # it will never be anything else
-                raise of_owner(Reason.NOT_CONFIRMED, id=owner.id, state="rejected")
-            command = self._reservations.cancel(reservation_id, key)
-            place = await self._reservations.write(owner.partition, command, self._reservations.cancels)
+            await self._live_row(owner)
+            command = self._reservations.cancel(owner.pass_no, key)
+            place = await self._reservations.write(owner.partition, command, self._reservations.changes)
         except Problem as problem:
             counted(problem)
             raise
+        return await self._asked(owner, place, wait_s, Reservation(id=owner.id, state="cancelled"))
+
+    async def _live_row(self, owner: Owner) -> ReservationRow:
+        """What stands under an id: invented ones are not to fill the log, nor is what will never be anything else."""
+        row = await self._standings.row(owner)
+        if row.state == ReservationState.REJECTED:
+            raise of_owner(Reason.NOT_CONFIRMED, id=owner.id, state="rejected")
+        return row
+
+    async def _asked(self, owner: Owner, place: Place, wait_s: int, done: Reservation) -> Answer:
+        """What became of something that an owner asked for; `done` where it was, and Redis does not tell more."""
         until_s = time.monotonic() + wait_s
         facts = await self._standings.decided(place, wait_s) if wait_s else None
         if facts is None:
-            return await self._pending(reservation_id, place, come_back(until_s))
-        return await self._cancelled(owner, facts)
-
-    async def _cancelled(self, owner: Owner, facts: Facts) -> Answer:
-        match facts[0]:
-            case [Fact.CANCELLED, *_] | [Fact.REPEATED, Fact.CANCELLED, *_]:
-                cancelled = Reservation(id=owner.id, state="cancelled")
-                return Answer(200, _encode(await self._standings.now_or(owner, cancelled)))
-            case [Fact.REFUSED, reason, *_] | [Fact.REPEATED, _, reason, *_]:
-                raise of_owner(Reason(reason), id=owner.id)
-        raise Problem(DoorReason.INTERNAL)
+            return await self._pending(owner.id, place, come_back(until_s))
+        reservation = await self._standings.now_or(owner, done)
+        reason = refusal_in(facts)
+        if reason is not None:
+            raise of_change(reason, facts, reservation)
+        return Answer(200, _encode(reservation))
 
     async def show_pass(self, _request: web.BaseRequest, reservation_id: str) -> Answer:
         owner = self._standings.owner(reservation_id)
@@ -180,11 +209,5 @@ class Handlers:
 
 def no_pass(reservation: Reservation) -> Problem:
     """Why a reservation has no pass to show."""
-    reasons = {
-        "rejected": Reason.NOT_CONFIRMED,
-        "cancelled": Reason.CANCELLED,
-        "picked_up": Reason.ALREADY_PICKED_UP,
-        "expired": Reason.EXPIRED,
-    }
-    reason = reasons.get(reservation.state)
+    reason = NOT_ANY_MORE.get(reservation.state)
     return Problem(DoorReason.INTERNAL) if reason is None else of_owner(reason, state=reservation.state)

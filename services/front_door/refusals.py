@@ -8,6 +8,8 @@ from typing import Any, Final
 from services.domain.documents import DocumentInvalid
 from services.domain.phones import PhoneInvalid
 from services.domain.reasons import DoorReason, Reason
+from services.domain.rows import Facts
+from services.domain.rules.answers import Fact
 from services.front_door.campaigns import Offered
 from services.front_door.messages import Reservation
 from services.front_door.words import words
@@ -18,6 +20,14 @@ from services.platform.problems import Problem, problem_answer, word_of
 
 RETRY_AFTER_S: Final = (1, 2, 3)
 """One of these by chance: people who were refused together should not come back together."""
+NOT_ANY_MORE: Final = {
+    "waitlisted": Reason.NOT_CONFIRMED,
+    "rejected": Reason.NOT_CONFIRMED,
+    "cancelled": Reason.CANCELLED,
+    "picked_up": Reason.ALREADY_PICKED_UP,
+    "expired": Reason.EXPIRED,
+}
+"""Why there is nothing to show or to change in a reservation of this state."""
 AT_ONCE_S: Final = 0.1
 """A wait that ended with so little left was held to its end: who asks again at once is held again."""
 
@@ -56,6 +66,16 @@ def of_reservation(reservation: Reservation, campaign: Offered, **known: Any) ->
 def of_owner(reason: Reason, **members: Any) -> Problem:
     """What the owner of a reservation asked for and cannot have, in words for the owner."""
     return Problem(reason, reader="owner", **members)
+
+
+def of_change(reason: Reason, facts: Facts, reservation: Reservation) -> Problem:
+    """A cancel or a change that was refused; the reservation stands as it is told here."""
+    if reason == Reason.NOT_CONFIRMED:  # what it is instead says more
+        reason = NOT_ANY_MORE.get(reservation.state, reason)
+    first = facts[0]
+    left = first[2] if reason == Reason.SLOT_FULL and first[0] == Fact.REFUSED else None
+    members: dict[str, Any] = {name: getattr(reservation, name) for name in ("id", "state", "campaign", "slot")}
+    return of_owner(reason, **{name: value for name, value in (members | {"left": left}).items() if value is not None})
 
 
 def about(reason: str | None, campaign: Offered) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated, Final, NamedTuple
 from msgspec import Meta
 
 from services.domain import documents
-from services.domain.commands import Cancel, Command, Reserve
+from services.domain.commands import Cancel, ChangeSlot, Command, Reserve
 from services.domain.phones import canonical_phone
 from services.domain.reasons import DoorReason, Reason
 from services.front_door.campaigns import Campaigns, Offered
@@ -23,7 +23,11 @@ from services.state.door import Door
 from services.stream.errors import LogUnavailable, Overloaded, UnknownOutcome
 from services.stream.place import Place
 
-TYPE_WORDS: Final[dict[type[Command], str]] = {Reserve: "reserve", Cancel: "cancel"}
+TYPE_WORDS: Final[dict[type[Command], str]] = {
+    Reserve: "reserve",
+    Cancel: "cancel",
+    ChangeSlot: "change_slot",
+}
 CANCEL_WITHOUT_KEY: Final = "cancel"
 """A reservation is cancelled once: a client that names no key of its own means this one."""
 
@@ -34,8 +38,8 @@ class SheddingSettings(Settings, frozen=True, kw_only=True):
     max_in_flight_bookings: Annotated[
         int, Meta(description="Bookings that may wait for the log's acknowledgement at once.", ge=1)
     ] = 800
-    max_in_flight_cancels: Annotated[
-        int, Meta(description="Cancellations that may wait for it: a reserve of their own.", ge=1)
+    max_in_flight_changes: Annotated[
+        int, Meta(description="Cancellations and changes that may wait for it: a reserve of their own.", ge=1)
     ] = 200
 
 
@@ -70,7 +74,7 @@ class Reservations:
         self._campaigns = campaigns
         self._identities = identities
         self.bookings = InFlight(settings.max_in_flight_bookings)
-        self.cancels = InFlight(settings.max_in_flight_cancels)
+        self.changes = InFlight(settings.max_in_flight_changes)
 
     def booking(self, wish: ReservationRequest, campaign: Offered, key: str) -> Booking:
         """The command for a wish. Raises Problem (404, 400, 503), DocumentInvalid, PhoneInvalid.
@@ -99,10 +103,23 @@ class Reservations:
         reservation_id, command = reserve_command(self._identities, contact_key, campaign.partition, wanted, key)
         return Booking(reservation_id, campaign, command)
 
-    def cancel(self, reservation_id: str, key: str | None) -> Cancel:
+    def cancel(self, pass_no: str, key: str | None) -> Cancel:
         """The command by which an owner gives a reservation back."""
-        pass_no = self._identities.pass_no(reservation_id)
         return Cancel(id=self._identities.command_id("owner", pass_no, key or CANCEL_WITHOUT_KEY), pass_no=pass_no)
+
+    async def change(self, partition: int, no: int, pass_no: str, slot: str, key: str) -> ChangeSlot:
+        """The command by which an owner asks for another slot of the same campaign. Raises Problem 404, 503.
+
+        The slot is part of the command's id: the same key with another slot is another wish, so that nobody is told
+        that theirs was done when an earlier one was.
+        """
+        campaign = await self._campaigns.numbered(partition, no)
+        if campaign is None:
+            raise Problem(DoorReason.CATCHING_UP)
+        if slot not in campaign.slots:
+            raise Problem(Reason.UNKNOWN_SLOT)
+        command_id = self._identities.command_id("owner", f"{pass_no}|change|{slot}", key)
+        return ChangeSlot(id=command_id, pass_no=pass_no, slot=slot)
 
     async def write(self, partition: int, command: Command, in_flight: InFlight) -> Place:
         """Into the log; its place there. Raises Problem 503 (surely not written) or 504 (unknown)."""

@@ -17,7 +17,7 @@ LIMIT = 5
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    limits = SheddingSettings(max_in_flight_bookings=LIMIT, max_in_flight_cancels=1)
+    limits = SheddingSettings(max_in_flight_bookings=LIMIT, max_in_flight_changes=1)
     async with front_door(tmp_path, limits) as world:
         yield world
 

@@ -89,13 +89,13 @@ def test_a_member_joins_the_answer_and_the_words() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_owner_of_a_reservation_reads_words_of_their_own(language: Language) -> None:
-    for word in ("cancelled", "expired", "already_picked_up", "not_confirmed", "too_many_tries"):
+    for word in ("cancelled", "expired", "already_picked_up", "not_confirmed", "too_many_tries", "paused", "slot_full"):
         to_owner = told(word, language, reader="owner", state="rejected", pharmacy="p-1", when="12:00")
         assert to_owner["detail"] == texts(language)[word].owner != texts(language)[word].detail
         assert to_owner["title"] == told(word, language)["title"]
         assert "reader" not in to_owner
     # Where there are none of their own, the words are everybody's.
-    assert told(Reason.PAUSED, language, reader="owner") == told(Reason.PAUSED, language)
+    assert told(Reason.SAME_SLOT, language, reader="owner") == told(Reason.SAME_SLOT, language)
 
 
 def test_without_the_member_the_words_are_whole_all_the_same() -> None:

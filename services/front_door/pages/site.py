@@ -129,13 +129,13 @@ class Site:
         return visit.page(title, content, look_again_s=look_again_s)
 
     async def cancel(self, visit: Visit, request: web.BaseRequest, reservation_id: str) -> Answer:
-        if self._reservations.cancels.full:
+        if self._reservations.changes.full:
             raise Problem(DoorReason.OVERLOADED)
         owner = self._standings.owner(reservation_id)
         filled = booking_form.read(await read_body(request))
         await self._standings.row(owner)
-        command = self._reservations.cancel(reservation_id, filled.nonce)
-        place = await self._reservations.write(owner.partition, command, self._reservations.cancels)
+        command = self._reservations.cancel(owner.pass_no, filled.nonce)
+        place = await self._reservations.write(owner.partition, command, self._reservations.changes)
         return see(self._url(visit, reservation_id, place))
 
     async def _offered_with(self, name: str, slot: str) -> Offered:
