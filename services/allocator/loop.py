@@ -5,6 +5,7 @@ each offset once and in order; so every error ends in the same way: look where t
 """
 
 import asyncio
+import time
 from collections import deque
 from typing import Final, Protocol
 
@@ -59,8 +60,14 @@ class LoopParts(Protocol):
 class LoopReport(Protocol):
     """Metrics of loops; plain calls that never wait."""
 
+    def called(self, seconds: float) -> None:
+        """Redis has answered a call of the fold."""
+
     def folded(self, partition: PartitionId, position: int, decisions: list[Facts | bool]) -> None:
         """A batch is decided."""
+
+    def waited(self, seconds: float) -> None:
+        """So long ago the first record of a batch came that is decided for the first time."""
 
     def published(self, partition: PartitionId, offset: int) -> None:
         """All events below are acknowledged."""
@@ -163,7 +170,7 @@ class PartitionLoop:
 
     async def _fold(self, call: FoldCall, publisher: Publisher, publishing: "asyncio.Task[None]") -> None:
         """Up to two batches in flight: while Redis works on one, the next one travels."""
-        in_flight: deque[Batch] = deque()
+        in_flight: deque[tuple[Batch, float]] = deque()
         waiting: deque[Batch] = deque()
         while True:
             if publishing.done():
@@ -173,13 +180,14 @@ class PartitionLoop:
             while len(in_flight) < MAX_IN_FLIGHT and (waiting or self._records):
                 batch = waiting.popleft() if waiting else self._next_batch()
                 await call.send(batch, publisher.published)
-                in_flight.append(batch)
+                in_flight.append((batch, time.monotonic()))
             if not in_flight:
                 if not await self._fed_in_time() and self._expected > 0:
                     await self._look(call, publisher)
                 continue
-            batch = in_flight.popleft()
+            batch, sent_s = in_flight.popleft()
             folded = await self._answer(call)
+            self._report.called(time.monotonic() - sent_s)
             self._check(folded)
             await self._done(batch, folded, publisher)
             if folded.status == "rules_too_new":
@@ -189,7 +197,7 @@ class PartitionLoop:
                 raise RulesTooNewError(partition=self.partition, offset=folded.position)
             if folded.position < batch.end:  # it stopped early: the rest goes first, what is in flight was not applied
                 while in_flight:
-                    waiting.append(in_flight.popleft())
+                    waiting.append(in_flight.popleft()[0])
                     await call.receive()
                 waiting.appendleft(rest_of(batch, folded.position))
 
@@ -247,7 +255,8 @@ class PartitionLoop:
         self.position = max(self.position, folded.position)
         self._report.folded(self.partition, folded.position, folded.decisions[:count])
         self._report.published(self.partition, publisher.published)
-        if batch.start + count > publisher.published:
+        if count and batch.start + count > publisher.published:
+            self._report.waited(max(0.0, time.time() - batch.timestamps_ms[0] / 1000))
             await publisher.publish(
                 Decided(
                     batch.start,

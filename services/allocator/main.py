@@ -21,6 +21,7 @@ from services.platform.errors import MasklineError
 from services.platform.health import Health
 from services.platform.lifecycle import Stop, TaskSet, end_tasks, settle_memory
 from services.platform.lifecycle import run as run_process
+from services.platform.metrics import LOG_END
 from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import ProcessSettings
 from services.platform.telemetry import configure_logging
@@ -160,24 +161,29 @@ class Allocator:
                 records = await self._reader.fetch(wanted, timeout_ms=FETCH_TIMEOUT_MS)
             except (HoleInLog, PositionOutsideLog) as error:
                 partition = error.values["partition"]
-                if partition in self.loops:
-                    self.loops[partition].interrupt(UnreadableLogError(partition=partition, why=str(error)))
-                continue
+                self._interrupt([partition], UnreadableLogError(partition=partition, why=str(error)))
             except LogReconnected as error:
-                for partition in error.values["partitions"]:
-                    if partition in self.loops:
-                        self.loops[partition].interrupt(error)
-                continue
+                self._interrupt(error.values["partitions"], error)
             except StreamError as error:
                 log.warning("Reading fails", action="read_failed", why=str(error))
                 await asyncio.sleep(READ_PAUSE_S)
-                continue
-            by_partition: dict[PartitionId, list[ConsumerRecord]] = defaultdict(list)
-            for record in records:
-                by_partition[record.partition].append(record)
-            for partition, found in by_partition.items():
-                if partition in self.loops:
-                    self.loops[partition].feed(found)
+            else:
+                self._feed(wanted, records)
+
+    def _interrupt(self, partitions: list[PartitionId], error: MasklineError) -> None:
+        for partition in partitions:
+            if partition in self.loops:  # a rebalance may have taken it meanwhile
+                self.loops[partition].interrupt(error)
+
+    def _feed(self, wanted: list[PartitionId], records: list[ConsumerRecord]) -> None:
+        by_partition: dict[PartitionId, list[ConsumerRecord]] = defaultdict(list)
+        for record in records:
+            by_partition[record.partition].append(record)
+        for partition in wanted:
+            if (end := self._reader.end_seen(partition)) is not None:
+                LOG_END.labels(partition).set(end)
+            if partition in self.loops and partition in by_partition:
+                self.loops[partition].feed(by_partition[partition])
 
     async def commit(self) -> None:
         """Commit `published`, for ever; a refused commit costs a successor some repeats, which are dropped."""
@@ -238,12 +244,13 @@ def chosen_partitions(words: str, count: int) -> list[PartitionId]:
         return [PartitionId(p) for p in range(count)]
     chosen: set[int] = set()
     for part in words.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdigit() or (last and not last.isdigit()):
+        first, dash, last = part.partition("-")
+        last = last if dash else first
+        if not first.isdecimal() or not last.isdecimal() or int(last) < int(first):
             raise PartitionStoppedError(partition=part, why="write 'group', 'all', or a list as in 0,2,5-7")
-        chosen.update(range(int(first), int(last or first) + 1))
-    if beyond := [p for p in chosen if p >= count]:
-        raise PartitionStoppedError(partition=beyond[0], why=f"the log has partitions 0 to {count - 1}")
+        if int(last) >= count:
+            raise PartitionStoppedError(partition=last, why=f"the log has partitions 0 to {count - 1}")
+        chosen.update(range(int(first), int(last) + 1))
     return [PartitionId(p) for p in sorted(chosen)]
 
 

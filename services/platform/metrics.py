@@ -64,8 +64,12 @@ LOG_END = Gauge("maskline_log_end_offset", "End of the log as last seen.", ["par
 STOPPED_PARTITIONS = Gauge("maskline_partition_stopped", "1 where a partition stands still on purpose.", ["partition"])
 
 ACK_SECONDS = Histogram("maskline_ack_seconds", "From a batch sent to its acknowledgement.", buckets=SECONDS)
-DECISION_SECONDS = Histogram("maskline_decision_seconds", "From request to decision.", buckets=SECONDS)
-FOLD_CALL_SECONDS = Histogram("maskline_fold_call_seconds", "One call of the fold in Redis.", buckets=SECONDS)
+DECISION_SECONDS = Histogram(
+    "maskline_decision_seconds", "From a record in the log to its decision: the oldest of each batch.", buckets=SECONDS
+)
+FOLD_CALL_SECONDS = Histogram(
+    "maskline_fold_call_seconds", "From a batch sent to the fold in Redis to its answer.", buckets=SECONDS
+)
 BATCH_RECORDS = Histogram("maskline_batch_records", "Commands in one batch of the log.", buckets=RECORDS)
 
 CATALOGUE: tuple[Tally | MetricWrapperBase, ...] = (

@@ -169,6 +169,10 @@ class FakeReader:
             except TimeoutError:
                 return []
 
+    def end_seen(self, partition: PartitionId) -> Offset | None:
+        """See LogReader."""
+        return self._log.end(self.topic, partition) if partition in self._next else None
+
     async def log_start(self, partition: PartitionId) -> Offset:
         """See LogReader."""
         kept = self._log.records[self.topic, partition]

@@ -54,6 +54,9 @@ class LogReader(Protocol):
         PositionOutsideLog, LogUnavailable; after an error the same fetch raises again: it never goes on behind a hole.
         """
 
+    def end_seen(self, partition: PartitionId) -> Offset | None:
+        """One past the last record, as the last fetch of this partition heard it; None before the first."""
+
     async def log_start(self, partition: PartitionId) -> Offset:
         """Offset of the first record that is kept (0, unless somebody deleted the truth)."""
 
@@ -171,6 +174,12 @@ class PartitionReader:
             await self._check_not_beyond_end()
         return records
 
+    def end_seen(self, partition: PartitionId) -> Offset | None:
+        if self._consumer is None or partition not in self.assigned():
+            return None
+        end: Offset | None = self._consumer.highwater(self._tp(partition))
+        return end
+
     async def log_start(self, partition: PartitionId) -> Offset:
         return await self._bounds.start(partition)
 
@@ -220,7 +229,7 @@ class PartitionReader:
         """Apache Kafka refuses a fetch beyond the end; Tansu is silent for ever, and so would we be."""
         for partition in self.assigned() & self._next.keys():
             offset = self._next[partition]
-            known = self._consumer.highwater(self._tp(partition)) if self._consumer else None
+            known = self.end_seen(partition)
             # The watermark may be older than the seek, hence the second look.
             if known is not None and known < offset and await self.log_end(partition) < offset:
                 await self._raise_outside(partition, offset)

@@ -251,6 +251,12 @@ async def test_committed_offsets_begin_at_zero_and_outlive_their_reader(world: W
     assert await other.committed("somebody else", FIRST) == 0
 
 
+async def test_who_reads_knows_the_end_of_the_log_without_asking(world: World, reader: LogReader) -> None:
+    await world.write(b"a", b"b", b"c")
+    assert len(await reader.fetch(FIRST, max_records=1, timeout_ms=5_000)) == 1
+    assert reader.end_seen(FIRST) == 3
+
+
 async def test_committing_does_not_move_the_reading(world: World, reader: LogReader) -> None:
     await world.write(b"a", b"b", b"c")
     assert len(await reader.fetch(FIRST, max_records=1, timeout_ms=5_000)) == 1

@@ -34,7 +34,15 @@ class NothingIsReported:
 
     def __init__(self) -> None:
         self.gaps = 0
+        self.waits_s: list[float] = []
+        self.calls_s: list[float] = []
         self.reasons: list[str] = []
+
+    def called(self, seconds: float) -> None:
+        self.calls_s.append(seconds)
+
+    def waited(self, seconds: float) -> None:
+        self.waits_s.append(seconds)
 
     def folded(self, partition: PartitionId, position: int, decisions: list[Facts | bool]) -> None:
         """See LoopReport."""

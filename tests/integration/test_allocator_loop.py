@@ -16,7 +16,7 @@ from services.stream.errors import LogUnavailable
 from services.stream.topics import COMMANDS
 from tests import builders as b
 from tests.contract import patched_library as patched
-from tests.integration.allocator_world import AllocatorWorld, P, allocator_world
+from tests.integration.allocator_world import TIMEOUT_S, AllocatorWorld, P, allocator_world
 
 pytestmark = pytest.mark.embedded
 
@@ -67,6 +67,22 @@ async def test_the_library_is_loaded_when_redis_does_not_have_it(world: Allocato
     world.write(people(10, 10))
     await world.until_published(allocator)
     assert await world.what_is_wrong() == []
+
+
+async def test_how_long_calls_take_and_people_wait_is_told_for_what_is_decided_for_the_first_time(
+    world: AllocatorWorld,
+) -> None:
+    world.write([*BEGINNING, *people(0, 300)])
+    first = await world.allocator()
+    await world.until_published(first)
+    batches = len(first.reports.waits_s)
+    assert len(first.reports.calls_s) >= batches >= 2
+    assert all(0 < seconds < TIMEOUT_S for seconds in first.reports.calls_s)
+    assert all(seconds > 0 for seconds in first.reports.waits_s)
+    await world.redis.flushdb()
+    first.commit()
+    await world.until_folded()
+    assert len(first.reports.waits_s) == batches, "nobody waited for what was decided long ago"
 
 
 async def test_a_redis_that_was_emptied_is_filled_again_and_nothing_is_published_twice(world: AllocatorWorld) -> None:

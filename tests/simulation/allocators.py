@@ -61,6 +61,12 @@ class QuietReport:
         self._around = around
         self._process = process
 
+    def called(self, seconds: float) -> None:
+        """Time is virtual here."""
+
+    def waited(self, seconds: float) -> None:
+        """Time is virtual here."""
+
     def folded(self, partition: PartitionId, position: int, decisions: list[Facts | bool]) -> None:
         """Redis told it already."""
 

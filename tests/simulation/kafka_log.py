@@ -266,6 +266,10 @@ class SimulatedReader:
         await self._log.asked_by(self._process)
         return Offset(0)
 
+    def end_seen(self, partition: PartitionId) -> Offset | None:
+        """See LogReader."""
+        return Offset(self._log.end(self.topic, partition))
+
     async def log_end(self, partition: PartitionId) -> Offset:
         """See LogReader."""
         await self._log.asked_by(self._process)
