@@ -10,6 +10,7 @@ import msgspec
 
 from services.domain.rows import HEAD
 from services.state.readers import decode_row
+from tests.contract.worlds import encode_row
 from tests.simulation.kafka_log import BROKERS
 from tests.simulation.kafka_log import SERVER as KAFKA
 from tests.simulation.redis_server import SERVER as REDIS
@@ -178,7 +179,7 @@ class Disasters:
         head = decode_row(HEAD, foreign.get(HEAD))
         if head is None or partition in redis.foreign:
             return
-        foreign[HEAD] = msgspec.msgpack.encode(msgspec.structs.replace(head, log=OTHER_LOG))
+        foreign[HEAD] = encode_row(msgspec.structs.replace(head, log=OTHER_LOG))
         seconds = chance.random() * 15.0
         self._note(f"Redis p{partition} has another log's state for {seconds:.1f} s")
         own = redis.swap(partition, foreign)

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from services.domain.commands import Command
 from services.domain.fold import apply, rules_asked_for
 from services.domain.limits import MAX_ROWS_PER_CALL, MAX_TRIM_PER_CALL, RULES_VERSION
@@ -18,6 +16,7 @@ from services.domain.rows import HEAD, Facts, Head, State
 from services.state.fold_call import Batch, Folded, LogIdentity
 from services.state.keys import decisions_chunk, place_in_chunk
 from services.state.readers import decode_row
+from tests.contract.worlds import encode_row
 from tests.simulation.protections import ALL, Protection
 
 Rows = dict[str, bytes]
@@ -30,9 +29,6 @@ class Call(NamedTuple):
     identity: LogIdentity
     batch: Batch
     published: int
-
-
-_encode = msgspec.msgpack.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +105,7 @@ class FoldPort:
             gone = self._trimmable(state, head)
             state.put(HEAD, head)
             removed = [key for key in state.changed if state.rows[key] is None]
-            kept.update({key: _encode(state.rows[key]) for key in state.changed if state.rows[key] is not None})
+            kept.update({key: encode_row(state.rows[key]) for key in state.changed if state.rows[key] is not None})
             for key in [*removed, *gone]:
                 kept.pop(key, None)
         reply.head = head

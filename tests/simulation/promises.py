@@ -25,6 +25,7 @@ from services.state.readers import decode_row
 from services.stream.place import Place
 from services.stream.topics import COMMANDS, EVENTS
 from tests import builders as b
+from tests.contract.worlds import encode_row
 from tests.simulation.fold_port import Reply, Rows
 from tests.simulation.protections import Protection
 from tests.simulation.surroundings import Surroundings
@@ -291,7 +292,7 @@ def _same(key: str, wanted: Any, found: Any) -> bool:
     """What the allocator keeps in the head is no decision; other rows are compared as Redis writes them."""
     if key == HEAD:
         wanted, found = (msgspec.structs.replace(head or Head(), published=0, trimmed=0) for head in (wanted, found))
-    return wanted == found or msgspec.msgpack.encode(wanted) == msgspec.msgpack.encode(found)
+    return wanted == found or encode_row(wanted) == encode_row(found)
 
 
 def _told(model: Model, offset: int) -> str:

@@ -7,11 +7,13 @@ Each safety claim has its control: the same schedules without one protection mus
 """
 
 import os
+import time
 from random import SystemRandom
 from typing import Final
 
 import pytest
 
+from tests.simulation.conftest import ScheduleCount
 from tests.simulation.protections import FOR_LIVENESS, Protection
 from tests.simulation.schedules import Mode, Verdict, run_schedule
 
@@ -30,12 +32,15 @@ SECONDS_PER_SCHEDULE: Final = 0.5
 pytestmark = pytest.mark.timeout(60 + SECONDS_PER_SCHEDULE * max(SAFETY_SCHEDULES, LIVENESS_SCHEDULES))
 
 
-def expect_kept_promises(mode: Mode, piece: int, schedules: int) -> None:
+def expect_kept_promises(mode: Mode, piece: int, schedules: int, count: ScheduleCount) -> None:
     share = -(-schedules // PIECES)
+    started_s = time.process_time()
     for seed in range(FIRST + piece * share, FIRST + (piece + 1) * share):
         verdict = run_schedule(seed, mode)
         if verdict.broken:
             pytest.fail(in_words(seed, mode, verdict), pytrace=False)
+    count.schedules += share
+    count.cpu_s += time.process_time() - started_s
 
 
 def in_words(seed: int, mode: Mode, verdict: Verdict) -> str:
@@ -48,13 +53,17 @@ def in_words(seed: int, mode: Mode, verdict: Verdict) -> str:
 
 @pytest.mark.safety
 @pytest.mark.parametrize("piece", range(PIECES))
-def test_safety_whatever_fails_everything_is_decided_once_in_order_and_told_as_the_log_has_it(piece: int) -> None:
-    expect_kept_promises(Mode.SAFETY, piece, SAFETY_SCHEDULES)
+def test_safety_whatever_fails_everything_is_decided_once_in_order_and_told_as_the_log_has_it(
+    schedule_count: ScheduleCount, piece: int
+) -> None:
+    expect_kept_promises(Mode.SAFETY, piece, SAFETY_SCHEDULES, schedule_count)
 
 
 @pytest.mark.parametrize("piece", range(PIECES))
-def test_liveness_once_a_majority_has_healed_everything_acknowledged_is_decided_and_published(piece: int) -> None:
-    expect_kept_promises(Mode.LIVENESS, piece, LIVENESS_SCHEDULES)
+def test_liveness_once_a_majority_has_healed_everything_acknowledged_is_decided_and_published(
+    schedule_count: ScheduleCount, piece: int
+) -> None:
+    expect_kept_promises(Mode.LIVENESS, piece, LIVENESS_SCHEDULES, schedule_count)
 
 
 @pytest.mark.control
