@@ -10,19 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from infra.launcher.last_words import last_words
 from services.platform.errors import MasklineError
 from services.platform.lifecycle import PARENT_VARIABLE
 
 LOOK_S: Final = 0.02
 ANSWER_TIMEOUT_S: Final = 1.0
-TAIL_LINES: Final = 8
-TAIL_BYTES: Final = 4_096
+NOTHING: Final = "(nothing)"
 
 
 class ProcessDidNotStart(MasklineError):
-    """{name} {what}. The end of its output ({output}):
+    """{name} {what}. It said last:
 
     {tail}
+
+    Mend that and start again; everything it wrote is in {output}.
     """
 
 
@@ -70,7 +72,7 @@ class RunningProcess:
                 )
         except OSError as error:
             why = f"could not be started: {error.strerror} ({spec.command[0]})"
-            raise ProcessDidNotStart(name=spec.name, what=why, output=output, tail="(nothing)") from error
+            raise ProcessDidNotStart(name=spec.name, what=why, output=output, tail=NOTHING) from error
         return cls(spec, process, output)
 
     @property
@@ -122,7 +124,8 @@ class RunningProcess:
         return True
 
     def _did_not_start(self, what: str) -> ProcessDidNotStart:
-        return ProcessDidNotStart(name=self.spec.name, what=what, output=self._output, tail=_tail(self._output))
+        tail = "\n    ".join(last_words(self._output)) or NOTHING
+        return ProcessDidNotStart(name=self.spec.name, what=what, output=self._output, tail=tail)
 
 
 async def answers_ready(host: str, port: int) -> bool:
@@ -138,12 +141,3 @@ async def answers_ready(host: str, port: int) -> bool:
         return status.split(b" ")[1:2] == [b"200"]
     return False
 
-
-def _tail(output: Path) -> str:
-    with suppress(OSError):
-        with output.open("rb") as log:
-            log.seek(0, os.SEEK_END)
-            log.seek(max(0, log.tell() - TAIL_BYTES))
-            lines = log.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
-        return "\n    ".join(lines) or "(nothing)"
-    return "(nothing)"
