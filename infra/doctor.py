@@ -9,19 +9,21 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from msgspec import Meta
+
 from infra.embedded.binaries import find_broker, find_store
+from infra.embedded.commands import LOOPBACK
 from infra.launcher.addresses import PUBLIC
 from infra.launcher.endpoints import Endpoints, NotRunning, read_endpoints
 from infra.launcher.first_steps import ADMIN_TOKEN
 from infra.launcher.ports import check_free
 from infra.launcher.process import answers_ready
-from services.audit.verify import VerifySettings
 from services.platform.errors import MasklineError
 from services.platform.secrets import NONE_NAMED, SECRETS, Secrets
-from services.platform.settings import SecretFiles
+from services.platform.settings import SecretFiles, SystemSettings
 from services.state.library import build
 from services.state.redis_client import Redis, RedisError, ResponseError, connect
 from services.state.store_check import LibraryReplaced, check_library, check_store
@@ -35,6 +37,13 @@ FIRST_PORT: Final = 8080
 PRIVATE_BITS: Final = stat.S_IRWXG | stat.S_IRWXO
 OLDEST_REDIS: Final = (7, 0)
 """Functions came with Redis 7.0; every Valkey has them."""
+
+
+class DoctorSettings(SystemSettings, frozen=True, kw_only=True):
+    """What the doctor is told."""
+
+    replicas: Annotated[int, Meta(description="Copies of each partition on a real Kafka.", ge=1)] = 3
+    secret_files: SecretFiles = SecretFiles()
 
 
 class State(StrEnum):
@@ -64,17 +73,15 @@ def bad(what: str) -> Finding:
     return Finding(State.BAD, what)
 
 
-async def examine(
-    settings: VerifySettings, running: Endpoints | None, replicas: int, *, has_addresses: bool
-) -> list[Finding]:
+async def examine(settings: DoctorSettings, running: Endpoints | None, *, has_addresses: bool) -> list[Finding]:
     """Everything there is to look at; where Kafka and Redis are known (`has_addresses`) these as well."""
-    findings = [*machine(), *data_folder(settings)]
+    findings, replicas = [*machine(), *data_folder(settings)], settings.replicas
     if running is not None:
         findings += await processes(running)
         replicas = 1 if running.tier == "embedded" else replicas
     else:
         findings.append(note(f"no system runs with the data folder {settings.data}"))
-        findings += list(ports(settings.host))
+        findings += list(ports(LOOPBACK))
     if not has_addresses:
         return [*findings, note("Kafka and Redis were not looked at: name them with --kafka and --redis")]
     for look in (lambda: kafka(settings, replicas), lambda: redis(settings)):
@@ -109,7 +116,7 @@ def machine() -> list[Finding]:
     return findings
 
 
-def data_folder(settings: VerifySettings) -> list[Finding]:
+def data_folder(settings: DoctorSettings) -> list[Finding]:
     """Secrets and the admin token: there, whole, and private."""
     data, files = settings.data, settings.secret_files
     if data.is_dir():
@@ -167,7 +174,7 @@ async def processes(running: Endpoints) -> list[Finding]:
 # ------------------------------------------------------------------------------------------------- Kafka and Redis
 
 
-async def kafka(settings: VerifySettings, replicas: int) -> list[Finding]:
+async def kafka(settings: DoctorSettings, replicas: int) -> list[Finding]:
     """The topics' settings, and whose log it is."""
     admin = await start_admin(settings)
     try:
@@ -195,14 +202,14 @@ async def kafka(settings: VerifySettings, replicas: int) -> list[Finding]:
     return findings
 
 
-def _key_check(settings: VerifySettings) -> str | None:
+def _key_check(settings: DoctorSettings) -> str | None:
     try:
         return Secrets.load(settings.data / SECRETS, settings.secret_files).key_check()
     except MasklineError:
         return None  # told by data_folder
 
 
-async def redis(settings: VerifySettings) -> list[Finding]:
+async def redis(settings: DoctorSettings) -> list[Finding]:
     """Version, memory policy, persistence, and the function library."""
     client = connect(settings.redis, timeout_s=settings.redis_timeout_s)
     where = _without_password(settings.redis)
@@ -259,8 +266,8 @@ def running_system(data: Path) -> Endpoints | None:
         return None
 
 
-def main(settings: VerifySettings, running: Endpoints | None, replicas: int, *, has_addresses: bool) -> list[Finding]:
+def main(settings: DoctorSettings, running: Endpoints | None, *, has_addresses: bool) -> list[Finding]:
     """All findings."""
     if sys.platform == "win32":
         return [bad("Maskline runs on Linux and macOS")]
-    return asyncio.run(examine(settings, running, replicas, has_addresses=has_addresses))
+    return asyncio.run(examine(settings, running, has_addresses=has_addresses))

@@ -11,7 +11,7 @@ from services.domain.commands import Pharmacy, Slot
 from services.domain.days import zone
 from services.platform.campaign_files import export
 from services.platform.errors import MasklineError
-from services.platform.settings import ProcessSettings
+from services.platform.settings import SystemSettings
 from services.state.catalogue import CampaignView, Catalogue
 from services.state.readers import StateReader
 from services.state.redis_client import connect
@@ -27,7 +27,7 @@ class FileExists(MasklineError):
     """{path} is there already; nothing was written. Name another file, or say --overwrite."""
 
 
-async def campaign_now(settings: ProcessSettings, name: str) -> Campaign:
+async def campaign_now(settings: SystemSettings, name: str) -> Campaign:
     """The campaign as it stands: quotas that were changed since are those of now. Raises CampaignUnknown."""
     admin = await start_admin(settings)
     try:

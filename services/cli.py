@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from services.platform.errors import MasklineError
-from services.platform.settings import ProcessSettings, SecretFiles, Settings, options_of
+from services.platform.settings import SecretFiles, Settings, SystemSettings, options_of
 
 if TYPE_CHECKING:
     from infra.launcher.endpoints import Endpoints
@@ -168,9 +168,9 @@ def apply(file: Path, why: str, dry_run: bool, console: str, data: Path) -> None
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
-@options_of(ProcessSettings)
+@options_of(SystemSettings)
 @click.pass_context
-def export(ctx: click.Context, name: str, file: Path | None, overwrite: bool, settings: ProcessSettings) -> None:
+def export(ctx: click.Context, name: str, file: Path | None, overwrite: bool, settings: SystemSettings) -> None:
     """Write campaign NAME of a running system as FILE.yaml and two tables beside it.
 
     NAME may be the file itself: gz-2020-02.yaml is the campaign gz-2020-02.
@@ -258,9 +258,9 @@ def rotate_pass(data: Path, settings: SecretFiles) -> None:
 
     before = Secrets.load(data / SECRETS, settings)
     key_id = before.rotate_pass_key().pass_signer().key_id
-    click.echo(f"Pass key {key_id} is there. Counters take it up within {LOOK_AGAIN_S:g} s; front doors sign with it from")
-    click.echo(f"their next start on. Passes of the keys before ({before.key_ids()['pass']}) stay valid until you delete")
-    click.echo("their files.")
+    click.echo(f"Pass key {key_id} is there. Counters know it within {LOOK_AGAIN_S:g} s, front doors sign with")
+    click.echo("it from their next start on. Passes of the keys before stay valid until you delete the files of these:")
+    click.echo(before.key_ids()["pass"])
 
 
 # ----------------------------------------------------------------------------------------------------------- looking
@@ -304,20 +304,18 @@ def _rebuild() -> click.Command:
 
 
 def _doctor() -> click.Command:
-    from infra.doctor import State, running_system
+    from infra.doctor import DoctorSettings, State, running_system
     from infra.doctor import main as examine
-    from services.audit.verify import VerifySettings
 
     @click.command("doctor")
-    @click.option("--replicas", default=3, show_default=True, help="Copies of each partition on a real Kafka.")
-    @options_of(VerifySettings)
+    @options_of(DoctorSettings)
     @click.pass_context
-    def doctor(ctx: click.Context, replicas: int, settings: VerifySettings) -> None:
+    def doctor(ctx: click.Context, settings: DoctorSettings) -> None:
         """What is there, what is missing, what is misconfigured, in words. It changes nothing."""
         running = running_system(settings.data)
         is_given = ctx.get_parameter_source("kafka") not in (None, ParameterSource.DEFAULT)
         located = _found(ctx, settings, running) if running is not None or is_given else settings
-        findings = examine(located, running, replicas, has_addresses=running is not None or is_given)
+        findings = examine(located, running, has_addresses=running is not None or is_given)
         marks = {State.GOOD: "  ok  ", State.NOTE: " note ", State.BAD: " BAD  "}
         for state, what in findings:
             click.echo(marks[state] + what.replace("\n", "\n      "))

@@ -15,7 +15,7 @@ from services.audit.rows_reader import RedisRows
 from services.audit.verify import Sources, VerifySettings, verify
 from services.platform.errors import MasklineError
 from services.platform.secrets import SECRETS, Secrets
-from services.platform.settings import ProcessSettings
+from services.platform.settings import SystemSettings
 from services.platform.telemetry import configure_logging
 from services.state.errors import StateUnavailableError
 from services.state.fold_call import FoldCall
@@ -108,7 +108,7 @@ def run_rebuild(settings_of: Callable[[], RebuildSettings], tell: Callable[[str]
     return 1 if not_whole else 0
 
 
-async def _partitions(settings: ProcessSettings) -> int:
+async def _partitions(settings: SystemSettings) -> int:
     admin = await start_admin(settings)
     try:
         return await partition_count(admin)

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from services.domain.rows import Head
 from services.platform.errors import MasklineError
-from services.platform.settings import ProcessSettings
+from services.platform.settings import SecretFiles, SystemSettings
 from services.state.fold_call import Batch, FoldCall, Folded
 from services.state.records import batch_of, rest_of
 from services.state.recovery import HeadReader, Start, find_start
@@ -35,10 +35,11 @@ MAX_IN_FLIGHT = 2
 MAX_STEPS_BACK = 20
 
 
-class RebuildSettings(ProcessSettings, frozen=True, kw_only=True):
+class RebuildSettings(SystemSettings, frozen=True, kw_only=True):
     """What rebuild is told."""
 
     fold_timeout_s: Annotated[float, Meta(description="Seconds for Redis to fold one batch.", gt=0)] = 5.0
+    secret_files: SecretFiles = SecretFiles()
 
 
 class KeepsGoingBack(PartitionStoppedError):

@@ -20,7 +20,7 @@ from services.audit.rows_check import RowsCheck
 from services.audit.rows_reader import RowsReader
 from services.domain.limits import DECISIONS_PER_CHUNK
 from services.domain.rows import Head
-from services.platform.settings import ProcessSettings
+from services.platform.settings import SystemSettings
 from services.state.recovery import GROUP
 from services.stream.errors import HoleInLog, PositionOutsideLog
 from services.stream.genesis import GenesisMissing, read_genesis
@@ -30,7 +30,7 @@ from services.stream.place import PartitionId
 LOOK_AGAIN_S = 0.1
 
 
-class VerifySettings(ProcessSettings, frozen=True, kw_only=True):
+class VerifySettings(SystemSettings, frozen=True, kw_only=True):
     """What verify is told."""
 
     catch_up_timeout_s: Annotated[

@@ -72,16 +72,12 @@ class SecretFiles(Settings, frozen=True, kw_only=True):
     ] = None
 
 
-class ProcessSettings(Settings, frozen=True, kw_only=True):
-    """What every process of ours is told."""
+class SystemSettings(Settings, frozen=True, kw_only=True):
+    """Where a system is: what everything of ours is told that speaks to one."""
 
     kafka: Annotated[str, Meta(description="Kafka brokers: host:port, more of them after commas.")] = "127.0.0.1:9092"
     redis: Annotated[str, Meta(description="Redis, as a URL.")] = "redis://127.0.0.1:6379/0"
     data: Annotated[Path, Meta(description="Folder of secrets, console users and endpoints.json.")] = Path(".maskline")
-    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
-    admin_port: Annotated[
-        int, Meta(description="Port of /livez, /readyz and /metrics; 0 takes a free one.", ge=0, le=65535)
-    ] = 0
     log_level: Annotated[LogLevel, Meta(description="Least important log line that is still written.")] = "info"
     kafka_request_timeout_s: Annotated[
         float, Meta(description="Seconds before a request to a Kafka broker counts as unanswered.", gt=0)
@@ -92,6 +88,15 @@ class ProcessSettings(Settings, frozen=True, kw_only=True):
     start_timeout_s: Annotated[
         float, Meta(description="Seconds to go on trying, at start, to reach Kafka and Redis.", gt=0)
     ] = 30.0
+
+
+class ProcessSettings(SystemSettings, frozen=True, kw_only=True):
+    """What every process of a system is told: it listens, and it has the system's secrets."""
+
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    admin_port: Annotated[
+        int, Meta(description="Port of /livez, /readyz and /metrics; 0 takes a free one.", ge=0, le=65535)
+    ] = 0
     secret_files: SecretFiles = SecretFiles()
 
 
