@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.live import Live
 
 from infra.applying import apply_campaign
+from infra.campaigns import SUIKANG_V1
 from infra.campaigns.demo import scaled
 from infra.console_client import ConsoleClient
 from infra.launcher.ports import check_free
@@ -38,7 +39,6 @@ from services.platform.lifecycle import run as run_process
 from services.platform.settings import Settings
 from services.platform.telemetry import configure_logging
 
-CAMPAIGN_FILE: Final = Path(__file__).parents[1] / "infra" / "campaigns" / "suikang-v1.yaml"
 FIRST_PORT: Final = 8080
 USED_PORTS: Final = 9
 CONNECTIONS: Final = 512
@@ -131,7 +131,7 @@ class Demo:
             allocators=settings.allocators,
         )
         async with running_system(up, self._say, stop.fail) as system:
-            campaign = scaled(load(CAMPAIGN_FILE), settings.units, int(time.time() * 1000))
+            campaign = scaled(load(SUIKANG_V1), settings.units, int(time.time() * 1000))
             playing = asyncio.create_task(self._play(system, campaign))
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -138,11 +138,6 @@ def definition_json(campaign: Definition) -> str:
     return msgspec.json.encode(definition_of(campaign), order="deterministic").decode()
 
 
-def read_definition(text: str | bytes) -> Definition:
-    """The definition in a `define_campaign`. Raises ValidationError; fields of later versions are passed over."""
-    return msgspec.json.decode(text, type=Definition)
-
-
 def revision(campaign: Campaign, entitled: Sequence[str] = ()) -> str:
     """16 hex characters over the content: the same file is the same revision, wherever and whenever it is read.
 

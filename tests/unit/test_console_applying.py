@@ -6,13 +6,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.console.applying import Applying, Order, order
 from services.console.contract import Applied
 from services.console.desk import OpsDesk
 from services.domain import commands as c
-from services.domain.campaign import Campaign, read_definition
+from services.domain.campaign import Campaign, Definition
 from services.domain.days import instant_ms
 from services.domain.rows import CampaignRow, Phase
 from services.platform.contact import ContactKeys
@@ -115,7 +116,7 @@ async def test_a_campaign_is_assigned_defined_and_sealed(
     assert kinds == [c.AssignRegion, c.DefineCampaign, c.AddPharmacies, c.AddSlots, c.SealDefinition]
     view = world.door.catalogue.get(NAME)
     assert view is not None
-    assert read_definition(world.row(0, "x:1")).windows == CAMPAIGN.windows
+    assert msgspec.json.decode(world.row(0, "x:1"), type=Definition).windows == CAMPAIGN.windows
     assert keys.load(NAME, date.fromisoformat(CAMPAIGN.deletion_day)).campaign == NAME
 
 
