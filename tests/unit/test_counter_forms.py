@@ -60,7 +60,7 @@ async def test_one_wrong_number_alone_is_told_with_what_is_wrong_with_it(world: 
     assert "look again" not in browser.card
 
 
-async def test_the_stock_of_another_pharmacy_is_refused_without_speaking_of_a_pick_up_alone(world: CounterWorld) -> None:
+async def test_the_stock_of_another_pharmacy_is_refused_in_words_that_fit_it(world: CounterWorld) -> None:
     browser = await paired(world)
     heard = await browser.sends("/quota", slot="gz-2020-02/s-other", change="5", why="a delivery")
     assert heard.status == 409
