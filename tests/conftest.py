@@ -6,6 +6,8 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.work_counted import WorkCounted
+
 # Two busy cores are slow without being wrong. The integration server judges a change, so it draws the same examples
 # each time; everybody else draws new ones.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
@@ -41,3 +43,4 @@ class PairsCounted:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(PairsCounted())
+    config.pluginmanager.register(WorkCounted())

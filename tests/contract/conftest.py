@@ -1,37 +1,11 @@
-"""One Valkey for all contract tests of the fold, emptied before each; how many random logs were folded is told."""
+"""One Valkey for all contract tests of the fold, emptied before each."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 
 import pytest
 
 from infra.embedded.stores import running_stores
 from tests.contract.worlds import LuaWorld, ModelWorld, World, begin, lua_world
-
-
-@dataclass
-class LogCount:
-    """Random logs that were checked, and what that took."""
-
-    logs: int = 0
-    records: int = 0
-    cpu_s: float = 0.0
-
-
-_LOG_COUNT: pytest.StashKey[LogCount] = pytest.StashKey()
-
-
-@pytest.fixture
-def log_count(request: pytest.FixtureRequest) -> LogCount:
-    """Told in the summary."""
-    return request.config.stash.setdefault(_LOG_COUNT, LogCount())
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    count = config.stash.get(_LOG_COUNT, LogCount())
-    if count.logs:
-        told = f"random logs: {count.logs:,} of {count.records:,} records, {count.cpu_s:.0f} s of CPU with Valkey's"
-        terminalreporter.write_line(told)
 
 
 @pytest.fixture(scope="session")

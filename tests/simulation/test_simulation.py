@@ -8,39 +8,42 @@ Each safety claim has its control: the same schedules without one protection mus
 
 import os
 import time
+from collections.abc import Callable
 from random import SystemRandom
 from typing import Final
 
 import pytest
 
-from tests.simulation.conftest import ScheduleCount
 from tests.simulation.protections import FOR_LIVENESS, Protection
 from tests.simulation.schedules import Mode, Verdict, run_schedule
+from tests.work_counted import SCHEDULES, SCHEDULES_CPU_S
 
 SEED: Final = os.environ.get("SIMULATION_SEED")
-SCHEDULES: Final = os.environ.get("SIMULATION_SCHEDULES")
+CHOSEN: Final = os.environ.get("SIMULATION_SCHEDULES")
 # The integration server judges a change, so it runs the same schedules each time; everybody else runs new ones.
 FIRST: Final = int(SEED) if SEED else 0 if os.environ.get("CI") else SystemRandom().randrange(10**9)
 PIECES: Final = 1 if SEED else 5
-SAFETY_SCHEDULES: Final = 1 if SEED else int(SCHEDULES or 300)
-LIVENESS_SCHEDULES: Final = 1 if SEED else int(SCHEDULES or 100)
+SAFETY_SCHEDULES: Final = 1 if SEED else int(CHOSEN or 300)
+LIVENESS_SCHEDULES: Final = 1 if SEED else int(CHOSEN or 100)
 TRIES_OF_A_CONTROL: Final = 300
 """The rarest harm is found by one schedule in twelve."""
 TRACE_LINES: Final = 100
 SECONDS_PER_SCHEDULE: Final = 0.5
 
+Record = Callable[[str, object], None]
+
 pytestmark = pytest.mark.timeout(60 + SECONDS_PER_SCHEDULE * max(SAFETY_SCHEDULES, LIVENESS_SCHEDULES))
 
 
-def expect_kept_promises(mode: Mode, piece: int, schedules: int, count: ScheduleCount) -> None:
+def expect_kept_promises(mode: Mode, piece: int, schedules: int, record: Record) -> None:
     share = -(-schedules // PIECES)
     started_s = time.process_time()
     for seed in range(FIRST + piece * share, FIRST + (piece + 1) * share):
         verdict = run_schedule(seed, mode)
         if verdict.broken:
             pytest.fail(in_words(seed, mode, verdict), pytrace=False)
-    count.schedules += share
-    count.cpu_s += time.process_time() - started_s
+    record(SCHEDULES, share)
+    record(SCHEDULES_CPU_S, time.process_time() - started_s)
 
 
 def in_words(seed: int, mode: Mode, verdict: Verdict) -> str:
@@ -54,16 +57,16 @@ def in_words(seed: int, mode: Mode, verdict: Verdict) -> str:
 @pytest.mark.safety
 @pytest.mark.parametrize("piece", range(PIECES))
 def test_safety_whatever_fails_everything_is_decided_once_in_order_and_told_as_the_log_has_it(
-    schedule_count: ScheduleCount, piece: int
+    record_property: Record, piece: int
 ) -> None:
-    expect_kept_promises(Mode.SAFETY, piece, SAFETY_SCHEDULES, schedule_count)
+    expect_kept_promises(Mode.SAFETY, piece, SAFETY_SCHEDULES, record_property)
 
 
 @pytest.mark.parametrize("piece", range(PIECES))
 def test_liveness_once_a_majority_has_healed_everything_acknowledged_is_decided_and_published(
-    schedule_count: ScheduleCount, piece: int
+    record_property: Record, piece: int
 ) -> None:
-    expect_kept_promises(Mode.LIVENESS, piece, LIVENESS_SCHEDULES, schedule_count)
+    expect_kept_promises(Mode.LIVENESS, piece, LIVENESS_SCHEDULES, record_property)
 
 
 @pytest.mark.control
