@@ -189,12 +189,12 @@ class PartitionLoop:
             folded = await self._answer(call)
             self._report.called(time.monotonic() - sent_s)
             self._check(folded)
-            await self._done(batch, folded, publisher)
             if folded.status == "rules_too_new":
-                for _ in in_flight:  # they stand behind it: nothing of them was applied
-                    await call.receive()
+                if folded.decisions:  # from before the record that brings them; what newer rules decided is not told
+                    await self._done(batch, folded, publisher)
                 await self._finish(call, publisher, publishing)
                 raise RulesTooNewError(partition=self.partition, offset=folded.position)
+            await self._done(batch, folded, publisher)
             if folded.position < batch.end:  # it stopped early: the rest goes first, what is in flight was not applied
                 while in_flight:
                     waiting.append(in_flight.popleft()[0])
@@ -213,10 +213,15 @@ class PartitionLoop:
     async def _look(self, call: FoldCall, publisher: Publisher) -> None:
         """Where nothing comes in nothing would tell that Redis has lost its end: a batch of nothing does."""
         await call.send(Batch(self._expected, [], [], []), publisher.published)
-        self._check(await self._answer(call))
+        folded = await self._answer(call)
+        self._check(folded)
+        if folded.status == "rules_too_new":
+            raise RulesTooNewError(partition=self.partition, offset=folded.position)
 
     async def _finish(self, call: FoldCall, publisher: Publisher, publishing: "asyncio.Task[None]") -> None:
         """What is decided goes out, and Redis knows it, before this partition stands still for long."""
+        while call.in_flight:  # behind a batch that stopped: nothing of it was applied
+            await call.receive()
         finishing = asyncio.create_task(publisher.finish())
         try:
             await asyncio.wait([finishing, publishing], return_when=asyncio.FIRST_COMPLETED)

@@ -30,8 +30,9 @@ def apply(state: State, *, offset: int, timestamp_ms: int, digest: int, command:
     head = state.head
     if offset != head.position:
         raise ValueError(f"offset {offset} does not follow position {head.position}")
-    if rules_asked_for(offset, command) > RULES_VERSION:
-        raise RulesTooNewError(rules_asked_for(offset, command))
+    version = max(head.rules, rules_asked_for(offset, command))
+    if version > RULES_VERSION:
+        raise RulesTooNewError(version)
     if offset == 0:
         head.tick_ms = timestamp_ms
     head.now_ms = max(head.now_ms, min(timestamp_ms, head.tick_ms + AHEAD_OF_TICK_MS))

@@ -38,7 +38,7 @@ class LogTooShortError(PartitionStoppedError):
 
 
 class RulesTooNewError(PartitionStoppedError):
-    """Partition {partition} is stopped: the record at offset {offset} brings rules that this version does not know.
+    """Partition {partition} is stopped: from offset {offset} on it is decided by rules that this version does not know.
 
     Start a newer version of Maskline; this one decides nothing from here on.
     """

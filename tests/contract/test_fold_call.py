@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from redis.exceptions import ResponseError
 
+from services.domain import limits
 from services.domain.commands import encode
 from services.domain.rows import HEAD, Head
 from services.state.fold_call import MAX_COMMANDS_PER_CALL, FoldCall, LogIdentity
@@ -129,6 +130,24 @@ async def test_rules_that_are_too_new_stop_the_call_behind_what_came_before(lua:
     before = await lua.values()
     again = await lua.fold_batch([*log[-2:], *new], start=len(log) - 2)
     assert (again.status, again.position, again.decisions) == ("rules_too_new", len(log), facts[-2:])
+    assert await lua.values() == before
+
+
+async def test_a_library_that_is_older_than_the_rules_in_force_decides_nothing_and_tells_nothing(
+    lua: LuaWorld, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when an allocator of before comes back: the record that brought the rules lies behind it."""
+    monkeypatch.setattr(limits, "RULES_VERSION", 2)
+    newer = LuaWorld(redis_url, lua.redis, build())
+    monkeypatch.undo()
+    await newer.call.load_library()
+    log = [*a_rush(people=5), *at_noon(b.adopt_rules(2))]
+    await newer.fold_batch(log)
+    await newer.call.drop()
+    before = await lua.values()
+    for batch, start in ((at_noon(b.reserve("late")), len(log)), (log[-3:], len(log) - 3), ([], len(log))):
+        folded = await lua.fold_batch(batch, start=start)
+        assert (folded.status, folded.position, folded.decisions) == ("rules_too_new", len(log), [])
     assert await lua.values() == before
 
 

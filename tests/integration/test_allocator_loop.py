@@ -1,5 +1,6 @@
 """A partition's loop: whatever happens to it, Redis and the events end as the log says."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from infra.embedded.stores import running_stores
 from services.allocator import loop as loop_module
 from services.allocator import publisher as publisher_module
+from services.domain import limits
 from services.domain.commands import Command
 from services.domain.rows import HEAD
 from services.state.keys import key
+from services.state.library import build
 from services.state.records import batch_of
 from services.state.stopped import UnreadableLogError
 from services.stream.errors import LogUnavailable
@@ -219,10 +222,31 @@ async def test_rules_that_are_too_new_stop_the_partition_and_what_came_before_is
     world.write([b.adopt_rules(2), *people(220, 300)])
     allocator = await world.allocator()
     await world.until(lambda: allocator.reports.reasons != [])
-    assert f"the record at offset {before} brings rules" in (allocator.loop.stopped_because or "")
+    assert f"from offset {before} on it is decided by rules" in (allocator.loop.stopped_because or "")
     head = await world.read_head(P)
     assert head is not None
     assert (head.position, head.published, len(world.events)) == (before, before, before)
+
+
+async def test_an_old_allocator_that_comes_back_after_newer_rules_stops_and_publishes_nothing(
+    world: AllocatorWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write([*BEGINNING, *people(0, 20), b.adopt_rules(2), *people(20, 5)])
+    old = world.library
+    monkeypatch.setattr(limits, "RULES_VERSION", 2)
+    world.library = build()
+    monkeypatch.undo()
+    newer = await world.allocator()
+    await world.until_published(newer)
+    await newer.die()
+    world.library = old
+    published = list(world.events)
+    allocator = await world.allocator()
+    await world.until(lambda: allocator.reports.reasons != [])
+    world.write(people(25, 5))
+    await asyncio.sleep(0.1)
+    assert "by rules that this version does not know" in (allocator.loop.stopped_because or "")
+    assert world.events == published
 
 
 async def test_a_log_that_cannot_be_read_stops_the_loop_with_its_message(world: AllocatorWorld) -> None:

@@ -9,7 +9,8 @@
 --   'gap'            `from` is past the position: nothing was applied; seek back to `position`
 --   'other_log'      Redis holds the state of another log
 --   'other_key'      … of a log whose pseudonyms were made with other keys
---   'rules_too_new'  the record at `position` brings rules that this library does not know
+--   'rules_too_new'  the record at `position` brings rules that this library does not know, or they are in force already
+--                    (then no facts are returned: a newer library decided, and has words for them)
 
 local RULES = {
   genesis = genesis, tick = tick, adopt_rules = adopt_rules, assign_region = assign_region,
@@ -52,6 +53,7 @@ local function fold(keys, args)
   local position = head[HEAD.position]
   if position > 0 and head[HEAD.log] ~= log then return pack({'other_log', position, {}}) end
   if position > 0 and head[HEAD.key_check] ~= key_check then return pack({'other_key', position, {}}) end
+  if head[HEAD.rules] > RULES_VERSION then return pack({'rules_too_new', position, {}}) end
   if from > position then return pack({'gap', position, {}}) end
 
   local status, decisions = 'ok', {}
