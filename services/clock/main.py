@@ -1,14 +1,17 @@
 """The clock's process."""
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from typing import Annotated
 
 import structlog
 from msgspec import Meta
 
+from services.clock.erasure import LOOK_S, Erasure
 from services.clock.schedule import Schedule
 from services.platform.admin import AdminServer
+from services.platform.contact import ContactKeys
 from services.platform.health import Health
 from services.platform.identities import Identities
 from services.platform.lifecycle import Stop, TaskSet, settle_memory
@@ -40,6 +43,13 @@ async def tick(schedule: Schedule, tick_s: float) -> None:
         await asyncio.sleep(next_s - loop.time())
 
 
+async def erase(erasure: Erasure) -> None:
+    """Look for ever for contact keys whose day has come."""
+    while True:
+        await erasure.look(time.time_ns() // 1_000_000)
+        await asyncio.sleep(LOOK_S)
+
+
 async def main(settings: ClockSettings, stop: Stop) -> None:
     """One clock, until it is asked to stop. Two of them do no harm."""
     configure_logging("clock", settings.log_level)
@@ -51,8 +61,11 @@ async def main(settings: ClockSettings, stop: Stop) -> None:
         tasks = await stack.enter_async_context(TaskSet(stop))
         door = await stack.enter_async_context(open_door(settings, tasks, key_check=secrets.key_check()))
         schedule = Schedule(door, Identities(secrets), resend_after_s=settings.resend_after_s)
+        erasure = Erasure(door, ContactKeys(secrets.contact_folder))
         tasks.start(tick(schedule, settings.tick_s), "tick")
+        tasks.start(erase(erasure), "erase")
         health.add("clock", lambda: schedule.wrong)
+        health.add("erasure", lambda: erasure.wrong)
         health.started()
         settle_memory()
         await stop.wait()

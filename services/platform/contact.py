@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from services.platform.private_files import create_private, delete_private, read
 
 NONCE_BYTES = 12
 PSEUDONYM_CHARACTERS = 16
+FORGET_AFTER_S = 60.0
 _CAMPAIGN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")  # as `services.domain.commands.Name`
 _FILE = re.compile(r"(?P<campaign>.+)-(?P<day>\d{4}-\d{2}-\d{2})\.key")
 
@@ -78,6 +81,7 @@ class ContactKeys:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._loaded: dict[Path, ContactKey] = {}
+        self._looked_s = time.monotonic()
 
     def create(self, campaign: str, day: date) -> ContactKey:
         """The key of this campaign and deletion day, made if it is new; racing creators get the same."""
@@ -89,6 +93,7 @@ class ContactKeys:
     def load(self, campaign: str, day: date) -> ContactKey:
         """Raises ContactKeyMissing, ContactKeyUnreadable, OthersCanRead."""
         path = self._path(campaign, day)
+        self._forget_deleted()
         if path not in self._loaded:
             self._loaded[path] = self._read(path, campaign, day)
         return self._loaded[path]
@@ -99,14 +104,22 @@ class ContactKeys:
         self._loaded.pop(path, None)
         return delete_private(path)
 
-    def due(self, today: date) -> list[tuple[str, date]]:
-        """Campaigns and deletion days whose time has come."""
+    def kept(self) -> list[tuple[str, date]]:
+        """The campaigns that have a key, each with its deletion day. Other files of the folder are passed over."""
         found = []
         for path in sorted(self._folder.glob("*.key")):
-            match = _FILE.fullmatch(path.name)
-            if match and (day := date.fromisoformat(match["day"])) <= today:
-                found.append((match["campaign"], day))
+            if match := _FILE.fullmatch(path.name):
+                with suppress(ValueError):  # no day of the calendar
+                    found.append((match["campaign"], date.fromisoformat(match["day"])))
         return found
+
+    def _forget_deleted(self) -> None:
+        """The clock deletes the files; what was read of one goes as well, once in FORGET_AFTER_S."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s < FORGET_AFTER_S:
+            return
+        self._looked_s = now_s
+        self._loaded = {path: key for path, key in self._loaded.items() if path.exists()}
 
     def _read(self, path: Path, campaign: str, day: date) -> ContactKey:
         try:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from services.platform.contact import ContactKeyMissing, ContactKeys, ContactKeyUnreadable, ContactUnreadable
+from services.platform.contact import (
+    FORGET_AFTER_S,
+    ContactKeyMissing,
+    ContactKeys,
+    ContactKeyUnreadable,
+    ContactUnreadable,
+)
 from services.platform.private_files import OthersCanRead
 
 PHONE = "+8613800000000"
@@ -51,11 +58,23 @@ def test_deleting_twice_says_that_it_was_gone(keys: ContactKeys) -> None:
     assert not keys.delete("gz", DAY)
 
 
-def test_keys_whose_day_has_come_are_listed(keys: ContactKeys) -> None:
+def test_keys_are_listed_with_their_days_and_other_files_passed_over(keys: ContactKeys, tmp_path: Path) -> None:
     keys.create("gz-2020-02", DAY)
     keys.create("sz", date(2020, 4, 1))
-    assert keys.due(DAY) == [("gz-2020-02", DAY)]
-    assert keys.due(date(2020, 2, 29)) == []
+    (tmp_path / "contact" / "sz-2020-13-01.key").touch()
+    (tmp_path / "contact" / "notes.key").touch()
+    assert keys.kept() == [("gz-2020-02", DAY), ("sz", date(2020, 4, 1))]
+
+
+def test_a_key_that_somebody_deleted_is_forgotten_by_those_who_had_read_it(
+    keys: ContactKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys.create("gz", DAY)
+    ContactKeys(tmp_path / "contact").delete("gz", DAY)
+    now_s = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now_s + FORGET_AFTER_S)
+    with pytest.raises(ContactKeyMissing):
+        keys.load("gz", DAY)
 
 
 def test_racing_processes_agree_on_the_key(tmp_path: Path) -> None:
@@ -96,7 +115,7 @@ def test_a_damaged_key_is_named(keys: ContactKeys, tmp_path: Path) -> None:
 def test_every_name_that_a_campaign_can_have_names_a_key(keys: ContactKeys) -> None:
     for campaign in ("GZ.2020_02-a", "0", "a" * 48):
         keys.create(campaign, DAY)
-        assert (campaign, DAY) in keys.due(DAY)
+        assert (campaign, DAY) in keys.kept()
 
 
 @pytest.mark.parametrize("campaign", ["", "../pepper", "a/b", "..", ".a", "a" * 49, "."])
