@@ -44,6 +44,10 @@ test: $(LINKED) $(DEV) ## the embedded suite: unit, contract, integration (under
 chaos: $(LINKED) $(DEV) ## a whole system under load: killed, paused, emptied, deceived, under fifteen minutes; ARGS="-k F5"
 	@$(RUN) -m pytest -m chaos --capture=no $(ARGS) tests/chaos
 
+.PHONY: soak
+soak: $(LINKED) $(DEV) ## new random logs and simulated schedules, for as long as you like; MINUTES=60
+	@$(RUN) -m tests.soak $(or $(MINUTES),10)
+
 .PHONY: test-all
 test-all: $(LINKED) $(DEV) ## what CI runs: `make test`, then lint and type; grows by the real tier and the browser
 	@failed=; for part in test "lint ARGS=" "type ARGS="; do $(MAKE) $$part || failed="$$failed $${part%% *}"; done; \
