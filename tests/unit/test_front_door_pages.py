@@ -184,7 +184,8 @@ def test_everything_that_can_be_said_has_a_word() -> None:
 def test_no_word_stands_unused() -> None:
     folder = Path(markup.__file__).parent
     code = "".join(path.read_text() for path in [*folder.glob("*"), *folder.parent.glob("*.py")] if path.is_file())
-    made = re.compile(r"band_|phase_|document_|event_|(pending|confirmed|cancelled|picked_up|expired)_(title|detail)")
+    of_states = "(pending|confirmed|cancelled|picked_up|expired)_(title|detail)"
+    made = re.compile(rf"band_|phase_|document_|event_|{of_states}|(cancel|leave)_(hint|button)")
     unused = [
         word
         for word in words("en")

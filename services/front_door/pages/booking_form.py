@@ -79,9 +79,16 @@ def read(body: bytes) -> Filled:
 
 
 def show(
-    visit: Visit, offered: Offered, slot: str, phase: Phase, filled: Filled | None, problem: Problem | None
+    visit: Visit,
+    offered: Offered,
+    slot: str,
+    phase: Phase,
+    filled: Filled | None,
+    problem: Problem | None,
+    *,
+    is_full: bool = False,
 ) -> Html:
-    """The form, empty or as it came back, with what was wrong in it."""
+    """The form, empty or as it came back, with what was wrong in it; `is_full` where it is for the waiting list."""
     words = visit.words
     row = offered.slots[slot]
     pharmacy = offered.pharmacies[row.pharmacy]
@@ -121,7 +128,12 @@ def show(
         wrong_phone=wrong.get("phone", NOTHING),
         wrong_units=wrong.get("units", NOTHING),
     )
-    return joined([choice, form])
+    return joined([choice, _about_waiting(visit, offered, slot) if is_full else NOTHING, form])
+
+
+def _about_waiting(visit: Visit, offered: Offered, slot: str) -> Html:
+    until = times.moment(offered.slots[slot].promote_until_ms, offered.where, visit.words)
+    return Html(f'<p class="panel">{safe(visit.words["form_waiting"].format(until=until))}</p>')
 
 
 def about_data(visit: Visit, offered: Offered) -> Html:

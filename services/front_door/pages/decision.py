@@ -1,19 +1,21 @@
 """What became of a booking: its place in line, the pass, or a refusal with what can be done."""
 
 import secrets
+import time
 from datetime import datetime
 from typing import Final
 
 from services.front_door import refusals
 from services.front_door.campaigns import Offered
 from services.front_door.messages import HistoryEntry, Reservation
-from services.front_door.pages import rules, times
+from services.front_door.pages import change, rules, times
 from services.front_door.pages.booking_form import NONCE_BYTES, appeal_contact
 from services.front_door.pages.markup import NOTHING, Html, facts, fill, joined, safe
 from services.front_door.pages.visit import Visit
-from services.platform.texts import text_of
+from services.platform.texts import Text, text_of
 
-LOOK_AGAIN_S: Final = 2
+LOOK_AGAIN_S: Final = {"pending": 2, "waitlisted": 60}
+"""State: seconds after which its page is loaded again; other states change by what their owner does."""
 
 
 def show(visit: Visit, reservation: Reservation, offered: Offered | None) -> tuple[str, Html]:
@@ -24,10 +26,15 @@ def show(visit: Visit, reservation: Reservation, offered: Offered | None) -> tup
             return words["pending_title"], _pending(visit, reservation)
         case "rejected":
             return words["refused_title"], _refused(visit, reservation, offered)
-    sections = [_card(visit, reservation), _pass(visit, reservation), _where(visit, reservation, offered)]
-    if reservation.state == "confirmed":
-        sections.append(_cancel(visit, reservation))
-    sections.append(_history(visit, reservation))
+    sections = [
+        _not_done(visit, reservation),
+        _waiting(visit, reservation, offered) if reservation.state == "waitlisted" else _card(visit, reservation),
+        _pass(visit, reservation),
+        _where(visit, reservation, offered),
+        _change(visit, reservation, offered),
+        _cancel(visit, reservation),
+        _history(visit, reservation),
+    ]
     return words[f"{reservation.state}_title"], joined(sections)
 
 
@@ -49,6 +56,8 @@ def _refused(visit: Visit, reservation: Reservation, offered: Offered | None) ->
     if offered is not None:
         members |= {name: value for name, value in refusals.about(reservation.reason, offered).items() if value}
     text = text_of(reservation.reason or "internal_error", visit.spoken, members)
+    if reservation.history and reservation.history[0].event == "waitlisted":
+        text = Text(words["waited_title"], words["waited_detail"])
     sections = [fill("message", {}, title=text.title, detail=text.detail)]
     if offered is not None:
         rule = rules.behind(reservation.reason, offered, words)
@@ -58,6 +67,45 @@ def _refused(visit: Visit, reservation: Reservation, offered: Offered | None) ->
         said = words["appeal_detail"].format(contact=appeal_contact(offered.how_to_appeal, words))
         sections.append(fill("appeal", words, said=said))
     return joined(sections)
+
+
+def _not_done(visit: Visit, reservation: Reservation) -> Html:
+    """Why a cancel or a change was refused; what is below stands as it did."""
+    if reservation.refused is None:
+        return NOTHING
+    text = text_of(reservation.refused, visit.spoken, {}, "owner")
+    return fill("message", {}, title=text.title, detail=text.detail)
+
+
+def _waiting(visit: Visit, reservation: Reservation, offered: Offered | None) -> Html:
+    """The place in the waiting list, and until when there is hope."""
+    words, before = visit.words, reservation.waiting_before
+    if before is None:
+        place = Html(f"<p>{safe(words['waiting_unknown'])}</p>")
+    elif before == 0:
+        place = Html(f'<p class="big">{safe(words["waiting_next"])}</p>')
+    else:
+        place = Html(f'<p class="big">{before:,}</p><p>{safe(words["waiting_before"])}</p>')
+    until = "" if offered is None else _until(visit, offered, offered.slots[reservation.slot or ""].promote_until_ms)
+    line = words["waiting_until"].format(until=until) if until else ""
+    return fill("waiting", words, place=place, until_line=line)
+
+
+def _until(visit: Visit, offered: Offered, at_ms: int) -> str:
+    return times.moment(at_ms, offered.where, visit.words)
+
+
+def _change(visit: Visit, reservation: Reservation, offered: Offered | None) -> Html:
+    """The way to another time, while there is one."""
+    if offered is None or not change.is_offered(reservation, offered, int(time.time() * 1000)):
+        return NOTHING
+    until = _until(visit, offered, offered.slots[reservation.slot or ""].change_until_ms)
+    return fill(
+        "change_link",
+        visit.words,
+        url=visit.url(f"/reservations/{reservation.id}/change"),
+        until_line=visit.words["change_until"].format(until=until),
+    )
 
 
 def _card(visit: Visit, reservation: Reservation) -> Html:
@@ -101,9 +149,15 @@ def _where(visit: Visit, reservation: Reservation, offered: Offered | None) -> H
 
 
 def _cancel(visit: Visit, reservation: Reservation) -> Html:
+    if reservation.state not in change.CHANGEABLE:
+        return NOTHING
+    words, verb = visit.words, "leave" if reservation.state == "waitlisted" else "cancel"
     return fill(
         "cancel",
-        visit.words,
+        {},
+        summary=words[verb],
+        hint=words[f"{verb}_hint"],
+        button=words[f"{verb}_button"],
         action=visit.url(f"/reservations/{reservation.id}/cancel"),
         nonce=secrets.token_urlsafe(NONCE_BYTES),
     )

@@ -32,6 +32,10 @@ def sentences(offered: Offered, words: Mapping[str, str]) -> list[str]:
         found.append(words["rule_assisted"].format(percent=f"{rules.assisted.per_mille / 10:g}"))
     if rules.pickup_grace_h:
         found.append(words["rule_grace"].format(hours=rules.pickup_grace_h))
+    if rules.waiting_list is not None:
+        found.append(words["rule_waiting"].format(hours=rules.waiting_list.promote_until_h))
+    if rules.change_until_h:
+        found.append(words["rule_change"].format(hours=rules.change_until_h))
     return found
 
 

@@ -10,10 +10,11 @@ from services.domain.documents import DocumentInvalid
 from services.domain.phones import PhoneInvalid
 from services.domain.reasons import DoorReason, Reason
 from services.front_door.campaigns import Campaigns, Offered
-from services.front_door.pages import booking_form, decision, offers
+from services.front_door.pages import booking_form, change, decision, offers
 from services.front_door.pages.booking_form import Filled
 from services.front_door.pages.kept import KeptPages
 from services.front_door.pages.markup import NOTHING, Html, fill, safe, stylesheet
+from services.front_door.pages.shelf import Choice, can_wait
 from services.front_door.pages.visit import KEPT_FOR_EVER, Visit, see
 from services.front_door.refusals import RETRY_AFTER_S, counted, of_input
 from services.front_door.reservations import Reservations
@@ -60,6 +61,8 @@ class Site:
         router.get("/campaigns/{campaign}/slots/{slot}", _page(self.form))
         router.post("/campaigns/{campaign}/slots/{slot}", _page(_sent(self.book)))
         router.get("/reservations/{id}", _page(self.reservation))
+        router.get("/reservations/{id}/change", _page(self.change_form))
+        router.post("/reservations/{id}/change", _page(_sent(self.change)))
         router.post("/reservations/{id}/cancel", _page(_sent(self.cancel)))
         path, content = stylesheet()
         style = Answer(200, content, CSS, KEPT_FOR_EVER)
@@ -84,7 +87,7 @@ class Site:
         phase = self._campaigns.phase(offered)
 
         def make() -> bytes:
-            choice = offers.Choice.of(visit, offered, int(time.time() * 1000))
+            choice = Choice.of(visit, offered, int(time.time() * 1000))
             content = offers.campaign(visit, offered, phase, stock, choice)
             return visit.document(visit.title(dict(offered.definition.title)), content)
 
@@ -92,12 +95,13 @@ class Site:
 
     async def form(self, visit: Visit, _request: web.BaseRequest, name: str, slot: str) -> Answer:
         offered = await self._offered_with(name, slot)
-        return self._form(visit, offered, slot, None, None)
+        return await self._form(visit, offered, slot, None, None)
 
-    def _form(
+    async def _form(
         self, visit: Visit, offered: Offered, slot: str, filled: Filled | None, problem: Problem | None
     ) -> Answer:
-        content = booking_form.show(visit, offered, slot, self._campaigns.phase(offered), filled, problem)
+        phase, is_full = self._campaigns.phase(offered), await self._is_full(offered, slot)
+        content = booking_form.show(visit, offered, slot, phase, filled, problem, is_full=is_full)
         status, headers = (200, NO_STORE) if problem is None else (_status(problem), _headers(problem))
         return visit.page(visit.words["book_title"], content, status=status, headers=headers)
 
@@ -111,9 +115,9 @@ class Site:
             booking = self._reservations.booking(wish, offered, filled.key(self._identities, name, slot))
             place = await self._reservations.write(offered.partition, booking.command, self._reservations.bookings)
         except (DocumentInvalid, PhoneInvalid) as error:
-            return self._form(visit, offered, slot, filled, counted(of_input(error, offered, visit.spoken)))
+            return await self._form(visit, offered, slot, filled, counted(of_input(error, offered, visit.spoken)))
         except Problem as problem:
-            return self._form(visit, offered, slot, filled, counted(problem))
+            return await self._form(visit, offered, slot, filled, counted(problem))
         return see(self._url(visit, booking.id, place))
 
     async def reservation(self, visit: Visit, _request: web.BaseRequest, reservation_id: str) -> Answer:
@@ -125,8 +129,27 @@ class Site:
             standing = await self._standings.at_place(owner, offset, DECIDED_WITHIN_S)
         offered = None if standing.campaign is None else self._campaigns.get(standing.campaign)
         title, content = decision.show(visit, standing, offered)
-        look_again_s = decision.LOOK_AGAIN_S if standing.state == "pending" else 0
-        return visit.page(title, content, look_again_s=look_again_s)
+        return visit.page(title, content, look_again_s=decision.LOOK_AGAIN_S.get(standing.state, 0))
+
+    async def change_form(self, visit: Visit, _request: web.BaseRequest, reservation_id: str) -> Answer:
+        standing = await self._standings.now(self._standings.owner(reservation_id))
+        offered = self._campaigns.get(standing.campaign or "")
+        now_ms = int(time.time() * 1000)
+        if offered is None or not change.is_offered(standing, offered, now_ms):
+            return see(visit.url(f"/reservations/{reservation_id}"))
+        stock, choice = await self._stock.of(offered), Choice.of(visit, offered, now_ms)
+        content = change.show(visit, standing, offered, self._campaigns.phase(offered), stock, choice, now_ms)
+        return visit.page(visit.words["change_title"], content)
+
+    async def change(self, visit: Visit, request: web.BaseRequest, reservation_id: str) -> Answer:
+        if self._reservations.changes.full:
+            raise Problem(DoorReason.OVERLOADED)
+        owner = self._standings.owner(reservation_id)
+        filled = booking_form.read(await read_body(request))
+        row, slot = await self._standings.row(owner), filled.fields.get("slot", "")
+        command = await self._reservations.change(owner.partition, row.no, owner.pass_no, slot, filled.nonce)
+        place = await self._reservations.write(owner.partition, command, self._reservations.changes)
+        return see(self._url(visit, reservation_id, place))
 
     async def cancel(self, visit: Visit, request: web.BaseRequest, reservation_id: str) -> Answer:
         if self._reservations.changes.full:
@@ -137,6 +160,13 @@ class Site:
         command = self._reservations.cancel(owner.pass_no, filled.nonce)
         place = await self._reservations.write(owner.partition, command, self._reservations.changes)
         return see(self._url(visit, reservation_id, place))
+
+    async def _is_full(self, offered: Offered, slot: str) -> bool:
+        """Whether a booking would join a waiting list; a form is shown also where nobody can tell."""
+        try:
+            return can_wait(await self._stock.of(offered), slot)
+        except Problem:
+            return False
 
     async def _offered_with(self, name: str, slot: str) -> Offered:
         offered = await self._campaigns.find(name)

@@ -22,6 +22,11 @@ def clock(at_ms: int, where: ZoneInfo) -> str:
     return (_EPOCH + at_ms * _MILLISECOND).astimezone(where).strftime("%H:%M")
 
 
+def moment(at_ms: int, where: ZoneInfo, words: Mapping[str, str]) -> str:
+    """`Mon 3 Feb 09:00`."""
+    return f"{day(at_ms, where, words)} {clock(at_ms, where)}"
+
+
 def span(from_ms: int, to_ms: int, where: ZoneInfo) -> str:
     """`09:00–12:00`; midnight at the end is 24:00, for that is how a day ends."""
     end = clock(to_ms, where)
@@ -33,7 +38,7 @@ def window(from_ms: int, to_ms: int, where: ZoneInfo, words: Mapping[str, str]) 
     last_day = day(to_ms - 1, where, words)
     if last_day == day(from_ms, where, words) and to_ms - from_ms <= DAY_MS:
         return when(from_ms, to_ms, where, words)
-    return f"{day(from_ms, where, words)} {clock(from_ms, where)} – {day(to_ms, where, words)} {clock(to_ms, where)}"
+    return f"{moment(from_ms, where, words)} – {moment(to_ms, where, words)}"
 
 
 def when(from_ms: int, to_ms: int, where: ZoneInfo, words: Mapping[str, str]) -> str:
