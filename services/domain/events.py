@@ -57,6 +57,7 @@ _COPIED = (
 )  # fmt: skip
 
 
+_REFUSED_AS_MALFORMED = [int(Fact.REFUSED), int(Reason.MALFORMED)]
 _RESERVATION = ("campaign", "slot", "units")
 _NAMES: dict[int, tuple[str, ...]] = {
     Fact.CONFIRMED: ("ordinal", "share"),
@@ -90,7 +91,13 @@ _WORDS = {kind: str(kind.__struct_config__.tag) for kind in _FIELDS}
 def events_of(
     log: str, partition: int, offset: int, timestamp_ms: int, command: c.Command, facts: Facts
 ) -> list[Event]:
-    """The events of one decision, in order; at least one, because every offset has one."""
+    """The events of one decision, in order; at least one, because every offset has one.
+
+    What was refused as malformed tells nothing of itself, also where this version can read it: a record of a version
+    to come has the same event whoever publishes it.
+    """
+    if facts[0] == _REFUSED_AS_MALFORMED:
+        command = c.MALFORMED
     kind = type(command)
     about = {field: getattr(command, field) for field in _FIELDS[kind]}
     command_id = getattr(command, "id", "")

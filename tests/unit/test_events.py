@@ -102,6 +102,12 @@ def test_the_same_decision_makes_the_same_bytes_again() -> None:
     assert encode(event_of(c.decode(c.encode(booking)), again)) == first
 
 
+def test_what_is_refused_as_malformed_tells_nothing_of_itself_whether_it_can_be_read_or_not() -> None:
+    malformed = refused(Reason.MALFORMED)
+    named = msgspec.structs.replace(b.pause(), actor="ops:li", why="not yet in force")
+    assert encode(event_of(named, malformed)) == encode(event_of(c.MALFORMED, malformed))
+
+
 def test_an_event_is_json_without_what_it_does_not_need() -> None:
     told = json.loads(encode(event_of(b.tick(5), done(Fact.TICKED))))
     assert told == {"id": f"{b.LOG}:3:4711:0", "type": "ticked", "command": "tick", "at_ms": AT_MS}
