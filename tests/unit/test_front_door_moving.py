@@ -92,8 +92,8 @@ async def test_who_is_promoted_finds_the_pass_on_the_same_page(world: World) -> 
     async with world.folding():
         _, shown = await page(world, path_of(first))
         form = next(form for form in shown.all("form") if str(form["action"]).endswith("/cancel"))
-        await post(world, str(form["action"]), {"nonce": shown.value("nonce")})
-        world.write(0, c.Tick(at_ms=0))
+        sent = await post(world, str(form["action"]), {"nonce": shown.value("nonce")})
+        await page(world, sent.headers["Location"])  # it is held until the decision
         heard, after = await page(world, path_of(waits))
     assert "Booked" in heard.text
     assert after.all("img")
