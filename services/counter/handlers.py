@@ -113,7 +113,7 @@ class Handlers:
         """POST /v1/lookups"""
         terminal = await self._terminal(request)
         body = await read_json(request, DocumentShown)
-        records = await self._showing.reservations_of(terminal, body.document_type, body.document_number)
+        records = await self._showing.look_up(terminal, body)
         return json_answer(200, Found(reservations=[describe(record) for record in records]))
 
     # -- the pharmacy's day -----------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Annotated
 import structlog
 from msgspec import Meta
 
+from services.counter.allowance import Allowance
 from services.counter.bookings import Bookings
 from services.counter.calls import calls, openapi
 from services.counter.days import PharmacyDays
@@ -52,6 +53,9 @@ class TillSettings(Settings, frozen=True, kw_only=True):
     max_in_flight: Annotated[
         int, Meta(description="Commands of terminals that may wait for their decision; beyond: 503.", ge=1)
     ] = 500
+    lookups_per_minute: Annotated[
+        int, Meta(description="Documents that one terminal may look up in a minute; beyond: 429.", ge=1, le=1_000)
+    ] = 30
     secure_cookies: Annotated[
         bool, Meta(description="Send the page's cookies over HTTPS only: wherever TLS stands in front.")
     ] = False
@@ -79,8 +83,9 @@ def router_of(
     desk = Desk(door, decision_timeout_s=settings.decision_timeout_s, max_in_flight=settings.max_in_flight)
     days = PharmacyDays(door.catalogue, now_ms)
     records = Records(door, desk)
+    allowance = Allowance(settings.lookups_per_minute)
     terminals = Terminals(desk, door.partitions, Tokens(secrets), identities)
-    showing = Showing(desk, records, days, identities, pass_keys, Lockout(), now_ms)
+    showing = Showing(desk, records, days, identities, pass_keys, Lockout(), allowance, now_ms)
     pick_ups = PickUps(desk, records, showing, identities)
     stock = Stock(desk, records, days, identities, now_ms)
     bookings = Bookings(door, desk, records, identities, ContactKeys(secrets.contact_folder), pass_keys)

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import NamedTuple
 
+from services.counter.allowance import Allowance
 from services.counter.contract import DocumentShown, PassShown, ShortCodeShown
 from services.counter.days import PharmacyDays
 from services.counter.lockout import Lockout
@@ -69,6 +70,7 @@ class Showing:
         identities: Identities,
         pass_keys: PassKeys,
         lockout: Lockout,
+        allowance: Allowance,
         now_ms: Callable[[], int],
     ) -> None:
         self._desk = desk
@@ -77,6 +79,7 @@ class Showing:
         self._identities = identities
         self._pass_keys = pass_keys
         self._lockout = lockout
+        self._allowance = allowance
         self._now_ms = now_ms
 
     async def find(self, terminal: Terminal, shown: PassShown | ShortCodeShown | DocumentShown, key: str) -> Shown:
@@ -143,9 +146,19 @@ class Showing:
 
     # ------------------------------------------------------------------------------------------------ documents
 
+    async def look_up(self, terminal: Terminal, shown: DocumentShown) -> list[Record]:
+        """What the document's holder has in this region: confirmed, waiting or picked up. Raises Problem."""
+        who = (terminal.partition, terminal.name)
+        self._allowance.check(who)
+        self._allowance.count(who)
+        return await self._reservations_of(terminal, shown.document_type, shown.document_number)
+
     async def _by_document(self, terminal: Terminal, shown: DocumentShown, key: str) -> Shown:
-        records = await self.reservations_of(terminal, shown.document_type, shown.document_number)
+        who = (terminal.partition, terminal.name)
+        self._allowance.check(who)
+        records = await self._reservations_of(terminal, shown.document_type, shown.document_number)
         if not records:
+            self._allowance.count(who)
             raise Problem(DoorReason.UNKNOWN_PASS)
         now_ms = self._now_ms()
 
@@ -162,8 +175,7 @@ class Showing:
 
         return Shown(min(records, key=order).pass_no, "document")
 
-    async def reservations_of(self, terminal: Terminal, document_type: DocumentType, number: str) -> list[Record]:
-        """What the document's holder has in this region: confirmed, waiting or picked up. Raises Problem."""
+    async def _reservations_of(self, terminal: Terminal, document_type: DocumentType, number: str) -> list[Record]:
         try:
             resident = self._identities.resident(document_type, canonical(document_type, number))
         except DocumentInvalid as error:

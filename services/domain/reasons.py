@@ -73,6 +73,7 @@ class DoorReason(StrEnum):
     FORBIDDEN = "forbidden"
     UNKNOWN_PASS = "unknown_pass"
     TERMINAL_LOCKED = "terminal_locked"  # five wrong short codes
+    TOO_MANY_LOOKUPS = "too_many_lookups"
     OVERLOADED = "overloaded"
     LOG_UNAVAILABLE = "log_unavailable"
     CATCHING_UP = "catching_up"

@@ -91,6 +91,7 @@ STATUS: Mapping[str, int] = {
     "terminal_exists": 409,
     # This attempt only.
     "terminal_locked": 429,
+    "too_many_lookups": 429,
     "internal_error": 500,
     "overloaded": 503,
     "log_unavailable": 503,
