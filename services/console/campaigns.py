@@ -80,6 +80,8 @@ class Campaigns:
             rejected=row.rejected,
             cancelled=row.cancelled,
             picked_up=row.picked_up,
+            waitlisted=row.waitlisted,
+            promoted=row.promoted,
         )
 
     def all_numbers(self) -> list[CampaignNumbers]:
@@ -113,6 +115,7 @@ class Campaigns:
                 quota=row.quota,
                 taken=row.taken,
                 left=row.quota - row.taken,
+                waiting=row.waiting,
             )
             for slot, row in chosen[first : first + SLOTS_A_PAGE]
         ]

@@ -103,6 +103,8 @@ class CampaignNumbers(Result, frozen=True, kw_only=True):
     rejected: int
     cancelled: int
     picked_up: int
+    waitlisted: int
+    promoted: int
 
 
 class CampaignList(Result, frozen=True, kw_only=True):
@@ -128,6 +130,7 @@ class SlotNumbers(Result, frozen=True, kw_only=True):
     quota: int
     taken: int
     left: int
+    waiting: int
 
 
 class SlotList(Result, frozen=True, kw_only=True):

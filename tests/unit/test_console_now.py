@@ -13,8 +13,10 @@ from services.console import audit_trail
 from services.console.users import Role
 from services.domain import commands as c
 from services.state.errors import StateUnavailableError
+from tests import builders as b
 from tests.unit.campaign_documents import RIGHT, checked
 from tests.unit.console_world import ADMIN_TOKEN, ConsoleWorld, console, installation
+from tests.unit.front_door_world import now_ms, tomorrow
 
 NAME = "gz-2020-02"
 CAMPAIGN = checked(dict(RIGHT))
@@ -186,3 +188,18 @@ async def test_a_stop_ends_the_streams(world: ConsoleWorld) -> None:
             except aiohttp.ClientPayloadError:
                 rest = b""
         assert isinstance(rest, bytes)
+
+
+async def test_waiting_lists_are_told_in_numbers(world: ConsoleWorld) -> None:
+    waits = tomorrow("waits", 2, waiting_list={"per_mille": 2_000, "promote_until_h": 1})
+    await world.give(waits)
+    first, second, third = (b.reserve(who, "s-1", 2, campaign="waits") for who in ("anna", "bo", "cy"))
+    opening = c.Open(id="open-for-waiting", campaign="waits")
+    world.system.write(0, opening, first, second, third, b.cancel(first), at_ms=now_ms())
+    await world.system.door.refresh_once()
+    (told,) = [one for one in (await world.get("/v1/campaigns")).json["campaigns"] if one["campaign"] == "waits"]
+    assert (told["confirmed"], told["waitlisted"], told["promoted"], told["cancelled"]) == (1, 2, 1, 1)
+    live = (await world.parts.live.now()).campaigns
+    assert [(one.campaign, one.waitlisted, one.promoted) for one in live] == [("gz-2020-02", 0, 0), ("waits", 2, 1)]
+    (slot,) = (await world.get("/v1/campaigns/waits/slots")).json["slots"]
+    assert (slot["taken"], slot["left"], slot["waiting"]) == (2, 0, 2)

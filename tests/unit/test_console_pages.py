@@ -271,6 +271,20 @@ async def test_slots_are_shown_by_pharmacy(browser: Browser) -> None:
     assert "s-1" not in page
 
 
+async def test_who_waits_stands_beside_the_other_numbers_where_anybody_does(
+    world: ConsoleWorld, browser: Browser
+) -> None:
+    state = world.system.reader.states[0]
+    assert "Put on a waiting list" not in (await browser.get(f"/campaigns/{NAME}")).text
+    row, slot = state.get(f"c:{NAME}"), state.get("s:1:s-1")
+    row.waitlisted, row.promoted, slot.waiting = 1_234, 56, 7_890
+    await world.system.door.refresh_once()
+    page = (await browser.get(f"/campaigns/{NAME}")).text
+    assert "<dt>Put on a waiting list</dt><dd>1,234</dd>" in page
+    assert "<dt>Booked from a list</dt><dd>56</dd>" in page
+    assert "<td>7890</td>" in page
+
+
 async def test_the_audit_trail_is_a_page(browser: Browser) -> None:
     page = (await browser.get("/audit")).text
     assert "seal_definition" in page

@@ -232,6 +232,14 @@ async def test_garbage_instead_of_a_form_is_told_so(world: CounterWorld) -> None
     assert heard.status == 413
 
 
+async def test_units_that_people_wait_for_stand_at_their_slot(world: CounterWorld) -> None:
+    browser = await paired(world)
+    assert "waiting" not in (await browser.opens()).text
+    rows = next(state.rows for state in world.folded.reader.states if "s:1:s-noon" in state.rows)
+    rows["s:1:s-noon"].waiting = 3
+    assert (await browser.opens()).text.count("3 waiting") == 1
+
+
 async def test_pick_ups_go_on_where_the_numbers_cannot_be_read(
     world: CounterWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

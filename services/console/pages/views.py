@@ -96,7 +96,15 @@ class View:
     ) -> bytes:
         """One campaign: its numbers, what can be done to it, and its slots."""
         rows = [
-            self._row(one.slot, one.pharmacy, self._span(one.starts_at, one.ends_at), one.quota, one.taken, one.left)
+            self._row(
+                one.slot,
+                one.pharmacy,
+                self._span(one.starts_at, one.ends_at),
+                one.quota,
+                one.taken,
+                one.left,
+                one.waiting,
+            )
             for one in slots.slots
         ]
         content = fill(
@@ -266,7 +274,15 @@ class View:
             picked_up_number=self._number(told.picked_up),
             rejected_number=self._number(told.rejected),
             cancelled_number=self._number(told.cancelled),
+            waiting_numbers=self._waiting_numbers(told),
         )
+
+    def _waiting_numbers(self, told: CampaignNumbers) -> Html:
+        """Nothing where nobody has ever waited: most campaigns have no list."""
+        if not told.waitlisted:
+            return NOTHING
+        waitlisted, promoted = self._number(told.waitlisted), self._number(told.promoted)
+        return fill("waiting_numbers", self._words, waitlisted_number=waitlisted, promoted_number=promoted)
 
     def _campaign_forms(self, visitor: Visitor, told: CampaignNumbers) -> Html:
         if not visitor.role.may_change:

@@ -202,11 +202,12 @@ class View:
 
     def _slot(self, slot: OwnSlot, about: str) -> Html:
         taken = slot.confirmed + slot.picked_up
+        waiting = self._words["slot_waiting"].format(units=slot.waiting) if slot.waiting else ""
         return fill(
             "slot",
             {},
             times=times(slot.starts_at, slot.ends_at),
-            about=about,
+            about=" · ".join(filter(None, (about, waiting))),
             quota=slot.quota,
             confirmed=slot.confirmed,
             picked_up=slot.picked_up,
