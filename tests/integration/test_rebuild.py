@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from loadtests.proof import settled
 from services.audit.report import Report
 from services.domain.rows import Head
 from services.platform.secrets import Secrets
@@ -58,11 +59,12 @@ async def events_end(world: World) -> int:
 
 
 async def rushed_upon(world: World, seconds: float = 1.5) -> None:
-    """A rush that an allocator decided, which then ended in order."""
+    """A rush that an allocator decided and published to the end, before it ended in order."""
     async with world.rush():
         allocator = world.allocator()
         await position_moves(world)
         await asyncio.sleep(seconds)
+    await events_of_all(world, await settled(world.settings, FIRST))
     allocator.send_signal(signal.SIGTERM)
     await asyncio.to_thread(allocator.wait, 20)
     world.running.clear()

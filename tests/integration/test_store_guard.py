@@ -73,10 +73,14 @@ async def library_replaced_before_the_start(world: World) -> None:
     async with redis_of(world) as redis:
         await redis.function_load(another_library().text)
         async with world.rush():
-            world.allocator()
-            await asyncio.sleep(3.0)
+            first = world.allocator()
             if world.program == PRODUCT:
+                assert (await ended(first, world))[0] == 2
+                await asyncio.sleep(0.5)  # so that there is something to decide
                 assert await read_head(redis, FIRST) is None
+            else:
+                await position_moves(world)
+                await asyncio.sleep(1.0)
         await redis.function_delete(build().name)
         world.allocator()  # without the other text it starts, and decides everything
 
