@@ -343,6 +343,27 @@ def revoke(terminal: str = TERMINAL, *, key: str = "1") -> c.RevokeTerminal:
     return c.RevokeTerminal(id=digest("revoke", terminal, key), terminal=terminal)
 
 
+def one_of_each() -> list[c.Command]:
+    """A command of every kind, with something in every field that its fold reads."""
+    booking = reserve("anna", digit=3, terminal=TERMINAL)
+    day = c.StaggerDay(from_ms=MIDNIGHT_MS, to_ms=MIDNIGHT_MS + DAY_MS, digits=[1, 3])
+    rules = c.CampaignRules(
+        household_max=2, cool_down=True, entitled=1, stagger=[day], waiting_per_mille=500, assisted_per_mille=100,
+        reserve_per_mille=20,
+    )  # fmt: skip
+    times_ms: dict[str, Any] = dict.fromkeys(
+        ("pick_until_ms", "cool_until_ms", "release_ms", "promote_until_ms", "change_until_ms"), NOON_MS
+    )
+    return [
+        genesis(), tick(5), adopt_rules(1), assign_region(REGION, CAMPAIGN), define(1, rules=rules),
+        add_pharmacies([pharmacy()]), add_slots([slot(**times_ms)]), add_entitled(["anna"]), seal(),
+        open_(by_clock=True), pause(), resume(), close(by_clock=True), booking,
+        cancel(booking, terminal=TERMINAL), change_slot(booking, "evening", terminal=TERMINAL), pick_up(booking),
+        record(booking), undo(booking), change_quota(-5, share="assisted", terminal=TERMINAL), release(), end_waiting(),
+        expire(1), invite(), pair(), revoke(),
+    ]  # fmt: skip
+
+
 # -- answers -----------------------------------------------------------------------------------------------------------
 
 

@@ -12,18 +12,17 @@ from services.domain import commands as c
 from tests import builders as b
 
 BOOKING = b.reserve("anna")
-ONE_OF_EACH: list[c.Command] = [
-    b.genesis(), b.tick(5), b.adopt_rules(1), b.assign_region("gz", "masks"), b.define(1),
-    b.add_pharmacies([b.pharmacy()]), b.add_slots([b.slot()]), b.seal(), b.open_(), b.pause(), b.resume(), b.close(),
-    BOOKING, b.cancel(BOOKING), b.pick_up(BOOKING), b.undo(BOOKING), b.change_quota(-5), b.invite(), b.pair(),
-    b.revoke(),
-]  # fmt: skip
+ONE_OF_EACH = b.one_of_each()
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
+
+
+def test_every_kind_of_command_is_looked_at_here() -> None:
+    assert {type(command) for command in ONE_OF_EACH} == set(c.COMMAND_TYPES)
 
 
 @pytest.mark.parametrize("command", ONE_OF_EACH, ids=lambda command: type(command).__name__)
