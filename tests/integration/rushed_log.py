@@ -12,14 +12,15 @@ from pathlib import Path
 
 from infra.embedded.stores import running_stores
 from infra.launcher.first_steps import prepare_log
-from loadtests.proof import settled
 from services.audit.main import main as verify
 from services.audit.report import Report
 from services.audit.rows_reader import RedisRows
 from services.audit.verify import VerifySettings
 from services.domain.commands import encode
+from services.state.readers import read_head
 from services.state.redis_client import connect
 from services.stream.log_producer import LogProducer, append
+from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
 from tests.bench.folding import definition, reservations
@@ -29,6 +30,7 @@ PRODUCT = "services.cli"
 WITHOUT_CHECK = "tests.integration.allocator_without_position_check"
 SLOTS, UNITS_A_SLOT = 40, 30
 FIRST = PartitionId(0)
+DECIDED_WITHIN_S = 60.0
 
 
 @dataclass
@@ -76,12 +78,25 @@ class World:
 
     async def judged(self) -> Report:
         """What verify says once everything is decided and everybody has stopped."""
-        await settled(self.settings, FIRST)
+        await self._until_decided()
         for process in self.running:
             process.send_signal(signal.SIGTERM)
         for process in self.running:
             await asyncio.to_thread(process.wait, 20)
         return await verify(self.settings)
+
+
+    async def _until_decided(self) -> None:
+        """Until Redis is at the log's end; in a control two allocators may have thrown each other back on the way."""
+        log, redis = PartitionReader(self.settings, COMMANDS), connect(self.settings.redis, timeout_s=5.0)
+        try:
+            end = await log.log_end(FIRST)
+            async with asyncio.timeout(DECIDED_WITHIN_S):
+                while (head := await read_head(redis, FIRST)) is None or head.position < end:
+                    await asyncio.sleep(0.02)
+        finally:
+            await log.stop()
+            await redis.aclose()
 
 
 Story = Callable[[World], Awaitable[None]]
