@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import structlog
 
 from services.domain.commands import MAX_CHUNK
 from services.domain.rows import CampaignRow, PharmacyRow, Phase, SlotRow
 from services.state.readers import MAX_KEYS_PER_READ, StateReader
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Catalogue:
         self._partitions = partitions
         self._campaigns: dict[str, CampaignView] = {}
         self._by_no: dict[tuple[int, int], CampaignView] = {}
+        self._misplaced: set[tuple[int, str]] = set()
 
     def __iter__(self) -> Iterator[CampaignView]:
         return iter(list(self._campaigns.values()))
@@ -56,7 +60,8 @@ class Catalogue:
     async def learn(self, partition: int) -> None:
         """Load what was sealed since the last refresh: who is about to say "there is none" must know. Raises what the
         reader raises."""
-        if not all(name in self._campaigns for name in await self._names(partition)):
+        names = await self._names(partition)
+        if not all(name in self._campaigns or (partition, name) in self._misplaced for name in names):
             await self._refresh_partition(partition)
 
     async def _names(self, partition: int) -> list[str]:
@@ -66,13 +71,30 @@ class Catalogue:
         names = await self._names(partition)
         rows: list[CampaignRow] = await self._many(partition, [f"c:{name}" for name in names])
         for name, row in zip(names, rows, strict=True):
+            if (partition, name) in self._misplaced:
+                continue
             known = self._campaigns.get(name)
             if known is None or known.row.no != row.no or known.partition != partition:
+                if not await self._lives_in(partition, name, row.region):
+                    continue
                 view = await self._load(partition, name, row)
             else:
                 view = CampaignView(name, partition, row, known.definition, known.pharmacies, known.slots)
             self._campaigns[name] = view
             self._by_no[partition, row.no] = view
+
+    async def _lives_in(self, partition: int, name: str, region: str) -> bool:
+        """Whether partition 0 gave the campaign's region this partition, or none yet. A definition that somebody wrote
+        elsewhere is another order, with a second "one per person": it is offered to nobody."""
+        (home,) = (await self._reader.read(0, [f"g:{region}"])).rows
+        if home in (None, partition):
+            return True
+        self._misplaced.add((partition, name))
+        log.error(
+            "A campaign stands in a partition that is not its region's, and is not offered there",
+            action="campaign_misplaced", campaign=name, region=region, partition=partition, home=home,
+        )  # fmt: skip
+        return False
 
     async def _load(self, partition: int, name: str, row: CampaignRow) -> CampaignView:
         prefix = f"x:{row.no}"

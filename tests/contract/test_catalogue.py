@@ -6,6 +6,7 @@ import pytest
 
 from services.domain import commands as c
 from services.domain.rows import Phase
+from services.domain.rules.answers import Fact, done
 from services.state.catalogue import Catalogue
 from services.state.errors import CatchingUpError
 from services.state.readers import StateReader
@@ -99,3 +100,39 @@ async def test_a_refresh_that_fails_keeps_what_was_known(partition: LuaWorld, ca
 async def mgets(world: LuaWorld) -> int:
     stats: dict[str, Any] = await world.redis.info("commandstats")
     return int(stats.get("cmdstat_mget", {}).get("calls", 0))
+
+
+@pytest.mark.safety
+async def test_a_campaign_that_stands_in_another_partition_than_its_region_is_offered_by_the_right_one_alone(
+    partition: LuaWorld, redis_url: str
+) -> None:
+    """Somebody wrote a definition to a partition of their choice: a second order, and a second "one per person"."""
+    assert await seen_with_a_definition_in_both(partition, redis_url) == [0]
+
+
+@pytest.mark.control
+async def test_without_the_look_at_the_regions_partition_a_campaign_is_offered_from_where_it_must_not_be(
+    partition: LuaWorld, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def anywhere(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(Catalogue, "_lives_in", anywhere)
+    assert await seen_with_a_definition_in_both(partition, redis_url) == [0, 1]
+
+
+async def seen_with_a_definition_in_both(partition: LuaWorld, redis_url: str) -> list[int]:
+    """Where the campaign is offered while the catalogue is read anew, partition by partition."""
+    elsewhere = LuaWorld(redis_url, partition.redis, partition=1)
+    await begin(elsewhere)
+    assigned = b.assign_region(b.REGION, b.CAMPAIGN, partitions=PARTITIONS)
+    assert await partition.fold(assigned) == done(Fact.REGION_ASSIGNED, 0)
+    catalogue, seen = Catalogue(StateReader(partition.redis), PARTITIONS), set()
+    for world in (partition, elsewhere):
+        await open_campaign(world, {"noon": 10})
+        for learnt in (0, 1, 1):
+            await catalogue.learn(learnt)
+            await catalogue.refresh()
+            seen |= {view.partition for view in catalogue if view.name == b.CAMPAIGN}
+    await elsewhere.call.drop()
+    return sorted(seen)
