@@ -172,6 +172,18 @@ async def test_what_is_no_campaign_document_is_refused_in_words(world: ConsoleWo
         assert (answer.status, answer.reason) == (400, "malformed")
 
 
+@pytest.mark.parametrize("path", [path for path in CHANGES if "apply" not in path])
+async def test_garbage_is_answered_in_words_and_nothing_is_done(world: ConsoleWorld, path: str) -> None:
+    await world.give(CAMPAIGN)
+    before = len(world.system.commands(0))
+    for body in (*NO_DOCUMENTS, b"[" * 16_000, b'{"why":["x"]}', b'{"why":"x","colour":1}'):
+        if len(body) <= 16 * 1024:
+            answer = await world.post(path, body)
+            assert (answer.status, answer.reason) == (400, "malformed"), body[:20]
+    assert (await world.post(path, b" " * (16 * 1024 + 1))).status == 413
+    assert len(world.system.commands(0)) == before
+
+
 async def test_a_document_over_16_mib_is_refused(world: ConsoleWorld) -> None:
     answer = await world.post("/v1/campaigns/check", b" " * (16 * 1024 * 1024 + 1))
     assert answer.status == 413

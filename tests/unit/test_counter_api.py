@@ -1,6 +1,7 @@
 """The counter's contract: what is refused before anything is done, and what is said when log or state are away."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,31 @@ async def test_what_is_shown_is_exactly_one_thing(world: CounterWorld, body: Any
     assert (heard.status, heard.reason, heard.json["field"]) == (400, "malformed", field)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 15_000, b'{"pass":"' + b"x" * 20_000 + b'"}'])
-async def test_garbage_is_answered_in_words(world: CounterWorld, content: bytes) -> None:
+CALLS = {
+    "/v1/pickups": 16 * 1024,
+    "/v1/pickups/AbC_-6UZvbbbYyiX/undo": 16 * 1024,
+    "/v1/pickups/batch": 1024 * 1024,
+    "/v1/lookups": 16 * 1024,
+    "/v1/reservations": 16 * 1024,
+    "/v1/reservations/AbC_-6UZvbbbYyiX/cancel": 16 * 1024,
+    "/v1/slots/s-morning/quota": 16 * 1024,
+    "/v1/terminals": 16 * 1024,
+}
+"""Every call with a body, and how many bytes it may have."""
+
+
+@pytest.mark.parametrize("path", CALLS)
+async def test_garbage_is_answered_in_words_and_nothing_is_done(world: CounterWorld, path: str) -> None:
     till = await world.paired()
+    before = len(world.folded.values(1))
     headers = {"Authorization": f"Bearer {till.token}", "Idempotency-Key": "k"}
-    heard = await world.ask("POST", "/v1/pickups", data=content, headers=headers)
-    assert (heard.status, heard.reason) in [(400, "malformed"), (413, "too_large")]
+    deep = [b"[" * 15_000, b'{"a":' * 3_000]
+    for content in (b"", b"{", b"\xff", b"null", b"[]", b"7", *deep, b'{"why":["x"]}', b'{"colour":1}'):
+        heard = await world.ask("POST", path, data=content, headers=headers)
+        assert (heard.status, heard.reason) == (400, "malformed"), content[:20]
+    heard = await world.ask("POST", path, data=io.BytesIO(b" " * (CALLS[path] + 1)), headers=headers)
+    assert (heard.status, heard.reason) == (413, "too_large")
+    assert len(world.folded.values(1)) == before
 
 
 async def test_whatever_changes_something_needs_a_key_and_a_token(world: CounterWorld) -> None:

@@ -166,6 +166,8 @@ async def test_a_campaign_that_staggers_gets_the_digit_and_asks_for_a_birth_year
         ({"resident": {"document_type": "passport", "document_number": "?"}}, 409, "document_invalid"),
         ({"resident": {"document_type": "library_card", "document_number": "1"}}, 400, "malformed"),
         ({"units": 0}, 400, "malformed"),
+        ({"units": "5"}, 400, "malformed"),
+        ({"units": None}, 400, "malformed"),
         ({"units": 10**7}, 400, "malformed"),
         ({"terminal": "till-2"}, 400, "malformed"),
     ],
@@ -178,6 +180,20 @@ async def test_what_cannot_be_booked_is_refused_before_the_log(
     heard = await books(till, **changes)
     assert (heard.status, heard.reason) == (status, reason)
     assert len(world.folded.values(1)) == before
+
+
+async def test_a_wrong_checksum_is_refused_with_its_field_and_without_the_number(world: CounterWorld) -> None:
+    rules = {"units_max": 5, "document_types": ["cn_resident_id"]}
+    await world.applies(slot("s-card", hour=18), campaign="gz-card", read_rules=rules)
+    till, before = await world.paired(), len(world.folded.values(1))
+    for number, status in (("110105194912310021", 409), ("11010519491231002X", 201)):
+        resident = {"document_type": "cn_resident_id", "document_number": number}
+        heard = await books(till, campaign="gz-card", slot="s-card", resident=resident)
+        assert heard.status == status
+        assert number not in heard.text
+        if status == 409:
+            assert (heard.reason, heard.json["field"]) == ("document_invalid", "resident.document_number")
+            assert len(world.folded.values(1)) == before
 
 
 async def test_a_kind_of_document_that_the_campaign_does_not_take_is_refused(world: CounterWorld) -> None:
