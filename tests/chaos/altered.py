@@ -18,6 +18,10 @@ from tests.contract import patched_library
 
 LIVES_FOR_S: Final = 2.0
 LOOK_AT_SHIFT_S: Final = 0.2
+ANY_VERSION: Final = (
+    ("  if head[HEAD.rules] > RULES_VERSION then return pack({'rules_too_new', position, {}}) end\n", ""),
+    ("    if rules_asked_for(offset, command) > RULES_VERSION then\n", "    if false then\n"),
+)
 UNBOUNDED_TIME: Final = (
     (
         "    local now_ms = math.min(timestamps[i], head[HEAD.tick_ms] + AHEAD_OF_TICK_MS)\n",
@@ -87,6 +91,33 @@ def key_check(of_the_log: str) -> None:
     from services.platform.secrets import Secrets
 
     vars_of(Secrets, key_check=lambda _: of_the_log)
+
+
+def version_check(_: str) -> None:
+    """A library that decides whatever the version in force is."""
+    _with_library(*ANY_VERSION)
+
+
+def next_version(_: str) -> None:
+    """The version to come."""
+    from tests.chaos import next_version as version
+
+    version.put_in_place()
+    _with_library(*version.changes_of_the_library(version.VERSION))
+
+
+def next_version_at_once(_: str) -> None:
+    """The version to come, with its rules as if they were in force."""
+    from tests.chaos import next_version as version
+
+    version.put_in_place(in_force_from=1)
+    _with_library(*version.changes_of_the_library(1))
+
+
+def as_told_in(file: str) -> None:
+    """At each start what a file says, if it says something: as when a new version is installed."""
+    if installed := Path(file).read_text():
+        ALTERATIONS[installed]("")
 
 
 def same_key_same_id(_: str) -> None:
@@ -161,7 +192,8 @@ ALTERATIONS: Final[dict[str, Callable[[str], None]]] = {
     alteration.__name__: alteration
     for alteration in (
         position_check, gap_check, time_bound, poison_check, connection_check, log_goes_forward, key_check,
-        same_key_same_id, dies_before_answering, clock_of,
+        version_check, next_version, next_version_at_once, as_told_in, same_key_same_id, dies_before_answering,
+        clock_of,
     )
 }  # fmt: skip
 

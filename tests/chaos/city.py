@@ -6,7 +6,9 @@ Everything runs as processes of the product; a control puts an altered one (`tes
 import asyncio
 import os
 import signal
+import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -26,10 +28,12 @@ from infra.launcher.ports import free_ports
 from infra.launcher.process import ProcessSpec, RunningProcess
 from infra.launcher.services import index_of, service_command, service_names, service_of, service_spec, store_specs
 from loadtests.http_client import HttpClient, NoAnswer
+from services.audit.report import Report
 from services.audit.verify import VerifySettings
 from services.domain.campaign import Campaign
 from services.domain.rows import Head
 from services.platform.campaign_files import load
+from services.platform.errors import MasklineError
 from services.state.readers import read_head
 from services.state.redis_client import Redis, connect
 from tests.integration.cli_system import CAMPAIGN_FILE, ROOT
@@ -46,8 +50,16 @@ REDIS_TIMEOUT_S: Final = 5.0
 APPLY_TRIES: Final = 4
 READYZ_TIMEOUT_S: Final = 2.0
 
+VERIFIED: Final = (0, 1)
+"""Exit codes of a verify that could look."""
+ENVIRONMENT: Final = {"PYTHONPATH": str(ROOT)}
+
 Program = tuple[str, ...]
 """A module that runs our services, and what it is told before the service's own arguments."""
+
+
+class CouldNotVerify(MasklineError):
+    """{why}"""
 
 
 def altered(*alterations: str) -> Program:
@@ -173,6 +185,18 @@ class City:
         async with self.redis() as redis:
             return await read_head(redis, partition) or Head()
 
+    async def verify(self) -> Report:
+        """`maskline verify --json`. Raises CouldNotVerify."""
+        program = self.plan.programs.get("verify", (PRODUCT,))
+        where = ("--kafka", self.addresses.kafka, "--redis", self.addresses.redis, "--data", str(self.data))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", *program, "verify", "--json", *where, stdout=PIPE, env={**os.environ, **ENVIRONMENT}
+        )
+        told, _ = await process.communicate()
+        if process.returncode not in VERIFIED:
+            raise CouldNotVerify(why=told.decode())
+        return msgspec.json.decode(told, type=Report)
+
     # ----------------------------------------------------------------------------------------------------- services
 
     async def wrong_with(self, name: str) -> str:
@@ -222,7 +246,7 @@ class City:
         command = service_command(name, addresses, data or self.data)
         at = command.index(PRODUCT)
         spec = service_spec(name, self.addresses, [*command[:at], *chosen, *command[at + 1 :]])
-        return replace(spec, env={**spec.env, "PYTHONPATH": str(ROOT)})
+        return replace(spec, env={**spec.env, **ENVIRONMENT})
 
     def _pids(self, name: str) -> list[int]:
         """The process id; none where it does not run just now."""

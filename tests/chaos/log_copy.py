@@ -1,6 +1,6 @@
-"""The whole log as a copy: to be put back into an empty broker as it was, or cut, or grown by others' records."""
+"""The log past all doors: copied, put back into an empty broker as it was or cut or grown, written to, and read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -87,6 +87,21 @@ async def put_back(settings: VerifySettings, copy: LogCopy) -> None:
 async def begun_anew(settings: VerifySettings, copy: LogCopy) -> None:
     """Another log, made with the same secrets, in an empty broker."""
     await prepare_log(settings, settings.data, partitions=copy.partitions, replicas=1)
+
+
+async def written(
+    settings: VerifySettings, values: Sequence[bytes | None], timestamp_ms: int, partitions: Iterable[int] = (0,)
+) -> None:
+    """Past all doors: each as a record of its own, at the end of these partitions of the commands."""
+    producer = await start_producer(settings)
+    try:
+        for partition in partitions:
+            for value in values:
+                await producer.send_and_wait(
+                    COMMANDS, value, key=b"foreign", partition=partition, timestamp_ms=timestamp_ms
+                )
+    finally:
+        await producer.stop()
 
 
 async def records_of(settings: VerifySettings, topic: str, partition: int) -> list[Record]:

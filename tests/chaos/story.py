@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from loadtests.tally import Tally
-from services.audit.main import main as verify
 from services.audit.report import Report
-from services.platform.errors import MasklineError
 from services.state.recovery import GROUP
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
-from tests.chaos.city import City, Plan
+from tests.chaos.city import City, CouldNotVerify, Plan
 from tests.chaos.crowd import Crowd
 from tests.chaos.hearing import Hearing, hear
 
@@ -88,8 +86,8 @@ async def _phases(city: City, crowd: Crowd, fault: Fault, settle_timeout_s: floa
     if not await settled(city, settle_timeout_s):
         verdict.faults.append(f"the log was not decided and published {settle_timeout_s:g} s after the last one came")
     try:
-        verdict.report = await verify(city.settings)
-    except MasklineError as error:
+        verdict.report = await city.verify()
+    except CouldNotVerify as error:
         verdict.faults.append(f"verify: {error}")
         return verdict
     verdict.hearing = await hear(city.settings, city.plan.partitions, crowd.wishes(), crowd.tally)

@@ -10,9 +10,8 @@ import pytest
 
 from services.domain import commands as c
 from services.domain.limits import AHEAD_OF_TICK_MS
-from services.stream.client import start_producer
-from services.stream.topics import COMMANDS
 from tests.chaos.city import CAMPAIGN, City, Plan, altered, tell
+from tests.chaos.log_copy import written
 from tests.chaos.story import SETTLE_TIMEOUT_S, played
 
 pytestmark = [pytest.mark.chaos, pytest.mark.embedded, pytest.mark.timeout(180)]
@@ -53,24 +52,14 @@ def foreign_values() -> Iterator[bytes | None]:
     yield c.encode(c.AssignRegion(id="f" * 16, region="nowhere", campaign="elsewhere", partitions=100))
 
 
-async def written(city: City, values: list[bytes | None], timestamp_ms: int) -> None:
-    """Each as a record of its own, into the partition where people book."""
-    producer = await start_producer(city.settings)
-    try:
-        for value in values:
-            await producer.send_and_wait(COMMANDS, value, key=b"foreign", partition=0, timestamp_ms=timestamp_ms)
-    finally:
-        await producer.stop()
-
-
 async def foreign_records(city: City) -> None:
     """F14: malformed, oversized and foreign records in the topic, and one dated 2100"""
     for number in range(ROUNDS):
         now_ms = int(time.time() * 1000)
-        await written(city, list(foreign_values()), now_ms - number * MINUTE_MS)
+        await written(city.settings, list(foreign_values()), now_ms - number * MINUTE_MS)
         await asyncio.sleep(BETWEEN_S)
     tell("a record of the year 2100")
-    await written(city, [b"{}", c.encode(c.Genesis(log="g" * 16, key_check="g" * 16, rules=1))], IN_2100_MS)
+    await written(city.settings, [b"{}", c.encode(c.Genesis(log="g" * 16, key_check="g" * 16, rules=1))], IN_2100_MS)
     await asyncio.sleep(BETWEEN_S)
     ahead_ms = (await city.head()).now_ms - int(time.time() * 1000)
     tell(f"the fold's time is {ahead_ms / 1000:+.0f} s from ours")
