@@ -22,7 +22,7 @@ NOTHING: Final = "(nothing)"
 class ProcessDidNotStart(MasklineError):
     """{name} {what}. It said last:
 
-    {tail}
+        {tail}
 
     Mend that and start again; everything it wrote is in {output}.
     """
