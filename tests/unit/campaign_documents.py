@@ -24,6 +24,7 @@ from services.domain.campaign import (
 from services.domain.campaign_check import Source, check
 from services.domain.campaign_commands import DefinitionCommand, commands_of
 from services.domain.campaign_problems import CampaignInvalid
+from services.domain.campaign_tables import MAX_PHARMACY_ID_CHARS
 from services.domain.campaign_times import timed
 from services.domain.commands import Pharmacy, Slot
 from services.domain.days import FIRST_MS, MINUTE_MS, day_of, zone
@@ -108,6 +109,7 @@ _texts = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=40
 ).filter(lambda text: text == text.strip())
 _names = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,47}", fullmatch=True)
+_pharmacy_ids = st.from_regex(rf"[a-z0-9][a-z0-9._-]{{0,{MAX_PHARMACY_ID_CHARS - 1}}}", fullmatch=True)
 
 
 @st.composite
@@ -170,7 +172,7 @@ def campaigns(draw: st.DrawFn) -> Campaign:
             lat_e6=draw(st.integers(-90_000_000, 90_000_000)),
             phone=draw(st.just("") | _texts),
         )
-        for pharmacy_id in draw(st.lists(_names, min_size=1, max_size=4, unique=True))
+        for pharmacy_id in draw(st.lists(_pharmacy_ids, min_size=1, max_size=4, unique=True))
     )
     slots = tuple(
         Slot(
