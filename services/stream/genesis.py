@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from services.domain import commands
+from services.domain.limits import RULES_VERSION
 from services.stream.errors import LogUnavailable, StreamError, UnknownOutcome
 from services.stream.log_producer import BatchProducer, append
 from services.stream.partition_reader import LogReader
 from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS
 
-RULES: Final = 1
 ACK_TIMEOUT_S: Final = 4.0
 READ_TIMEOUT_MS: Final = 4_000
 TRIES: Final = 3
@@ -56,7 +56,7 @@ async def ensure_genesis(
     Where two processes write at once, the one at offset 0 counts and the other is a record without effect. Raises
     AnotherKey, GenesisMissing, ClocksApart, LogUnavailable.
     """
-    ours = commands.Genesis(log=secrets.token_urlsafe(12), key_check=key_check, rules=RULES)
+    ours = commands.Genesis(log=secrets.token_urlsafe(12), key_check=key_check, rules=RULES_VERSION)
     found = {}
     for partition in partitions:
         is_new = await _write_if_empty(producer, reader, partition, commands.encode(ours), now_ms)
