@@ -7,6 +7,7 @@ import platform
 import stat
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
@@ -21,8 +22,9 @@ from infra.launcher.endpoints import Endpoints, NotRunning, read_endpoints
 from infra.launcher.first_steps import ADMIN_TOKEN
 from infra.launcher.ports import check_free
 from infra.launcher.process import answers_ready
+from services.platform.contact import ContactKeys
 from services.platform.errors import MasklineError
-from services.platform.secrets import NONE_NAMED, SECRETS, Secrets
+from services.platform.secrets import CONTACT_KEYS, NONE_NAMED, SECRETS, Secrets
 from services.platform.settings import SecretFiles, SystemSettings
 from services.state.library import build
 from services.state.redis_client import Redis, RedisError, ResponseError, connect
@@ -132,8 +134,20 @@ def data_folder(settings: DoctorSettings) -> list[Finding]:
     except MasklineError as error:
         findings.append(bad(str(error)))
         told = error.values.get("path")
+    findings += _overdue(ContactKeys(files.contact_keys or (files.secrets or data / SECRETS) / CONTACT_KEYS))
     seen = [path for path in _private_files(data, files) if path != told and path.stat().st_mode & PRIVATE_BITS]
     return [*findings, *(bad(f"other users of this machine can read {path}: chmod go= {path}") for path in seen)]
+
+
+def _overdue(keys: ContactKeys) -> list[Finding]:
+    """Phones that should be erased by now wherever their campaign is."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    why = f"look whether a clock runs that has the folder {keys.folder}"
+    return [
+        bad(f"the contact key of campaign {campaign} had to be deleted on {day}: {why}")
+        for campaign, day in keys.kept()
+        if day < yesterday
+    ]
 
 
 def _private_files(data: Path, files: SecretFiles) -> Iterator[Path]:

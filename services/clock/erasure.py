@@ -30,6 +30,8 @@ class Erasure:
         self.wrong: str | None = None
         self._door = door
         self._keys = keys
+        if not keys.folder.is_dir():  # another clock may have it; that none has is told by `maskline doctor`
+            log.warning("There are no contact keys here to delete", action="no_contact_keys", folder=str(keys.folder))
 
     async def look(self, now_ms: int) -> None:
         """Delete what is due. What fails is tried again at the next look."""

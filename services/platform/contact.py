@@ -79,7 +79,7 @@ class ContactKeys:
     """The folder of contact keys, each read once."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._loaded: dict[Path, ContactKey] = {}
         self._looked_s = time.monotonic()
 
@@ -107,7 +107,7 @@ class ContactKeys:
     def kept(self) -> list[tuple[str, date]]:
         """The campaigns that have a key, each with its deletion day. Other files of the folder are passed over."""
         found = []
-        for path in sorted(self._folder.glob("*.key")):
+        for path in sorted(self.folder.glob("*.key")):
             if match := _FILE.fullmatch(path.name):
                 with suppress(ValueError):  # no day of the calendar
                     found.append((match["campaign"], date.fromisoformat(match["day"])))
@@ -125,7 +125,7 @@ class ContactKeys:
         try:
             key = read_private(path)
         except FileNotFoundError as error:
-            raise ContactKeyMissing(campaign=campaign, day=day, folder=self._folder) from error
+            raise ContactKeyMissing(campaign=campaign, day=day, folder=self.folder) from error
         if len(key) != 2 * KEY_BYTES:
             raise ContactKeyUnreadable(path=path)
         return ContactKey(campaign, key)
@@ -133,4 +133,4 @@ class ContactKeys:
     def _path(self, campaign: str, day: date) -> Path:
         if not _CAMPAIGN.fullmatch(campaign):  # it becomes a file name
             raise ValueError(f"{campaign!r} cannot name a campaign")
-        return self._folder / f"{campaign}-{day.isoformat()}.key"
+        return self.folder / f"{campaign}-{day.isoformat()}.key"

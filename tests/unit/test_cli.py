@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import click
@@ -153,6 +154,19 @@ def test_doctor_tells_each_thing_once(tmp_path: Path) -> None:
     result = run("doctor", "--data", tmp_path)
     assert result.exit_code == 1
     assert [result.output.count(f"can read {tmp_path / 'secrets' / name}") for name in ("pepper", "ticket")] == [1, 1]
+
+
+def test_doctor_tells_a_contact_key_that_no_clock_has_deleted(tmp_path: Path) -> None:
+    from services.platform.contact import ContactKeys
+    from services.platform.secrets import Secrets
+
+    keys = ContactKeys(Secrets.create(tmp_path / "secrets").contact_folder)
+    keys.create("gz-2020-02", date(2020, 2, 17))
+    keys.create("to-come", date(2999, 1, 1))
+    result = run("doctor", "--data", tmp_path)
+    assert result.exit_code == 1
+    assert "the contact key of campaign gz-2020-02 had to be deleted on 2020-02-17: look whether" in result.output
+    assert "to-come" not in result.output
 
 
 @pytest.mark.parametrize("command", [("verify",), ("doctor",), ("rebuild",), ("campaign", "export")])

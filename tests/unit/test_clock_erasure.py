@@ -25,6 +25,12 @@ BEFORE = instant_ms("2020-02-16T23:59:00+08:00")
 BEGINS = instant_ms("2020-02-17T00:00:00+08:00")
 
 
+@pytest.fixture(autouse=True)
+def _every_line_is_logged() -> None:
+    """Another test may have run a command that logs warnings only."""
+    structlog.reset_defaults()
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "contact"
@@ -142,6 +148,15 @@ async def test_what_cannot_be_deleted_is_told_and_tried_again(world: World, monk
     await world.erasure.look(BEGINS)
     assert world.kept() == []
     assert not world.erasure.wrong
+
+
+async def test_a_clock_that_has_no_contact_keys_says_so_once(world: World, tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as lines:
+        erasure = Erasure(world.door, ContactKeys(tmp_path / "none"))
+        for _ in range(2):
+            await erasure.look(BEGINS)
+    assert [line["action"] for line in lines] == ["no_contact_keys"]
+    assert not erasure.wrong
 
 
 async def test_two_clocks_do_no_harm(world: World, folder: Path) -> None:
