@@ -105,7 +105,7 @@ class Handlers:
         """What was decided; None where only Redis could tell, and does not."""
         reservation = await self._standings.of_booking(booking, facts)
         if reservation.state == "rejected":
-            known = await self._standings.about_person(booking, reservation.reason)
+            known = await self._standings.about_person(booking, reservation.reason, reservation.from_day)
             raise of_reservation(reservation, booking.campaign, **known)
         if reservation.state == "pending":
             return None

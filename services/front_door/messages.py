@@ -87,6 +87,9 @@ class Reservation(Out, frozen=True, kw_only=True):
     state: StateWord
     reason: Annotated[str | None, Meta(description="Why it was refused.")] = None
     left: Annotated[int | None, Meta(description="Units the slot had left, where that was the reason.")] = None
+    from_day: Annotated[
+        str | None, Meta(description="YYYY-MM-DD: who was refused for coming too early may book again from then on.")
+    ] = None
     refused: Annotated[
         str | None, Meta(description="Why what was asked for at this place was refused; the rest stands as it did.")
     ] = None

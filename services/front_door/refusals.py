@@ -54,7 +54,8 @@ def of_input(error: DocumentInvalid | PhoneInvalid, campaign: Offered, spoken: L
 
 def of_reservation(reservation: Reservation, campaign: Offered, **known: Any) -> Problem:
     """A refused reservation as the answer to its own request, with what its reason needs and what is `known` of it."""
-    members: dict[str, Any] = {name: getattr(reservation, name) for name in ("id", "state", "campaign", "slot", "left")}
+    told = ("id", "state", "campaign", "slot", "left", "from_day")
+    members: dict[str, Any] = {name: getattr(reservation, name) for name in told}
     members |= about(reservation.reason, campaign) | known
     return Problem(
         reservation.reason or DoorReason.INTERNAL,

@@ -10,10 +10,11 @@ from typing import Final, NamedTuple
 
 from msgspec import structs
 
+from services.domain.days import MINUTE_MS
 from services.domain.reasons import DoorReason, Reason
 from services.domain.rows import Facts, ReservationRow, ReservationState
 from services.domain.rules.answers import Fact
-from services.front_door.campaigns import Campaigns
+from services.front_door.campaigns import Campaigns, Offered
 from services.front_door.history import history_of, waited_in_vain
 from services.front_door.log_end import LogEnds
 from services.front_door.messages import Reservation
@@ -159,6 +160,7 @@ class Standings:
                     state="rejected",
                     reason=Reason(reason).word,
                     left=left if reason == Reason.SLOT_FULL else None,
+                    from_day=_from_day(campaign, reason, left),
                     campaign=campaign.name,
                     slot=command.slot,
                     pharmacy=campaign.slots[command.slot].pharmacy,
@@ -170,13 +172,13 @@ class Standings:
         pending = Reservation(id=booking.id, state="pending")
         return await self.now_or(self.owner(booking.id), pending)  # repeated: its state of now
 
-    async def about_person(self, booking: Booking, reason: str | None) -> dict[str, str]:
+    async def about_person(self, booking: Booking, reason: str | None, from_day: str | None) -> dict[str, str]:
         """When somebody who was refused may come back, where that hangs on who it is: known to this request alone."""
         campaign, command = booking.campaign, booking.command
         if reason == Reason.WRONG_DAY.word:
             day = campaign.next_turn(command.digit, int(time.time() * 1000))
             return {} if day is None else {"day": day}
-        if reason != Reason.COOLING_DOWN.word:
+        if reason != Reason.COOLING_DOWN.word or from_day is not None:
             return {}
         key = f"y:{campaign.definition.region}:{command.resident}"
         try:
@@ -202,6 +204,7 @@ class Standings:
             state=ReservationState(row.state).word,  # type: ignore[arg-type]
             reason=Reason(row.reason).word if refused else None,
             left=row.left if refused and left else None,
+            from_day=_from_day(campaign, row.reason, row.left) if refused else None,
             campaign=campaign.name,
             slot=row.slot,
             pharmacy=slot.pharmacy,
@@ -233,6 +236,11 @@ class Standings:
             return await self._door.reader.read(owner.partition, keys)
         except (CatchingUpError, StateUnavailableError) as error:
             raise Problem(DoorReason.CATCHING_UP) from error
+
+
+def _from_day(campaign: Offered, reason: int, left: int) -> str | None:
+    """When a cool-down is over; the fold tells it in whole minutes, a record of before it did so tells nothing."""
+    return campaign.day(left * MINUTE_MS) if reason == Reason.COOLING_DOWN and left else None
 
 
 def _facts_in(chunk: list[Facts] | None, offset: int) -> Facts | None:

@@ -52,7 +52,7 @@ def _pending(visit: Visit, reservation: Reservation) -> Html:
 
 def _refused(visit: Visit, reservation: Reservation, offered: Offered | None) -> Html:
     words = visit.words
-    members = {"left": reservation.left} if reservation.left is not None else {}
+    members = {name: value for name in ("left", "from_day") if (value := getattr(reservation, name)) is not None}
     if offered is not None:
         members |= {name: value for name, value in refusals.about(reservation.reason, offered).items() if value}
     text = text_of(reservation.reason or "internal_error", visit.spoken, members)
