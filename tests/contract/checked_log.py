@@ -28,8 +28,17 @@ MAX_TRIES_TO_SHORTEN: Final = 600
 
 
 def log_of(seed: int) -> list[Record]:
-    """The random log of a seed, of any length."""
-    return random_log(seed, Random(f"steps {seed}").choice(STEPS))
+    """The random log of a seed, of any length. The model goes along: what it raises is raised with the seed."""
+    try:
+        return random_log(seed, Random(f"steps {seed}").choice(STEPS))
+    except Exception as error:
+        error.add_note(again(seed))
+        raise
+
+
+def again(seed: int) -> str:
+    """How to see a log again."""
+    return f"The same again: LOG_SEED={seed} make test ARGS=tests/contract/test_random_logs.py"
 
 
 class Checker:
@@ -53,11 +62,15 @@ class Checker:
         return log
 
     async def why_it_fails(self, records: list[Record], seed: int) -> str:
-        """In words; empty where nothing is wrong."""
+        """In words; empty where nothing is wrong. An error of the model or of the library is a failure as well."""
         try:
             await self.check(records, seed)
         except BrokenPromiseError as error:
             return str(error)
+        except Exception as error:  # noqa: BLE001  # it is told, with the seed that brings it back
+            for world in (self._rough, self._plain):
+                await world.call.drop()
+            return f"{type(error).__name__}: {error}"
         return ""
 
     async def stores_cpu_s(self) -> float:
@@ -111,7 +124,7 @@ async def told(checker: Checker, seed: int) -> str:
             f"Of its {len(records)} records these are enough:",
             *(f"  {record}" for record in few),
             f"  {await checker.why_it_fails(few, seed)}",
-            f"The same again: LOG_SEED={seed} make test ARGS=tests/contract/test_random_logs.py",
+            again(seed),
         ]
     )
 

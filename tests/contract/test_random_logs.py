@@ -111,3 +111,10 @@ async def test_a_failure_is_told_with_its_seed_and_with_few_records(redis_url: s
     assert f"LOG_SEED={seed} make test" in words
     shown = [line for line in words.splitlines() if line.strip().startswith("Record(")]
     assert 5 < len(shown) < 20 < len(log_of(seed))
+
+
+@pytest.mark.embedded
+async def test_an_error_of_the_library_is_a_failure_with_a_seed_like_any_other(redis_url: str) -> None:
+    async with checking(redis_url, patched.OUT_OF_MEMORY) as checker:
+        assert "out of memory" in await checker.why_it_fails(log_of(1), 1)
+        assert "out of memory" in await checker.why_it_fails(log_of(2), 2), "and the next one is heard as well"

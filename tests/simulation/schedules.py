@@ -68,10 +68,14 @@ class Verdict:
                 *(f"  {what}" for what in self.broken),
                 f"The last {len(trace)} of {len(self.trace)} lines of its trace:",
                 *trace,
-                "The same again, with its whole trace:",
-                f'SIMULATION_SEED={self.seed} make test ARGS="tests/simulation -k test_{self.mode}"',
+                again(self.seed, self.mode),
             ]
         )
+
+
+def again(seed: int, mode: Mode) -> str:
+    """How to see a schedule again, with its whole trace."""
+    return f'The same again: SIMULATION_SEED={seed} make test ARGS="tests/simulation -k test_{mode}"'
 
 
 def run_schedule(
@@ -89,6 +93,9 @@ def run_schedule(
             around.loop.run_until_s(plan.busy_s)
             if not around.broken:
                 _afterwards(world, mode, is_verified=seed % VERIFIED_EVERY == 0)
+        except Exception as error:
+            error.add_note(again(seed, mode))
+            raise
         finally:
             broken = [*around.broken, *around.loop.accidents]
             around.trace.is_kept = False
