@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
+import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -26,6 +27,8 @@ PSEUDONYM_CHARACTERS = 16
 FORGET_AFTER_S = 60.0
 _CAMPAIGN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")  # as `services.domain.commands.Name`
 _FILE = re.compile(r"(?P<campaign>.+)-(?P<day>\d{4}-\d{2}-\d{2})\.key")
+
+log = structlog.get_logger(__name__)
 
 
 class ContactKeyMissing(MasklineError):
@@ -86,9 +89,12 @@ class ContactKeys:
     def create(self, campaign: str, day: date) -> ContactKey:
         """The key of this campaign and deletion day, made if it is new; racing creators get the same."""
         path = self._path(campaign, day)
-        if not path.exists():
-            create_private(path, os.urandom(2 * KEY_BYTES))
-        return self.load(campaign, day)
+        is_new = not path.exists() and create_private(path, os.urandom(2 * KEY_BYTES))
+        key = self.load(campaign, day)
+        if is_new:
+            told = {"campaign": campaign, "day": day.isoformat(), "key_id": key.key_id}
+            log.info("A contact key is made", action="contact_key_made", **told)
+        return key
 
     def load(self, campaign: str, day: date) -> ContactKey:
         """Raises ContactKeyMissing, ContactKeyUnreadable, OthersCanRead."""

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import structlog
 
 from services.platform.contact import (
     FORGET_AFTER_S,
@@ -127,6 +128,15 @@ def test_a_campaign_name_cannot_leave_the_folder(keys: ContactKeys, campaign: st
 def test_a_key_is_never_shown(keys: ContactKeys) -> None:
     key = keys.create("gz", DAY)
     assert repr(key) == f"ContactKey(gz, {key.key_id})"
+
+
+def test_a_key_that_is_made_is_logged_once_by_its_id(keys: ContactKeys) -> None:
+    structlog.reset_defaults()
+    with structlog.testing.capture_logs() as lines:
+        key = keys.create("gz", DAY)
+        keys.create("gz", DAY)
+    (told,) = lines
+    assert (told["action"], told["day"], told["key_id"]) == ("contact_key_made", "2020-03-01", key.key_id)
 
 
 def test_each_key_has_an_id_that_tells_it_from_the_others(keys: ContactKeys) -> None:
