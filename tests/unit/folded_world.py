@@ -1,4 +1,4 @@
-"""A whole system in memory for tests of doors: the fake log, folded by the reference model as soon as it is read.
+"""A whole system in memory for tests of doors: the fake log, and what the reference model makes of it in Redis' place.
 
     world = FoldedWorld(partitions=2)
     async with world.running():
@@ -9,17 +9,18 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from services.domain.commands import Command, Genesis, decode, encode
 from services.domain.fold import apply
-from services.domain.limits import DECISIONS_PER_CHUNK
-from services.domain.rows import HEAD, Facts, State
+from services.domain.rows import Facts, State
 from services.platform.errors import MasklineError
 from services.state.door import Door
-from services.state.readers import Reading, StateReader, decode_row
+from services.state.keys import decisions_chunk, place_in_chunk
+from services.state.readers import Reading, StateReader
+from services.state.redis_client import Redis, RedisError
 from services.stream.fake import FakeLog, FakeProducer
 from services.stream.group_commit import GroupCommit
 from services.stream.place import Offset, PartitionId
@@ -30,60 +31,93 @@ LOG_ID = "log-of-this-test"
 Kind = TypeVar("Kind", bound=Command)
 
 
-class FoldedReader(StateReader):
-    """Reads what the model makes of the log. `held` stops the fold where it is; `error` is raised by every read."""
+class FoldedStore:
+    """Redis as a door sees it: rows of the reference model, one state a partition. `reads` counts its MGETs."""
 
     def __init__(self, log: FakeLog, partitions: int) -> None:
         self.states = [State() for _ in range(partitions)]
-        self.decisions: list[list[Facts]] = [[] for _ in range(partitions)]
-        self.held = False
-        self.error: MasklineError | None = None
+        self.decided: dict[tuple[int, str], list[Any]] = {}
+        self.is_down = False
         self.reads = 0
         self._log = log
 
-    def seen(self, partition: int) -> int:
-        return self.states[partition].head.position
-
-    async def read(self, partition: int, keys: Sequence[str]) -> Reading:
+    async def mget(self, keys: list[str]) -> list[bytes | None]:
+        """What a redis client answers."""
         await asyncio.sleep(0)
+        if self.is_down:
+            raise RedisError("the test says so")
         self.reads += 1
-        if self.error is not None:
-            raise self.error
-        if not self.held:
-            self.fold(partition)
-        state = self.states[partition]
-        return Reading(_copied(HEAD, state.head), [self._row(partition, state, key) for key in keys])
+        return [self._value(int(key[2:4]), key[6:]) for key in keys]
+
+    def _value(self, partition: int, key: str) -> bytes | None:
+        row = self.decided.get((partition, key)) if key.startswith("d:") else self.states[partition].get(key)
+        return None if row is None else msgspec.msgpack.encode(row)
+
+    def fold(self, partition: int = 0, *, at_most: int | None = None) -> list[Facts]:
+        """Apply what is in the log and not applied; the decisions."""
+        position = self.states[partition].head.position
+        records = self._log.records[COMMANDS, PartitionId(partition)][position:][:at_most]
+        return [self._apply(partition, record) for record in records]
+
+    def _apply(self, partition: int, record: Any) -> Facts:
+        facts = apply(
+            self.states[partition],
+            offset=record.offset,
+            timestamp_ms=record.timestamp,
+            digest=zlib.crc32(record.value),
+            command=decode(record.value),
+        )
+        chunk = self.decided.setdefault((partition, decisions_chunk(record.offset)), [0])
+        assert place_in_chunk(record.offset) == len(chunk)
+        chunk.append(facts)
+        return facts
+
+    def forget_decisions(self) -> None:
+        """Recorded decisions are readable for a minute only."""
+        self.decided = {key: [0] for key in self.decided}
+
+
+class FoldedReader(StateReader):
+    """The reader of every door, over a store that is folded as it is read, unless `held` stops it where it is.
+
+    `error` is raised by every read; `reads` counts them.
+    """
+
+    def __init__(self, store: FoldedStore) -> None:
+        super().__init__(cast("Redis", store))
+        self.store = store
+        self.held = False
+        self.error: MasklineError | None = None
+        self.reads = 0
+
+    @property
+    def states(self) -> list[State]:
+        return self.store.states
 
     def fold(self, partition: int) -> None:
         """Apply what is in the log and not applied yet."""
-        state = self.states[partition]
-        for record in self._log.records[COMMANDS, PartitionId(partition)][state.head.position :]:
-            facts = apply(
-                state,
-                offset=record.offset,
-                timestamp_ms=record.timestamp,
-                digest=zlib.crc32(record.value),
-                command=decode(record.value),
-            )
-            self.decisions[partition].append(facts)
+        self.store.fold(partition)
 
-    def _row(self, partition: int, state: State, key: str) -> Any:
-        if not key.startswith("d:"):
-            return _copied(key, state.get(key))
-        first = int(key[2:]) * DECISIONS_PER_CHUNK
-        chunk = self.decisions[partition][first : first + DECISIONS_PER_CHUNK]
-        return [state.head.now_ms, *chunk] if chunk else None
+    async def read(self, partition: int, keys: Sequence[str]) -> Reading:
+        self.reads += 1
+        if self.error is not None:
+            await asyncio.sleep(0)
+            raise self.error
+        if not self.held:
+            self.store.fold(partition)
+        return await super().read(partition, keys)
 
 
 class FoldedWorld:
-    """Log, fold and door of one system; each partition begins with its genesis record."""
+    """Log, store and door of one system; each partition begins with its genesis record."""
 
-    def __init__(self, partitions: int = 2, now_ms: int = NOW_MS) -> None:
+    def __init__(self, partitions: int = 2, now_ms: int = NOW_MS, key_check: str = "k" * 16) -> None:
         self.log = FakeLog(partitions=partitions)
         self.producer = FakeProducer(self.log)
-        self.reader = FoldedReader(self.log, partitions)
+        self.store = FoldedStore(self.log, partitions)
+        self.reader = FoldedReader(self.store)
         self.partitions = partitions
-        self.genesis = Genesis(log=LOG_ID, key_check="k" * 16, rules=1)
+        self.genesis = Genesis(log=LOG_ID, key_check=key_check, rules=1)
         for partition in range(partitions):
             self.log.write(COMMANDS, PartitionId(partition), [encode(self.genesis)], now_ms)
         self.door: Door
@@ -121,10 +155,5 @@ class FoldedWorld:
 
     def row(self, partition: int, key: str) -> Any:
         """A row as of the end of the log."""
-        self.reader.fold(partition)
-        return self.reader.states[partition].get(key)
-
-
-def _copied(key: str, row: Any) -> Any:
-    """As Redis would give it: a row of one's own."""
-    return None if row is None else decode_row(key, msgspec.msgpack.encode(row))
+        self.store.fold(partition)
+        return self.store.states[partition].get(key)

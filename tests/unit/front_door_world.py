@@ -1,4 +1,4 @@
-"""A world for the front door in one process: the log is the fake, and the state is the reference model's.
+"""A front door that serves in a folded world.
 
 Nothing is folded before a test says so (`fold`), or lets it go by itself (`folding`): a place in line can be looked at.
 """
@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -20,26 +20,19 @@ from services.domain import commands as c
 from services.domain.campaign import Campaign
 from services.domain.campaign_check import Source, check
 from services.domain.days import day_of, rfc3339
-from services.domain.fold import apply
-from services.domain.rows import Facts, State
 from services.front_door.log_end import LogEnds
 from services.front_door.main import router_of
 from services.front_door.reservations import SheddingSettings
 from services.platform.contact import ContactKeys
 from services.platform.health import Health
 from services.platform.http_server import HttpServer
-from services.platform.lifecycle import Stop, TaskSet
 from services.platform.secrets import Secrets
-from services.state.door import Door
-from services.state.keys import decisions_chunk, place_in_chunk
-from services.state.readers import StateReader
-from services.state.redis_client import Redis, RedisError
-from services.stream.fake import FakeLog, FakeProducer, FakeReader
-from services.stream.group_commit import GroupCommit
+from services.stream.fake import FakeReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
 from tests.morning import WHERE
 from tests.unit.campaign_documents import RIGHT, written
+from tests.unit.folded_world import FoldedWorld
 
 PARTITIONS = 2
 CAMPAIGN = "gz-2020-02"
@@ -87,68 +80,23 @@ def tomorrow(name: str, *units: int, **rules: Any) -> Campaign:
 
 
 @dataclass
-class Model:
-    """Redis as the front door sees it: rows of the reference model, one state a partition."""
-
-    log: FakeLog
-    states: list[State] = field(default_factory=lambda: [State() for _ in range(PARTITIONS)])
-    decided: dict[tuple[int, str], list[Any]] = field(default_factory=dict)
-    is_down: bool = False
-    reads: int = 0
-
-    async def mget(self, keys: list[str]) -> list[bytes | None]:
-        await asyncio.sleep(0)
-        if self.is_down:
-            raise RedisError("the test says so")
-        self.reads += 1
-        return [self._value(int(key[2:4]), key[6:]) for key in keys]
-
-    def _value(self, partition: int, key: str) -> bytes | None:
-        row = self.decided.get((partition, key)) if key.startswith("d:") else self.states[partition].get(key)
-        return None if row is None else msgspec.msgpack.encode(row)
-
-    def fold(self, partition: int = 0, *, at_most: int | None = None) -> list[Facts]:
-        """Apply what is in the log and not applied; the decisions."""
-        state = self.states[partition]
-        records = self.log.records[COMMANDS, PartitionId(partition)][state.head.position :][:at_most]
-        return [self._apply(partition, record) for record in records]
-
-    def _apply(self, partition: int, record: Any) -> Facts:
-        facts = apply(
-            self.states[partition],
-            offset=record.offset,
-            timestamp_ms=record.timestamp,
-            digest=0,
-            command=c.decode(record.value),
-        )
-        chunk = self.decided.setdefault((partition, decisions_chunk(record.offset)), [0])
-        assert place_in_chunk(record.offset) == len(chunk)
-        chunk.append(facts)
-        return facts
-
-    def forget_decisions(self) -> None:
-        """Recorded decisions are readable for a minute only."""
-        self.decided = {key: [0] for key in self.decided}
-
-
-@dataclass
 class World:
     """A front door that serves, and everything behind it."""
 
     url: str
     http: aiohttp.ClientSession
-    log: FakeLog
-    producer: FakeProducer
-    model: Model
-    door: Door
+    folded: FoldedWorld
     secrets: Secrets
     server: HttpServer
     keys: Any = field(default_factory=lambda: itertools.count(1))
 
+    def __post_init__(self) -> None:
+        self.log, self.producer, self.door = self.folded.log, self.folded.producer, self.folded.door
+        self.model = self.folded.store
+
     def write(self, partition: int, *commands: c.Command) -> None:
         """Commands of others, straight into the log."""
-        values = [c.encode(command) for command in commands]
-        self.log.write(COMMANDS, PartitionId(partition), values, now_ms())
+        self.folded.write(partition, *commands, at_ms=now_ms())
 
     async def apply(self, applied: Campaign, partition: int = 0, *, opened: bool = True) -> None:
         """What the console does: contact key, definition, opening."""
@@ -251,26 +199,16 @@ def documents() -> Any:
 async def front_door(folder: Path, shedding: SheddingSettings | None = None) -> AsyncIterator[World]:
     """A front door on the fake log and the model, with one open campaign."""
     secrets = Secrets.create(folder / "secrets")
-    log = FakeLog(PARTITIONS)
-    genesis = {
-        PartitionId(p): c.Genesis(log="log-0123456789ab", key_check=secrets.key_check(), rules=1) for p in (0, 1)
-    }
-    for partition, record in genesis.items():
-        log.write(COMMANDS, partition, [c.encode(record)], now_ms())
-    producer, model, stop = FakeProducer(log), Model(log), Stop()
-    async with TaskSet(stop) as tasks:
-        commit = GroupCommit(producer, COMMANDS, genesis)
-        tasks.start(commit.run(), "group-commit")
-        door = Door(commit, StateReader(cast("Redis", model)), genesis)
+    folded = FoldedWorld(PARTITIONS, now_ms(), secrets.key_check())
+    folded.reader.held = True
+    for partition in range(PARTITIONS):
+        folded.store.fold(partition)
+    async with folded.running() as door:
         health = Health()
         health.started()
-        router = router_of(door, secrets, LogEnds(FakeReader(log, COMMANDS)), health, shedding or SheddingSettings())
+        log_ends = LogEnds(FakeReader(folded.log, COMMANDS))
+        router = router_of(door, secrets, log_ends, health, shedding or SheddingSettings())
         async with HttpServer(router, "127.0.0.1", 0) as server, aiohttp.ClientSession() as http:
-            url = f"http://127.0.0.1:{server.port}"
-            world = World(url, http, log, producer, model, door, secrets, server)
-            for partition in genesis:
-                model.fold(partition)
+            world = World(f"http://127.0.0.1:{server.port}", http, folded, secrets, server)
             await world.apply(campaign())
             yield world
-        await commit.stop()
-    assert stop.failure is None
