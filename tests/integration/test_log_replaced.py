@@ -16,12 +16,16 @@ from infra.embedded.commands import LOOPBACK, broker_answers, broker_command
 from infra.launcher.guard import guarded
 from infra.launcher.ports import free_ports
 from infra.launcher.process import ProcessSpec, RunningProcess
+from services.domain.commands import Genesis, encode
 from services.stream.client import start_admin
 from services.stream.connections import Connections
-from services.stream.errors import LogReconnected, LogUnavailable
+from services.stream.errors import LogReconnected, LogUnavailable, UnknownOutcome
+from services.stream.genesis import read_genesis
+from services.stream.group_commit import GroupCommit
 from services.stream.log_producer import LogProducer
 from services.stream.partition_reader import PartitionReader
-from services.stream.place import Offset, PartitionId
+from services.stream.place import Offset, PartitionId, Place
+from services.stream.same_log import SameLog
 from services.stream.topics import COMMANDS, ensure_topics
 
 pytestmark = pytest.mark.embedded
@@ -68,10 +72,11 @@ class Broker:
                 await asyncio.sleep(0.01)
         await producer.stop()
 
-    def freeze(self) -> None:
+    async def freeze(self) -> None:
         """It takes what comes and says nothing."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
+        await asyncio.sleep(0.05)  # threads of it may be at work until then
 
     async def kill(self) -> None:
         if self._process is not None:
@@ -152,7 +157,7 @@ async def acknowledged_by_another(broker: Broker) -> int:
     producer = await LogProducer.start(broker.kafka)
     _, acknowledged = await producer.submit(COMMANDS, P, [b"d"], 1)
     await acknowledged
-    broker.freeze()
+    await broker.freeze()
     _, acknowledged = await producer.submit(COMMANDS, P, [b"e"], 1)
     await broker.replace(b"x")
     try:
@@ -174,3 +179,41 @@ async def test_without_a_look_at_the_connection_it_is_taken_for_ours(
 ) -> None:
     monkeypatch.setattr(Connections, "is_same", lambda *_: True)
     assert await acknowledged_by_another(broker) in (0, 1)
+
+
+async def heard_after_a_replacement_in_flight(broker: Broker) -> list[Place | BaseException]:
+    """Of two who ask a door: while the broker is replaced by one with another log, and afterwards."""
+    ours = [encode(Genesis(log="o" * 16, key_check="k" * 16, rules=1)), b"one", b"two"]
+    await broker.replace(*ours)
+    looker, producer = PartitionReader(broker.kafka, COMMANDS), await LogProducer.start(broker.kafka)
+    same_log = SameLog(looker, {P: await read_genesis(looker, P)})
+    group = GroupCommit(producer, COMMANDS, [P], check_log=same_log.check)
+    running = asyncio.create_task(group.run())
+    try:
+        assert (await group.offer(P, b"three")).offset == 3
+        await broker.freeze()
+        first = group.offer(P, b"four")
+        await asyncio.sleep(0.05)
+        await broker.replace(*ours, *(b"of others" for _ in range(9)))
+        heard = await asyncio.gather(first, return_exceptions=True)
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    return [*heard, await group.offer(P, b"five")]
+                except LogUnavailable as error:
+                    if "is not the log" in str(error):
+                        return [*heard, error]
+                await asyncio.sleep(0.05)
+    finally:
+        await group.stop()
+        await running
+        await producer.stop()
+        await looker.stop()
+
+
+async def test_who_asks_while_the_log_is_replaced_hears_unknown_and_who_comes_later_that_it_is_another(
+    broker: Broker,
+) -> None:
+    first, later = await heard_after_a_replacement_in_flight(broker)
+    assert isinstance(first, UnknownOutcome)
+    assert isinstance(later, LogUnavailable)
