@@ -17,7 +17,7 @@ from services.audit.report import Report
 from services.domain.events import decode as decode_event
 from services.domain.events import place_of
 from services.domain.rows import HEAD, Head
-from services.state.fold_call import MAX_COMMANDS_PER_CALL, Folded
+from services.state.fold_call import MAX_COMMANDS_PER_CALL, Batch, Folded
 from services.state.recovery import GROUP, Start, find_start
 from services.stream.fake import FakeAcknowledgement, FakeLog, FakeReader
 from services.stream.place import Offset, PartitionId
@@ -189,7 +189,7 @@ class RoughNight:
         """One batch of one allocator; False where it dies on the way."""
         chance, published = self._chance, allocator.publisher.published
         batch = self._log.batch(start, start + size)
-        folded = await self._lua.call.fold(batch, published)
+        folded = await self._fold(batch, published)
         if folded.status == "gap":
             if folded.position >= start or folded.decisions:
                 raise BrokenPromiseError(f"a gap before {start}: {folded}")
@@ -210,6 +210,22 @@ class RoughNight:
         if chance.random() < 0.3:
             self._kafka.committed[GROUP, COMMANDS, PartitionId(PARTITION)] = Offset(allocator.publisher.published)
         return True
+
+    async def _fold(self, batch: Batch, published: int) -> Folded:
+        """Now and then another batch is on its way behind it; where the first one stops early, that one meets a gap."""
+        call, behind = self._lua.call, self._log.batch(batch.end, batch.end + self._chance.choice(SIZES))
+        is_followed = self._chance.random() < 0.2
+        await call.send(batch, published)
+        if is_followed:
+            await call.send(behind, published)
+        folded = await call.receive()
+        if is_followed:
+            after = await call.receive()
+            if after.status == "gap" and folded.status == "ok" and folded.position >= batch.end:
+                raise BrokenPromiseError(f"a gap at {behind.start} behind {folded.position}")
+            if after.status != "gap":
+                self._check(after, behind.start)
+        return folded
 
     def _check(self, folded: Folded, start: int) -> None:
         if folded.status != "ok" or folded.position > len(self._log):
