@@ -70,6 +70,7 @@ async def test_foreign_records_are_refused_and_one_from_2100_moves_time_by_two_m
     heads = []
 
     async def fault(city: City) -> None:
+        """F14: malformed, oversized and foreign records in the topic, and one dated 2100"""
         await foreign_records(city)
         heads.append(await city.head())
 
