@@ -15,6 +15,7 @@ from services.stream.place import Offset, PartitionId
 
 ANSWER_TIMEOUT_S: Final = 4.0
 FETCH_MAX_WAIT_MS: Final = 20
+FETCH_TIMEOUT_MS: Final = 100
 
 
 class LogBounds:
@@ -43,7 +44,7 @@ class LogBounds:
             # brokers tell truly is the high watermark of a fetch, so the last batch is fetched.
             consumer.assign([tp])
             consumer.seek(tp, latest - 1)
-            while not await consumer.getmany(tp, timeout_ms=100, max_records=1):
+            while not await consumer.getmany(tp, timeout_ms=FETCH_TIMEOUT_MS, max_records=1):
                 pass
             consumer.pause(tp)
             return Offset(consumer.highwater(tp))
