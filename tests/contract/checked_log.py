@@ -17,7 +17,8 @@ from services.state.fold_call import MAX_COMMANDS_PER_CALL
 from services.state.readers import decode_row
 from tests.contract import patched_library as patched
 from tests.contract.decided_log import DecidedLog
-from tests.contract.random_logs import Record, random_log
+from tests.contract.random_campaigns import Record
+from tests.contract.random_logs import random_log
 from tests.contract.rough_handling import BrokenPromiseError, RoughNight
 from tests.contract.worlds import LuaWorld, differences, lua_world
 

@@ -10,7 +10,7 @@ from services.domain.fold import apply
 from services.domain.rows import Facts, State
 from services.state.fold_call import Batch
 from tests import builders as b
-from tests.contract.random_logs import Record
+from tests.contract.random_campaigns import Record
 
 PARTITION = 0
 

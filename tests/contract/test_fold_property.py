@@ -20,7 +20,8 @@ from services.domain.events import events_of, place_of
 from services.domain.rows import Facts, ReservationState, Share, SlotRow
 from services.domain.rules.buckets import units_left, units_taken
 from tests import builders as b
-from tests.contract.random_logs import Record, lengths, random_log, seeds
+from tests.contract.random_campaigns import Record
+from tests.contract.random_logs import lengths, random_log, seeds
 from tests.contract.worlds import LuaWorld, decided_by_the_model, differences
 
 pytestmark = [

@@ -22,7 +22,7 @@ from services.audit import rows_check, verify
 from services.domain import fold
 from services.state import keys
 from services.stream import group_commit
-from tests.contract.random_logs import Record
+from tests.contract.random_campaigns import Record
 from tests.simulation.kafka_log import SimulatedProducer
 from tests.simulation.plan import Plan, drawn_plan
 from tests.simulation.protections import ALL, Protection

@@ -12,7 +12,8 @@ from services.domain.rows import HEAD, Head
 from services.state.fold_call import Batch
 from services.state.readers import decode_row
 from tests import builders as b
-from tests.contract.random_logs import Record, random_log
+from tests.contract.random_campaigns import Record
+from tests.contract.random_logs import random_log
 from tests.contract.worlds import IDENTITY, LuaWorld, batch_of, lua_world
 from tests.simulation.fold_port import Call, FoldPort, PortSettings, Rows
 

@@ -6,7 +6,8 @@ from typing import Final
 from services.audit.report import Report
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
-from tests.contract.random_logs import Record, random_log
+from tests.contract.random_campaigns import Record
+from tests.contract.random_logs import random_log
 from tests.simulation.allocators import SimulatedAllocator, run_allocator
 from tests.simulation.auditors import begin_rebuild, begin_verify
 from tests.simulation.disasters import Disasters
