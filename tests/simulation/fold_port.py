@@ -93,6 +93,8 @@ class FoldPort:
             return _nothing("other_log", head)
         if head.position > 0 and head.key_check != key_check:
             return _nothing("other_key", head)
+        if head.rules > RULES_VERSION:
+            return _nothing("rules_too_new", head)
         if start > head.position:
             if Protection.GAPS_ARE_NOT_APPLIED in self._protections:
                 return _nothing("gap", head)

@@ -4,17 +4,19 @@ from collections.abc import AsyncIterator, Iterator
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from infra.embedded.stores import running_stores
 from services.domain.commands import encode
+from services.domain.limits import RULES_VERSION
 from services.domain.rows import HEAD, Head
 from services.state.fold_call import Batch
 from services.state.readers import decode_row
 from tests import builders as b
 from tests.contract.random_campaigns import Record
 from tests.contract.random_logs import random_log
-from tests.contract.worlds import IDENTITY, LuaWorld, batch_of, lua_world
+from tests.contract.worlds import IDENTITY, LuaWorld, batch_of, encode_row, lua_world
 from tests.simulation.fold_port import Call, FoldPort, PortSettings, Rows
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(120)]
@@ -101,3 +103,15 @@ async def test_both_stop_early_where_a_call_has_changed_enough_rows(lua: LuaWorl
     status, position, decisions = await both.fold(batch_of(0, records), 0)
     assert status == "ok"
     assert len(beginning) < position == decisions < len(records)
+
+
+@pytest.mark.parametrize("start", [0, 2, 3, 5])
+async def test_both_leave_a_state_alone_that_newer_rules_have_decided(lua: LuaWorld, start: int) -> None:
+    both = BothFolds(lua)
+    records = [Record(encode(command), b.NOON_MS) for command in (b.genesis(), b.tick(b.NOON_MS), b.adopt_rules(1))]
+    await both.fold(batch_of(0, records), 0)
+    head: Head = decode_row(HEAD, both.rows[HEAD])
+    await both.put_back({**both.rows, HEAD: encode_row(msgspec.structs.replace(head, rules=RULES_VERSION + 1))})
+    before = dict(both.rows)
+    assert await both.fold(batch_of(start, records), 3) == ("rules_too_new", 3, 0)
+    assert both.rows == before
