@@ -305,11 +305,11 @@ def end_waiting(*slots: str, campaign: str = CAMPAIGN, key: str = "1") -> c.EndW
 
 
 def expire(
-    chunk: int = 0, *, region: str = REGION, pharmacy: str = PHARMACY, day: int = TODAY, key: str = "1"
+    sheet: int = 0, *, region: str = REGION, pharmacy: str = PHARMACY, day: int = TODAY, key: str = "1"
 ) -> c.Expire:
-    """The clock: who of this chunk of a pharmacy's day did not come."""
+    """The clock: who of this sheet of a pharmacy's day did not come."""
     return c.Expire(
-        id=digest("expire", region, pharmacy, day, chunk, key), region=region, pharmacy=pharmacy, day=day, chunk=chunk
+        id=digest("expire", region, pharmacy, day, sheet, key), region=region, pharmacy=pharmacy, day=day, sheet=sheet
     )
 
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from services.domain.commands import MAX_CHUNK, EndWaiting, Expire, Release
-from services.domain.limits import MEMBERS_PER_CHUNK, UNDO_WITHIN_MS
-from services.domain.rows import MembersRow, SlotRow
+from services.domain.limits import UNDO_WITHIN_MS
+from services.domain.rows import SlotRow
 from services.domain.schedule import CLOCK, MakeCommandId
 from services.state.catalogue import CampaignView
+from services.state.sheets import sheets_key
 
 ChoreCommand = Release | EndWaiting | Expire
 
@@ -31,7 +32,7 @@ class SlotsChore(NamedTuple):
         """The row that tells how much there is to do: none."""
         return None
 
-    def size(self, _members: MembersRow | None) -> int:
+    def size(self, _sheets: int | None) -> int:
         """How many commands it takes."""
         return 1
 
@@ -57,17 +58,17 @@ class DayChore(NamedTuple):
 
     @property
     def reads(self) -> str | None:
-        """The row that tells how many have a reservation there."""
-        return f"m:{self.region}:{self.pharmacy}:{self.day}"
+        """The row that counts the sheets of the day."""
+        return sheets_key(self.region, self.pharmacy, self.day)
 
-    def size(self, members: MembersRow | None) -> int:
-        """How many commands it takes: one for each chunk of people."""
-        return 0 if members is None else -(-members.count // MEMBERS_PER_CHUNK)
+    def size(self, sheets: int | None) -> int:
+        """How many commands it takes: one for each sheet of the day."""
+        return sheets or 0
 
     def command(self, part: int, command_id: MakeCommandId) -> ChoreCommand:
-        """The command for one chunk. A slot that comes later to the same day makes another `until_ms`, and is new."""
+        """The command for one sheet. A slot that comes later to the same day makes another `until_ms`, and is new."""
         made = command_id(CLOCK, f"{self.region}|{self.pharmacy}|{self.day}", f"expire|{self.until_ms}|{part}")
-        return Expire(id=made, region=self.region, pharmacy=self.pharmacy, day=self.day, chunk=part)
+        return Expire(id=made, region=self.region, pharmacy=self.pharmacy, day=self.day, sheet=part)
 
 
 Chore = SlotsChore | DayChore
@@ -82,7 +83,7 @@ def chores(campaigns: Iterable[CampaignView]) -> list[Chore]:
         found += _of_slots("end_waiting", campaign, lambda row: row.promote_until_ms)
         for row in campaign.slots.values():
             day = (campaign.row.region, row.pharmacy, row.day)
-            days[day] = max(days[day], row.pick_until_ms or row.day_to_ms)
+            days[day] = max(days[day], row.pick_until_ms)
     found += [DayChore(until_ms + UNDO_WITHIN_MS, "expire", *day, until_ms) for day, until_ms in days.items()]
     return sorted(found, key=lambda chore: (chore.due_ms, chore.word, chore[2:]))
 

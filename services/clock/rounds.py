@@ -17,7 +17,6 @@ from typing import Final
 import structlog
 
 from services.clock.chores import Chore, ChoreCommand, chores
-from services.domain.rows import MembersRow
 from services.domain.schedule import MakeCommandId
 from services.platform.metrics import COMMANDS_OFFERED
 from services.state.catalogue import CampaignView
@@ -101,11 +100,11 @@ class Rounds:
             return None
         keys = sorted({key for chore in due if (key := chore.reads) is not None})
         reading = await self._door.reader.read(partition, keys)
-        members: dict[str | None, MembersRow | None] = dict(zip(keys, reading.rows, strict=True))
+        sheets: dict[str | None, int | None] = dict(zip(keys, reading.rows, strict=True))
         due = [chore for chore in due if chore.due_ms <= reading.head.now_ms]
         if not due:
             return None
-        return self._parts(course, [(chore, chore.size(members.get(chore.reads))) for chore in due])
+        return self._parts(course, [(chore, chore.size(sheets.get(chore.reads))) for chore in due])
 
     def _parts(self, course: _Course, due: list[tuple[Chore, int]]) -> _Piece:
         commands: list[ChoreCommand] = []

@@ -21,16 +21,17 @@ from services.counter.records import Record, Records
 from services.counter.terminals import Terminal
 from services.domain.days import days_apart, iso_day
 from services.domain.documents import DocumentInvalid, DocumentType, canonical
-from services.domain.limits import MEMBERS_PER_CHUNK
+from services.domain.limits import SHEET_LINES
 from services.domain.reasons import DoorReason
-from services.domain.rows import MembersRow, PersonRow, ReservationState
+from services.domain.rows import PersonRow, ReservationState
 from services.platform.crypto import equal
-from services.platform.identities import ID_CHARACTERS, Identities
+from services.platform.identities import Identities
 from services.platform.pass_keys import PassKeys
 from services.platform.passes import PassInvalid
 from services.platform.problems import Problem
 from services.state.desk import Desk
 from services.state.readers import MAX_KEYS_PER_READ
+from services.state.sheets import pass_nos_on, sheets_key
 
 MAX_DAYS_TRIED = 31
 """Days that a short code is tried on, those nearest to today: with more, a wrong code would fit somebody too often."""
@@ -126,19 +127,16 @@ class Showing:
             if ordinal is None:
                 return []  # its check digit is wrong, whatever the day
             ordinals.append(ordinal)
-        keys = [f"m:{terminal.region}:{terminal.pharmacy}:{day}" for day in days]
-        rows: list[MembersRow | None] = await self._desk.read(terminal.partition, keys)
-        found: list[_Entry] = []
-        for day, key, ordinal, row in zip(days, keys, ordinals, rows, strict=True):
-            if row is None or ordinal >= row.count:
-                continue
-            chunk, place = divmod(ordinal, MEMBERS_PER_CHUNK)
-            if chunk == row.count // MEMBERS_PER_CHUNK:
-                members = row.tail
-            else:
-                members = (await self._desk.read(terminal.partition, [f"{key}:{chunk}"]))[0] or ""
-            found.append(_Entry(members[place * ID_CHARACTERS : (place + 1) * ID_CHARACTERS], day, ordinal))
-        return found
+        keys = [
+            f"{sheets_key(terminal.region, terminal.pharmacy, day)}:{ordinal // SHEET_LINES}"
+            for day, ordinal in zip(days, ordinals, strict=True)
+        ]
+        sheets = await pass_nos_on(lambda rows: self._desk.read(terminal.partition, rows), keys)
+        return [
+            _Entry(pass_nos[ordinal % SHEET_LINES], day, ordinal)
+            for day, ordinal, pass_nos in zip(days, ordinals, sheets, strict=True)
+            if ordinal % SHEET_LINES < len(pass_nos)
+        ]
 
     def _fits(self, record: Record, last4: str) -> bool:
         typed = unicodedata.normalize("NFKC", last4).upper()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from itertools import chain
 from typing import NamedTuple
 
 from msgspec import UNSET
@@ -15,16 +16,17 @@ from services.counter.records import Record, Records, campaign_time
 from services.counter.terminals import Terminal
 from services.domain.commands import ChangeQuota
 from services.domain.days import iso_day
-from services.domain.limits import MEMBERS_PER_CHUNK
+from services.domain.limits import SHEET_LINES
 from services.domain.reasons import DoorReason, Reason
-from services.domain.rows import MembersRow, Share, SlotRow
+from services.domain.rows import Share, SlotRow
 from services.domain.rules.answers import Fact
 from services.domain.rules.buckets import units_left, units_taken
 from services.platform.http_requests import malformed
-from services.platform.identities import ID_CHARACTERS, Identities
+from services.platform.identities import Identities
 from services.platform.problems import Problem
 from services.state.desk import Desk
 from services.state.readers import MAX_KEYS_PER_READ
+from services.state.sheets import pass_nos_on, sheets_key
 
 FRESH_FOR_S = 2.0
 """How long a walk over a day's reservations serves everybody who asks; many terminals look at the same numbers."""
@@ -161,17 +163,14 @@ class Stock:
 
     async def _walked(self, partition: int, region: str, pharmacy: str, day: int) -> _Walk:
         at_s, at_ms = time.monotonic(), self._now_ms()
-        name = f"m:{region}:{pharmacy}:{day}"
-        row: MembersRow = (await self._desk.read(partition, [name]))[0] or MembersRow()
-        if row.count > MAX_RESERVATIONS_WALKED:
+        name = sheets_key(region, pharmacy, day)
+        sheets: int = (await self._desk.read(partition, [name]))[0] or 0
+        if sheets * SHEET_LINES > MAX_RESERVATIONS_WALKED:
             raise Problem(DoorReason.OVERLOADED)
-        chunks = [f"{name}:{chunk}" for chunk in range(row.count // MEMBERS_PER_CHUNK)]
-        members: list[str] = []
-        for first in range(0, len(chunks), MAX_KEYS_PER_READ):
-            members += await self._desk.read(partition, chunks[first : first + MAX_KEYS_PER_READ])
-        text = "".join([*members, row.tail])
-        pass_nos = [text[at : at + ID_CHARACTERS] for at in range(0, len(text), ID_CHARACTERS)]
-        return _Walk(at_s, at_ms, await self._records.many(partition, pass_nos))
+        pass_nos = await pass_nos_on(
+            lambda keys: self._desk.read(partition, keys), [f"{name}:{number}" for number in range(sheets)]
+        )
+        return _Walk(at_s, at_ms, await self._records.many(partition, list(chain.from_iterable(pass_nos))))
 
 
 def _own_slot(slot: PharmacySlot, row: SlotRow) -> OwnSlot:

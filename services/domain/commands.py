@@ -311,13 +311,13 @@ class EndWaiting(Command, tag="end_waiting", frozen=True):
 
 
 class Expire(Command, tag="expire", frozen=True):
-    """The clock: of a pharmacy's day, the reservations of one chunk whose time to pick up is over are no-shows."""
+    """The clock: of a pharmacy's day, the reservations on one sheet whose time to pick up is over are no-shows."""
 
     id: Digest16
     region: Name
     pharmacy: Name
     day: Day
-    chunk: Count
+    sheet: Count
 
 
 class InviteTerminal(Command, tag="invite_terminal", frozen=True):

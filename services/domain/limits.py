@@ -8,10 +8,11 @@ UNDO_WITHIN_MS = 300_000  # a terminal may take a pick-up back
 WAITING_PER_RECORD = 8  # entries of waiting lists that one record looks at; what is left is for the next records
 WAITING_PER_CHUNK = 32
 PASS_NO_CHARS = 16
-MEMBERS_PER_CHUNK = 32  # pass numbers in one row of a pharmacy's day
+SHEET_LINES = 16  # pass numbers on one sheet of a pharmacy's day
 
 # Of one fold call. These decide nothing: batch cuts change nothing, and recorded decisions only answer the waiting.
 DECISIONS_PER_CHUNK = 64  # offsets
 DECISIONS_READABLE_MS = 60_000  # of record time, at least
 MAX_ROWS_PER_CALL = 2_000  # changed rows after which a call stops early; one command changes at most 510
 MAX_TRIM_PER_CALL = 16  # chunks: more than a full batch of commands makes
+GARBAGE_KIB = 2_048  # left behind by one call, after which it cleans up itself

@@ -20,8 +20,8 @@ is ever nil: nil makes holes in a Lua array.
 | `h:<no>:<phone>`           | int              | phone and campaign: people it acts for                               |
 | `e:<no>:<resident>`        | int (1)          | resident on the list of the entitled                                 |
 | `r:<pass_no>`              | `ReservationRow` | reservation, refused ones included                                   |
-| `m:<region>:<pharmacy>:<day>` | `MembersRow`  | pharmacy and day: count, and the pass numbers not yet in a chunk     |
-| `m:<region>:<pharmacy>:<day>:<k>` | str       | 32 pass numbers, 16 characters each                                  |
+| `m:<region>:<pharmacy>:<day>` | int           | pharmacy and day: sheets given out so far                            |
+| `m:<region>:<pharmacy>:<day>:<k>` | `SheetRow` | sheet: its slot, and once it is full its pass numbers            |
 | `w:<no>:<slot>:<k>`        | str              | 32 entries of a slot's waiting list: pass numbers                    |
 | `work`                     | `WorkRow`        | partition: queue of slots with unfinished work                       |
 | `work:<i>`                 | list             | entry of that queue: campaign number, slot                           |
@@ -145,7 +145,10 @@ class CampaignRow(Row):
 
 
 class SlotRow(Row):
-    """A slot: a pick-up window at one pharmacy, and for each share the bucket of units it may give out."""
+    """A slot: a pick-up window at one pharmacy, and for each share the bucket of units it may give out.
+
+    In order of need: most slots of a rush end after `on_sheet`, and packing a row is what a booking costs most.
+    """
 
     pharmacy: str
     day: int  # YYYYMMDD in the campaign's time zone
@@ -155,22 +158,34 @@ class SlotRow(Row):
     day_to_ms: int
     quota: int  # of the public share, as `taken`
     taken: int = 0
-    pick_until_ms: int = 0
-    cool_until_ms: int = 0
+    sheet: int = 0  # the number of its open sheet
+    on_sheet: str = ""  # the pass numbers on it; none: the next reservation needs a new one
+    cool_until_ms: int = 0  # who has a reservation here may book again from then on; 0: at once
+    grace_until_ms: int = 0  # 0: units wait until the end of the day; see `pick_until_ms`
+    picked_up: int = 0  # units
+    expired: int = 0  # units
     release_ms: int = 0
     assisted_quota: int = 0
     assisted_taken: int = 0
     reserve_quota: int = 0
     reserve_taken: int = 0
-    picked_up: int = 0  # units
-    expired: int = 0  # units
+    change_before_ms: int = 0  # 0: until it begins; see `change_until_ms`
     promote_until_ms: int = 0
-    change_until_ms: int = 0
     waiting: int = 0  # units that wait
     waiting_first: int = 0  # the next entry of the waiting list to look at
     waiting_next: int = 0  # where the next one is written
     waiting_work: int = 0  # 1 while the slot stands in the queue of unfinished work
     beside: int = 0  # units handed out offline beside the quota: after they had gone back, or a second time
+
+    @property
+    def pick_until_ms(self) -> int:
+        """Until when units of this slot are handed out."""
+        return self.grace_until_ms or max(self.day_to_ms, self.ends_ms)
+
+    @property
+    def change_until_ms(self) -> int:
+        """Until when who is in it may change to another slot."""
+        return self.change_before_ms or self.starts_ms
 
 
 class CoolRow(Row):
@@ -223,11 +238,15 @@ class ReservationRow(Row):
     history: list[Action] = []
 
 
-class MembersRow(Row):
-    """Who has a reservation at a pharmacy on a day, in order; full chunks stand in keys of their own."""
+class SheetRow(Row):
+    """Who has a reservation at a pharmacy on a day: a sheet with SHEET_LINES lines, which one slot fills.
 
-    count: int = 0
-    tail: str = ""
+    While it is open its pass numbers stand in the slot's own row, which every reservation writes anyway.
+    """
+
+    no: int  # campaign number
+    slot: str
+    pass_nos: str = ""
 
 
 class TerminalRow(Row):
@@ -279,8 +298,8 @@ ROW_TYPES: dict[str, Any] = {
     "w": str,
     "work": WorkRow,
     "work:i": list[Any],
-    "m": MembersRow,
-    "m:k": str,
+    "m": int,
+    "m:k": SheetRow,
     "o": Facts,
     "t": TerminalRow,
     "tc": CodeRow,

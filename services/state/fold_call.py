@@ -15,6 +15,7 @@ from services.domain.rows import Facts
 from services.state.keys import head_key
 from services.state.library import Library
 from services.state.redis_client import AbstractConnection, ResponseError
+from services.state.wire import values_of
 
 MAX_COMMANDS_PER_CALL = 1_000
 
@@ -91,9 +92,10 @@ class FoldCall:
             published,
             batch.timestamps_ms,
             batch.digests,
-            batch.commands,
         ]
-        await self._connection.send_command("FCALL", self._library.function, 1, self._head, _encode(payload))
+        await self._connection.send_command(
+            "FCALL", self._library.function, 1, self._head, _encode(payload), values_of(batch.commands)
+        )
         self._in_flight += 1
 
     async def receive(self) -> Folded:

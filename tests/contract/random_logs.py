@@ -130,8 +130,8 @@ class RandomLog(BegunLog):
             return
         region = self._one_of(b.REGION, b.REGION, OTHER_REGION)
         day = b.TODAY + self._random.choice((0, 0, 0, 1))
-        for chunk in self._random.choice(((0,), (0, 1), (0, 1, 2), (5,))):
-            self._write(b.expire(chunk, region=region, pharmacy=pharmacy, day=day, key=self._key()))
+        for sheet in self._random.choice(((0,), (0, 1), (0, 1, 2, 3), (5,))):
+            self._write(b.expire(sheet, region=region, pharmacy=pharmacy, day=day, key=self._key()))
 
     def change_phase(self) -> None:
         campaign = self._one_of(*CAMPAIGNS)

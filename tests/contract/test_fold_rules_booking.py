@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.domain.limits import PASS_NO_CHARS, SHEET_LINES
 from services.domain.reasons import Reason
 from services.domain.rows import PersonRow, ReservationState
 from services.domain.rules.answers import refused
@@ -60,7 +61,7 @@ async def test_a_resident_may_book_in_two_campaigns(world: World) -> None:
     await open_campaign(world, {"noon": 10})
     await open_campaign(world, {"noon": 10}, campaign="gz-2020-03")
     assert await world.fold(b.reserve("anna")) == b.confirmed(0)
-    assert await world.fold(b.reserve("anna", campaign="gz-2020-03")) == b.confirmed(1)
+    assert await world.fold(b.reserve("anna", campaign="gz-2020-03")) == b.confirmed(SHEET_LINES)
 
 
 async def test_a_slot_gives_out_its_quota_and_not_one_unit_more(world: World) -> None:
@@ -77,7 +78,7 @@ async def test_slot_full_says_what_is_left_and_sold_out_means_the_whole_campaign
     await fold_all(world, [b.reserve("anna", "noon", units=2)])
     assert await world.fold(b.reserve("ben", "noon")) == b.rejected(Reason.SLOT_FULL, left=0)
     assert await world.fold(b.reserve("ben", "evening", units=4, key="2")) == b.rejected(Reason.SLOT_FULL, left=3)
-    assert await world.fold(b.reserve("ben", "evening", units=3, key="3")) == b.confirmed(1)
+    assert await world.fold(b.reserve("ben", "evening", units=3, key="3")) == b.confirmed(SHEET_LINES)
     assert await world.fold(b.reserve("cleo", "noon")) == b.rejected(Reason.SOLD_OUT)
     assert await world.fold(b.reserve("cleo", "evening", key="2")) == b.rejected(Reason.SOLD_OUT)
 
@@ -147,20 +148,31 @@ async def test_every_reservation_of_a_pharmacy_and_day_has_its_own_ordinal(world
     slots = [b.slot("noon", 99), b.slot("evening", 99), tomorrow]
     await open_campaign(world, slots)
     assert await world.fold(b.reserve("anna", "noon")) == b.confirmed(0)
-    assert await world.fold(b.reserve("ben", "evening")) == b.confirmed(1)
+    assert await world.fold(b.reserve("ben", "evening")) == b.confirmed(SHEET_LINES)
     assert await world.fold(b.reserve("cleo", "tomorrow")) == b.confirmed(0)
-    assert await world.fold(b.reserve("dan", "noon")) == b.confirmed(2)
+    assert await world.fold(b.reserve("dan", "noon")) == b.confirmed(1)
 
 
-async def test_the_list_of_a_pharmacy_and_day_names_everybody_in_order(world: World) -> None:
+async def test_sheets_of_a_pharmacy_and_day_name_everybody_in_order(world: World) -> None:
     await open_campaign(world, {"noon": 100})
-    bookings = [b.reserve(f"resident {n}") for n in range(70)]
-    assert await fold_all(world, bookings) == [b.confirmed(n) for n in range(70)]
-    members = await world.row(f"m:{b.REGION}:{b.PHARMACY}:{b.TODAY}")
-    full = [await world.row(f"m:{b.REGION}:{b.PHARMACY}:{b.TODAY}:{chunk}") for chunk in range(2)]
-    assert members.count == 70
-    assert "".join([*full, members.tail]) == "".join(booking.pass_no for booking in bookings)
-    assert await world.row(f"m:{b.REGION}:{b.PHARMACY}:{b.TODAY}:2") is None
+    people = 2 * SHEET_LINES + 6
+    bookings = [b.reserve(f"resident {n}") for n in range(people)]
+    assert await fold_all(world, bookings) == [b.confirmed(n) for n in range(people)]
+    day = f"m:{b.REGION}:{b.PHARMACY}:{b.TODAY}"
+    slot, sheets = await world.row("s:1:noon"), [await world.row(f"{day}:{number}") for number in range(3)]
+    assert await world.row(day) == 3
+    assert [(sheet.no, sheet.slot) for sheet in sheets] == [(1, "noon")] * 3
+    written = [*(sheet.pass_nos for sheet in sheets), slot.on_sheet]
+    assert "".join(written) == "".join(booking.pass_no for booking in bookings)
+    assert [len(pass_nos) // PASS_NO_CHARS for pass_nos in written] == [SHEET_LINES, SHEET_LINES, 0, 6]
+    assert await world.row(f"{day}:3") is None
+
+
+async def test_slots_of_a_day_fill_sheets_of_their_own(world: World) -> None:
+    await open_campaign(world, {"noon": 100, "evening": 100})
+    first = [b.reserve(f"resident {n}", "noon" if n % 2 == 0 else "evening") for n in range(2 * SHEET_LINES + 2)]
+    ordinals = [b.confirmed(n // 2 + n % 2 * SHEET_LINES) for n in range(2 * SHEET_LINES)]
+    assert await fold_all(world, first) == [*ordinals, b.confirmed(2 * SHEET_LINES), b.confirmed(3 * SHEET_LINES)]
 
 
 async def test_the_time_of_a_reservation_is_the_records_time(world: World) -> None:

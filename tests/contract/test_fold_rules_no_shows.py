@@ -3,9 +3,9 @@
 import pytest
 
 from services.domain import commands as c
-from services.domain.limits import MEMBERS_PER_CHUNK
+from services.domain.limits import SHEET_LINES
 from services.domain.reasons import Reason
-from services.domain.rows import ReservationState
+from services.domain.rows import ReservationState, SheetRow
 from services.domain.rules.answers import Fact, done, refused, repeated
 from tests import builders as b
 from tests.contract.worlds import World, fold_all, open_campaign, pair_terminal, time_passes
@@ -19,7 +19,7 @@ async def city(world: World) -> World:
     """A slot at noon whose grace ends tomorrow at nine, another pharmacy beside it, a paired terminal."""
     slots = [
         b.slot("noon", 200, pick_until_ms=UNTIL_MS),
-        b.slot("short", 10, pick_until_ms=TOMORROW_MS),
+        b.slot("short", 10, pick_until_ms=TOMORROW_MS, change_until_ms=TOMORROW_MS),
         b.slot("next-door", 10, pharmacy="pharmacy-2"),
     ]
     await open_campaign(world, slots)
@@ -94,9 +94,9 @@ async def test_nobody_is_a_no_show_while_there_is_time(city: World, ms: int, cou
     assert (await city.fold(b.expire()))[0] == [Fact.EXPIRY_DONE, count]
 
 
-async def test_of_one_list_only_those_that_are_due_expire(city: World) -> None:
-    due, not_yet = b.reserve("anna", "short"), b.reserve("ben", "noon")
-    await fold_all(city, [not_yet, due])
+async def test_of_one_sheet_only_those_that_are_due_expire(city: World) -> None:
+    due, not_yet = b.reserve("anna", "short"), b.reserve("ben", "short")
+    await fold_all(city, [not_yet, due, b.change_slot(not_yet, "noon")])
     await it_is(city, TOMORROW_MS)
     assert await city.fold(b.expire()) == expired(due, slot="short")
     assert (await city.row(f"r:{not_yet.pass_no}")).state == ReservationState.CONFIRMED
@@ -138,14 +138,14 @@ async def test_a_second_expiry_changes_nothing(city: World) -> None:
     assert await city.row("s:1:noon") == before
 
 
-@pytest.mark.parametrize("size", [1, MEMBERS_PER_CHUNK - 1, MEMBERS_PER_CHUNK, MEMBERS_PER_CHUNK + 1, 70])
-async def test_a_long_day_expires_chunk_by_chunk(city: World, size: int) -> None:
+@pytest.mark.parametrize("size", [1, SHEET_LINES - 1, SHEET_LINES, SHEET_LINES + 1, 70])
+async def test_a_long_day_expires_sheet_by_sheet(city: World, size: int) -> None:
     people = crowd(size)
     await fold_all(city, people)
     await it_is(city, UNTIL_MS)
-    for chunk in range(4):
-        due = people[chunk * MEMBERS_PER_CHUNK : (chunk + 1) * MEMBERS_PER_CHUNK]
-        assert await city.fold(b.expire(chunk)) == expired(*due)
+    for sheet in range(6):
+        due = people[sheet * SHEET_LINES : (sheet + 1) * SHEET_LINES]
+        assert await city.fold(b.expire(sheet)) == expired(*due)
     assert (await city.row("s:1:noon")).expired == size
 
 
@@ -216,8 +216,11 @@ async def test_nor_does_it_change_its_stock(cities: World) -> None:
 async def test_each_city_has_its_own_list_of_the_day(cities: World) -> None:
     here, there = b.reserve("anna"), in_foshan("ben")
     assert await fold_all(cities, [here, there]) == [b.confirmed(0), b.confirmed(0)]
-    assert (await cities.row(f"m:{b.REGION}:{b.PHARMACY}:{b.TODAY}")).tail == here.pass_no
-    assert (await cities.row(f"m:foshan:{b.PHARMACY}:{b.TODAY}")).tail == there.pass_no
+    assert (await cities.row("s:1:noon")).on_sheet == here.pass_no
+    assert (await cities.row("s:2:noon")).on_sheet == there.pass_no
+    for region, no in ((b.REGION, 1), ("foshan", 2)):
+        assert await cities.row(f"m:{region}:{b.PHARMACY}:{b.TODAY}") == 1
+        assert await cities.row(f"m:{region}:{b.PHARMACY}:{b.TODAY}:0") == SheetRow(no=no, slot="noon")
     await it_is(cities, TOMORROW_MS)
     assert await cities.fold(b.expire()) == expired(here)
     assert (await cities.row(f"r:{there.pass_no}")).state == ReservationState.CONFIRMED

@@ -179,7 +179,7 @@ async def test_a_quota_is_changed_in_its_own_share(with_shares: AuditWorld) -> N
 
 def expire(world: AuditWorld) -> None:
     world.write(c.Tick(at_ms=LATE_MS), LATE_MS)
-    world.write(c.Expire(id=command_id("expire"), region="here", pharmacy="ph", day=20200201, chunk=0), LATE_MS)
+    world.write(c.Expire(id=command_id("expire"), region="here", pharmacy="ph", day=20200201, sheet=0), LATE_MS)
 
 
 async def test_units_of_a_no_show_are_free_and_the_resident_is_not_live(world: AuditWorld) -> None:

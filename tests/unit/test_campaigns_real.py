@@ -114,7 +114,7 @@ class City:
         """No-shows of the day of a slot, as by the clock."""
         row = self.state.get(f"s:{campaign + 1}:{slot}")
         self.write(c.Expire(id=digest("expire", slot, self.now_ms), region=self.campaign.region,
-                             pharmacy=row.pharmacy, day=row.day, chunk=0))  # fmt: skip
+                             pharmacy=row.pharmacy, day=row.day, sheet=0))  # fmt: skip
         return int(self.state.get(f"s:{campaign + 1}:{slot}").expired)
 
 

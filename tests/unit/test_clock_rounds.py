@@ -12,7 +12,7 @@ from services.clock.schedule import Schedule
 from services.domain import commands as c
 from services.domain.campaign import Campaign
 from services.domain.days import instant_ms
-from services.domain.limits import MEMBERS_PER_CHUNK, UNDO_WITHIN_MS
+from services.domain.limits import SHEET_LINES, UNDO_WITHIN_MS
 from services.domain.rows import ReservationState
 from services.platform.identities import Identities
 from services.platform.secrets import Secrets
@@ -185,7 +185,7 @@ async def test_with_ids_of_their_own_two_clocks_would_say_it_twice(
     world.book("anna", units=5)
     numbers = iter(range(100))
     monkeypatch.setattr(DayChore, "command", lambda self, part, _id: c.Expire(
-        id=f"{next(numbers):016d}", region=self.region, pharmacy=self.pharmacy, day=self.day, chunk=part))  # fmt: skip
+        id=f"{next(numbers):016d}", region=self.region, pharmacy=self.pharmacy, day=self.day, sheet=part))  # fmt: skip
     await world.beat(world.clock(), OVER)
     await world.beat(world.clock())
     assert len(world.every(c.Expire)) == 2
@@ -212,7 +212,7 @@ async def test_a_log_whose_time_is_behind_is_waited_for(world: World) -> None:
 async def test_what_is_left_at_one_beat_is_done_at_the_next(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rounds, "COMMANDS_PER_BEAT", 2)
     monkeypatch.setattr(rounds, "LOOKS_PER_BEAT", 1)
-    people = 5 * MEMBERS_PER_CHUNK + 3
+    people = 5 * SHEET_LINES + 3
     world.write(0, c.ChangeQuota(id="q" * 16, campaign=NAME, slot="s-1", change=people), at_ms=world.wrist.now_ms)
     booked = [world.book(f"person {number}") for number in range(people)]
     clock = world.clock()
@@ -222,9 +222,9 @@ async def test_what_is_left_at_one_beat_is_done_at_the_next(world: World, monkey
         await world.beat(clock, OVER)
         counts.append(sum(world.state(one) == ReservationState.EXPIRED for one in booked))
     assert counts == sorted(counts)
-    assert max(after - before for before, after in zip([0, *counts], counts, strict=False)) <= 2 * MEMBERS_PER_CHUNK
+    assert max(after - before for before, after in zip([0, *counts], counts, strict=False)) <= 2 * SHEET_LINES
     assert counts[-1] == people
-    assert [one.chunk for one in world.every(c.Expire)] == [0, 1, 2, 3, 4, 5]
+    assert [one.sheet for one in world.every(c.Expire)] == [0, 1, 2, 3, 4, 5]
 
 
 async def test_a_campaign_that_comes_later_to_the_same_day_gets_its_own_expiry(world: World) -> None:

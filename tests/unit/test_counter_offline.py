@@ -94,7 +94,7 @@ async def test_the_next_day_is_early_enough_to_tell(world: CounterWorld) -> None
     till, anna = await world.paired(), world.books("A0000001")
     for _ in range(2):
         world.time_is(NOON_MS + DAY_MS)
-    world.write(c.Expire(id=world.id(), region="guangzhou", pharmacy="p-1", day=20200201, chunk=0))
+    world.write(c.Expire(id=world.id(), region="guangzhou", pharmacy="p-1", day=20200201, sheet=0))
     told = (await tells(till, record(world, anna))).json["records"][0]
     assert (told["state"], told["reason"]) == ("picked_up_late", "expired")
 

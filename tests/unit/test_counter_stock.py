@@ -118,7 +118,7 @@ async def test_no_shows_shares_and_those_who_wait_are_told(world: CounterWorld) 
     assert (told["left_for_desks"], told["left_for_appeals"], told["waiting"]) == (2, 1, 4)
     for _ in range(2):  # the fold's own time follows a tick with the next record
         world.time_is(NOON_MS + DAY_MS)
-    world.write(c.Expire(id=world.id(), region="guangzhou", pharmacy="p-1", day=20200201, chunk=0))
+    world.write(c.Expire(id=world.id(), region="guangzhou", pharmacy="p-1", day=20200201, sheet=0))
     (told,) = [
         each for each in (await till.get("/v1/slots?date=2020-02-01")).json["slots"] if each["slot"] == "s-tonight"
     ]

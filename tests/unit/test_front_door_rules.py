@@ -288,8 +288,8 @@ async def test_a_no_show_is_told_kindly_and_has_no_pass(world: World) -> None:
     heard = await book(world, slot="s-1", **PASSPORT)
     state = world.model.states[0]
     row = state.get(f"s:{state.get(f'c:{NAME}').no}:s-1")
-    row.pick_until_ms = 0
-    expire = c.Expire(id="e" * 16, region="guangzhou", pharmacy="p-1", day=row.day, chunk=0)
+    row.day_to_ms = row.ends_ms = 0
+    expire = c.Expire(id="e" * 16, region="guangzhou", pharmacy="p-1", day=row.day, sheet=0)
     world.write(0, expire)
     world.model.fold()
     path = f"/v1/reservations/{heard.json['id']}"

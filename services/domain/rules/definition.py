@@ -91,11 +91,11 @@ def add_slots(state: State, command: c.AddSlots) -> Facts:
             day_from_ms=slot.day_from_ms,
             day_to_ms=slot.day_to_ms,
             quota=public,
-            pick_until_ms=slot.pick_until_ms or max(slot.day_to_ms, slot.ends_ms),
             cool_until_ms=slot.cool_until_ms,
+            grace_until_ms=slot.pick_until_ms,
             release_ms=slot.release_ms,
             promote_until_ms=slot.promote_until_ms,
-            change_until_ms=slot.change_until_ms or slot.starts_ms,
+            change_before_ms=slot.change_until_ms,
             assisted_quota=assisted,
             reserve_quota=reserve,
         )

@@ -1,7 +1,7 @@
 """Who has a reservation: lists of a pharmacy's day, the one live reservation, households, cool-downs, terminals."""
 
-from services.domain.limits import MEMBERS_PER_CHUNK
-from services.domain.rows import CampaignRow, CoolRow, MembersRow, ReservationRow, SlotRow, State, TerminalState
+from services.domain.limits import PASS_NO_CHARS, SHEET_LINES
+from services.domain.rows import CampaignRow, CoolRow, ReservationRow, SheetRow, SlotRow, State, TerminalState
 
 
 def is_paired(state: State, terminal: str) -> bool:
@@ -29,7 +29,7 @@ def count_household(state: State, campaign: CampaignRow, row: ReservationRow, pe
 
 def confirm(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow, pass_no: str) -> None:
     """What a confirmation brings: its ordinal, and its cool-down. The caller puts the row."""
-    row.ordinal = enrol(state, campaign, slot, pass_no)
+    row.ordinal = enrol(state, campaign, slot, row, pass_no)
     if slot.cool_until_ms > 0:
         state.put(cool_key(campaign, row.resident), CoolRow(until_ms=slot.cool_until_ms, pass_no=pass_no))
 
@@ -42,15 +42,19 @@ def free_person(state: State, row: ReservationRow) -> None:
     state.put(key, person)
 
 
-def enrol(state: State, campaign: CampaignRow, slot: SlotRow, pass_no: str) -> int:
-    """Adds a pass number to the list of its pharmacy and day; its ordinal there makes the short code."""
-    key = f"m:{campaign.region}:{slot.pharmacy}:{slot.day}"
-    members = state.get(key) or MembersRow()
-    ordinal: int = members.count
-    members.count += 1
-    members.tail += pass_no
-    if members.count % MEMBERS_PER_CHUNK == 0:
-        state.put(f"{key}:{members.count // MEMBERS_PER_CHUNK - 1}", members.tail)
-        members.tail = ""
-    state.put(key, members)
-    return ordinal
+def enrol(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow, pass_no: str) -> int:
+    """Writes a pass number on the slot's sheet; its ordinal in pharmacy and day makes the short code.
+
+    The caller puts the slot.
+    """
+    sheets = f"m:{campaign.region}:{slot.pharmacy}:{slot.day}"
+    if slot.on_sheet == "":
+        slot.sheet = state.get(sheets) or 0
+        state.put(sheets, slot.sheet + 1)
+        state.put(f"{sheets}:{slot.sheet}", SheetRow(no=row.no, slot=row.slot))
+    line = len(slot.on_sheet) // PASS_NO_CHARS
+    slot.on_sheet += pass_no
+    if line + 1 == SHEET_LINES:
+        state.put(f"{sheets}:{slot.sheet}", SheetRow(no=row.no, slot=row.slot, pass_nos=slot.on_sheet))
+        slot.on_sheet = ""
+    return slot.sheet * SHEET_LINES + line

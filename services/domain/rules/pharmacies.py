@@ -1,7 +1,7 @@
 """Stock and terminals of pharmacies."""
 
 from services.domain import commands as c
-from services.domain.limits import MEMBERS_PER_CHUNK, PASS_NO_CHARS
+from services.domain.limits import PASS_NO_CHARS
 from services.domain.reasons import Reason
 from services.domain.rows import CodeRow, Facts, ReservationState, Share, State, TerminalRow, TerminalState
 from services.domain.rules.answers import Fact, done, refused
@@ -61,9 +61,9 @@ def release(state: State, command: c.Release) -> Facts:
 
 
 def expire(state: State, command: c.Expire) -> Facts:
-    """Of one chunk of a pharmacy's day: who did not come while there was time. Their units go back to their slots."""
+    """Of one sheet of a pharmacy's day: who did not come while there was time. Their units go back to their slots."""
     expired: Facts = []
-    for pass_no in chunk_of_members(state, command):
+    for pass_no in pass_nos_on_sheet(state, command):
         key = f"r:{pass_no}"
         row = state.get(key)
         if row is None or row.state != ReservationState.CONFIRMED:
@@ -87,18 +87,13 @@ def expire(state: State, command: c.Expire) -> Facts:
     return [*done(Fact.EXPIRY_DONE, len(expired)), *expired]
 
 
-def chunk_of_members(state: State, command: c.Expire) -> list[str]:
-    """The pass numbers of one chunk of a pharmacy's day; the last chunk stands in the row itself."""
-    key = f"m:{command.region}:{command.pharmacy}:{command.day}"
-    members = state.get(key)
-    if members is None:
+def pass_nos_on_sheet(state: State, command: c.Expire) -> list[str]:
+    """The pass numbers on one sheet of a pharmacy's day; of an open one they stand in the row of its slot."""
+    sheet = state.get(f"m:{command.region}:{command.pharmacy}:{command.day}:{command.sheet}")
+    if sheet is None:
         return []
-    joined = members.tail
-    if command.chunk < members.count // MEMBERS_PER_CHUNK:
-        joined = state.get(f"{key}:{command.chunk}")
-    elif command.chunk > members.count // MEMBERS_PER_CHUNK:
-        return []
-    return [joined[i : i + PASS_NO_CHARS] for i in range(0, len(joined), PASS_NO_CHARS)]
+    pass_nos = sheet.pass_nos or state.get(f"s:{sheet.no}:{sheet.slot}").on_sheet
+    return [pass_nos[i : i + PASS_NO_CHARS] for i in range(0, len(pass_nos), PASS_NO_CHARS)]
 
 
 def invite_terminal(state: State, command: c.InviteTerminal) -> Facts:

@@ -18,11 +18,12 @@ from services.domain.commands import Command
 from services.domain.fold import REMEMBERED
 from services.domain.reasons import Reason
 from services.domain.rules.answers import Fact
+from services.state.wire import BOOKING_FIELDS, Booking
 
 # In the order in which they build on each other.
 FILES = (
-    "state", "answers", "buckets", "log", "definition", "phases", "members", "waiting", "bookings", "reservations",
-    "offline", "pharmacies", "decisions", "batch", "fold",
+    "state", "answers", "slots", "buckets", "log", "definition", "phases", "members", "waiting", "bookings",
+    "reservations", "offline", "pharmacies", "decisions", "batch", "fold",
 )  # fmt: skip
 
 _ENUMS: dict[str, type[IntEnum]] = {
@@ -33,7 +34,7 @@ _ENUMS: dict[str, type[IntEnum]] = {
     "SHARE": rows.Share,
     "TERMINAL_STATE": rows.TerminalState,
 }
-_ROWS: dict[str, type[rows.Row]] = {
+_ROWS: dict[str, type[rows.Row | Booking]] = {
     "HEAD": rows.Head,
     "CAMPAIGN": rows.CampaignRow,
     "SLOT": rows.SlotRow,
@@ -42,9 +43,10 @@ _ROWS: dict[str, type[rows.Row]] = {
     "WORK": rows.WorkRow,
     "RESERVATION": rows.ReservationRow,
     "ACTION": rows.Action,
-    "MEMBERS": rows.MembersRow,
+    "SHEET": rows.SheetRow,
     "TERMINAL": rows.TerminalRow,
     "CODE": rows.CodeRow,
+    "BOOKING": Booking,
 }
 _NAMED_NUMBER = re.compile(rf"\b({'|'.join([*_ENUMS, *_ROWS])})\.(\w+)")
 _LIMITS = (
@@ -56,11 +58,12 @@ _LIMITS = (
     "WAITING_PER_RECORD",
     "WAITING_PER_CHUNK",
     "PASS_NO_CHARS",
-    "MEMBERS_PER_CHUNK",
+    "SHEET_LINES",
     "DECISIONS_PER_CHUNK",
     "DECISIONS_READABLE_MS",
     "MAX_ROWS_PER_CALL",
     "MAX_TRIM_PER_CALL",
+    "GARBAGE_KIB",
 )
 
 
@@ -80,6 +83,8 @@ class Library:
 def constants() -> str:
     """What the `.lua` files take from the domain as values of their own."""
     lines = [f"local {name} = {getattr(limits, name)}" for name in _LIMITS]
+    lines.append(f"local SLOT_FIELDS = {len(rows.SlotRow.__struct_fields__)}")
+    lines.append(f"local BOOKING_FIELDS = {len(BOOKING_FIELDS)}")
     kinds = ", ".join(f"{kind} = true" for kind in sorted(map(_type_word, REMEMBERED)))
     lines.append(f"local REMEMBERED = {{{kinds}}}")
     return "\n".join(lines) + "\n"

@@ -1,4 +1,23 @@
--- What the commands of a batch are likely to need, read in three MGETs.
+-- The commands of a batch, and what they are likely to need, read in three MGETs.
+
+-- A booking comes as bare fields (BOOKING), everything else as a map by name: most commands of a rush are bookings, and a
+-- table made of fields at once costs half of one that grows. It begins with room for what is made of them.
+local function commands_in(raw, count)
+  local commands, from = {}, 0
+  for i = 1, count do
+    local to, command = unpack_limit(raw, 1, from)
+    if type(command) ~= 'table' then
+      command = {'', '', '', unpack_limit(raw, BOOKING_FIELDS, from)}
+      to = command[BOOKING.next]
+    end
+    commands[i], from = command, to
+  end
+  return commands
+end
+
+local function is_booking(command)
+  return command[BOOKING.next] ~= nil
+end
 
 -- First what the commands name.
 local function want_named(from, commands)
@@ -7,64 +26,69 @@ local function want_named(from, commands)
   for no = chunk_number(from), chunk_number(from + #commands - 1) do want(K.d .. no) end
   for i = 1, #commands do
     local command = commands[i]
-    if command.pass_no then want(K.r .. command.pass_no) end
-    if command.campaign then want(K.c .. command.campaign) end
-    if command.terminal and command.terminal ~= '' then want(K.t .. command.terminal) end
-    if REMEMBERED[command.type] then want(K.o .. command.id) end
+    if is_booking(command) then
+      want(K.r .. command[BOOKING.pass_no])
+      want(K.c .. command[BOOKING.campaign])
+      if command[BOOKING.terminal] ~= '' then want(K.t .. command[BOOKING.terminal]) end
+    else
+      if command.pass_no then want(K.r .. command.pass_no) end
+      if command.campaign then want(K.c .. command.campaign) end
+      if command.terminal and command.terminal ~= '' then want(K.t .. command.terminal) end
+      if REMEMBERED[command.type] then want(K.o .. command.id) end
+    end
   end
 end
 
 -- What the rules of a campaign ask beyond the person: only where it has them.
-local function want_of_rules(campaign, no, command)
-  if campaign[CAMPAIGN.entitled] > 0 then want(K.e .. no .. ':' .. command.resident) end
-  if campaign[CAMPAIGN.cool_down] == 1 then want(cool_key(campaign, command.resident)) end
-  if campaign[CAMPAIGN.household_max] > 0 and command.phone_pseudonym then
-    want(K.h .. no .. ':' .. command.phone_pseudonym)
+local function want_of_rules(campaign, no, booking)
+  if campaign[CAMPAIGN.entitled] > 0 then want(K.e .. no .. ':' .. booking[BOOKING.resident]) end
+  if campaign[CAMPAIGN.cool_down] == 1 then want(cool_key(campaign, booking[BOOKING.resident])) end
+  if campaign[CAMPAIGN.household_max] > 0 and booking[BOOKING.phone_pseudonym] ~= '' then
+    want(K.h .. no .. ':' .. booking[BOOKING.phone_pseudonym])
   end
 end
 
 -- Then what that points to.
 local function want_pointed_to(commands)
-  local campaign, no, row  -- of the reservation before: a rush is about one campaign
+  local campaign, no, row  -- of the booking before: a rush is about one campaign
   for i = 1, #commands do
     local command = commands[i]
-    if command.type == 'reserve' then
-      if command.campaign ~= campaign then
-        campaign = command.campaign
+    if is_booking(command) then
+      if command[BOOKING.campaign] ~= campaign then
+        campaign = command[BOOKING.campaign]
         row = get(K.c .. campaign)
         no = row and text[row[CAMPAIGN.no]]
       end
       if no then
         name_keys(command, no)
-        want(command.slot_key)
-        want(command.person_key)
+        want(command[BOOKING.slot_key])
+        want(command[BOOKING.person_key])
         if row[CAMPAIGN.demands] == 1 then want_of_rules(row, no, command) end
       end
     elseif command.pass_no then
-      local row = get(K.r .. command.pass_no)
-      if row and row[RESERVATION.resident] then
-        local number = text[row[RESERVATION.no]]
+      local reservation = get(K.r .. command.pass_no)
+      if reservation and reservation[RESERVATION.resident] then
+        local number = text[reservation[RESERVATION.no]]
         want(K.n .. number)
-        want(K.s .. number .. ':' .. row[RESERVATION.slot])
-        want(K.p .. number .. ':' .. row[RESERVATION.resident])
+        want(K.s .. number .. ':' .. reservation[RESERVATION.slot])
+        want(K.p .. number .. ':' .. reservation[RESERVATION.resident])
       end
     end
   end
 end
 
--- Then the lists of pharmacies and days that bookings would join.
-local function want_lists(commands)
-  local campaign, row  -- of the reservation before, as above
+-- Then, of slots that need a new sheet, how many their pharmacies have.
+local function want_sheets(commands)
+  local campaign, row  -- of the booking before, as above
   for i = 1, #commands do
     local command = commands[i]
-    local slot = command.slot_key and get(command.slot_key)
-    if slot then
-      if command.campaign ~= campaign then
-        campaign = command.campaign
+    local slot = is_booking(command) and command[BOOKING.slot_key] ~= '' and get(command[BOOKING.slot_key])
+    if slot and slot[SLOT.on_sheet] == '' then
+      if command[BOOKING.campaign] ~= campaign then
+        campaign = command[BOOKING.campaign]
         row = get(K.c .. campaign)
       end
-      command.members_key = members_key(row, slot)
-      want(command.members_key)
+      want(sheets_key(row, slot))
     end
   end
 end
@@ -75,6 +99,6 @@ local function read_ahead(from, commands)
   fetch()
   want_pointed_to(commands)
   fetch()
-  want_lists(commands)
+  want_sheets(commands)
   fetch()
 end

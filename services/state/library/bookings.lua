@@ -1,8 +1,8 @@
 -- Who gets what, and every reason against it (services/domain/rules/bookings.py).
 
-local function people_of(campaign, command)
-  if (command.phone_pseudonym or '') == '' then return 0 end
-  return get(K.h .. text[campaign[CAMPAIGN.no]] .. ':' .. command.phone_pseudonym) or 0
+local function people_of(campaign, booking)
+  if booking[BOOKING.phone_pseudonym] == '' then return 0 end
+  return get(K.h .. text[campaign[CAMPAIGN.no]] .. ':' .. booking[BOOKING.phone_pseudonym]) or 0
 end
 
 -- On a day that is not listed everybody may come.
@@ -15,29 +15,29 @@ local function may_come_now(campaign, digit, now_ms)
   return true
 end
 
-local function why_not_now(campaign, command)
+local function why_not_now(campaign, booking)
   local phase = campaign[CAMPAIGN.phase]
   if phase == PHASE.CLOSED then return REASON.CAMPAIGN_CLOSED end
   if phase == PHASE.SCHEDULED then return REASON.NOT_OPEN end
   if phase == PHASE.PAUSED then return REASON.PAUSED end
-  if command.units > campaign[CAMPAIGN.units_max] then return REASON.UNITS_OVER_LIMIT end
+  if booking[BOOKING.units] > campaign[CAMPAIGN.units_max] then return REASON.UNITS_OVER_LIMIT end
   return nil
 end
 
-local function why_not_somebody(campaign, person, command, now_ms)
+local function why_not_somebody(campaign, person, booking, now_ms)
   if campaign[CAMPAIGN.demands] == 0 then
     return person[PERSON.live] ~= '' and REASON.ALREADY_RESERVED or nil
   end
-  if campaign[CAMPAIGN.entitled] > 0 and not get(K.e .. text[campaign[CAMPAIGN.no]] .. ':' .. command.resident) then
+  if campaign[CAMPAIGN.entitled] > 0 and not get(K.e .. text[campaign[CAMPAIGN.no]] .. ':' .. booking[BOOKING.resident]) then
     return REASON.NOT_ELIGIBLE
   end
-  if not may_come_now(campaign, command.digit or -1, now_ms) then return REASON.WRONG_DAY end
+  if not may_come_now(campaign, booking[BOOKING.digit], now_ms) then return REASON.WRONG_DAY end
   if person[PERSON.live] ~= '' then return REASON.ALREADY_RESERVED end
-  if campaign[CAMPAIGN.household_max] > 0 and people_of(campaign, command) >= campaign[CAMPAIGN.household_max] then
+  if campaign[CAMPAIGN.household_max] > 0 and people_of(campaign, booking) >= campaign[CAMPAIGN.household_max] then
     return REASON.HOUSEHOLD_LIMIT
   end
   if campaign[CAMPAIGN.cool_down] == 1 then
-    local cool = get(cool_key(campaign, command.resident))
+    local cool = get(cool_key(campaign, booking[BOOKING.resident]))
     if cool and cool[COOL.until_ms] > now_ms then return REASON.COOLING_DOWN end
   end
   return nil
@@ -46,59 +46,64 @@ end
 local function why_not_slot(campaign, slot, now_ms, share, units)
   if now_ms >= slot[SLOT.ends_ms] then return REASON.SLOT_OVER, 0 end
   local left = units_left(slot, share)
-  if share == SHARE.PUBLIC and slot[SLOT.waiting] > 0 then left = 0 end  -- nobody takes units past those who wait
+  if share == SHARE.PUBLIC and (slot[SLOT.waiting] or 0) > 0 then left = 0 end  -- nobody takes units past those who wait
   if left >= units then return nil, 0 end
   if campaign[CAMPAIGN.left] == 0 then return REASON.SOLD_OUT, 0 end
   return REASON.SLOT_FULL, left
 end
 
-local function why_not(campaign, slot, person, share, command, now_ms)
-  local reason = why_not_now(campaign, command) or why_not_somebody(campaign, person, command, now_ms)
+local function why_not(campaign, slot, person, share, booking, now_ms)
+  local reason = why_not_now(campaign, booking) or why_not_somebody(campaign, person, booking, now_ms)
   if reason then return reason, 0 end
-  return why_not_slot(campaign, slot, now_ms, share, command.units)
+  return why_not_slot(campaign, slot, now_ms, share, booking[BOOKING.units])
 end
 
 -- A desk books from the assisted share while that has enough, and then like everybody.
-local function share_for(slot, command)
-  if (command.terminal or '') ~= '' and units_left(slot, SHARE.ASSISTED) >= command.units then return SHARE.ASSISTED end
+local function share_for(slot, units)
+  if units_left(slot, SHARE.ASSISTED) >= units then return SHARE.ASSISTED end
   return SHARE.PUBLIC
 end
 
 -- Keys of many parts are made once for a booking, where it is read ahead. `no` are the digits of the campaign's number,
 -- which another draft in the same batch may change: the keys are good for that number only.
-local function name_keys(command, no)
-  command.named_for, command.members_key = no, nil
-  command.slot_key = K.s .. no .. ':' .. command.slot
-  command.person_key = K.p .. no .. ':' .. command.resident
+local function name_keys(booking, no)
+  booking[BOOKING.named_for] = no
+  booking[BOOKING.slot_key] = K.s .. no .. ':' .. booking[BOOKING.slot]
+  booking[BOOKING.person_key] = K.p .. no .. ':' .. booking[BOOKING.resident]
 end
 
-local function reserve(command)
-  local key = K.r .. command.pass_no
+local function reserve(booking)
+  local pass_no, units = booking[BOOKING.pass_no], booking[BOOKING.units]
+  local key = K.r .. pass_no
   local before = get(key)
   if before then
-    if before[RESERVATION.digest] ~= command.digest then return refused(REASON.IDEMPOTENCY_KEY_REUSED) end
+    if before[RESERVATION.digest] ~= booking[BOOKING.digest] then return refused(REASON.IDEMPOTENCY_KEY_REUSED) end
     return repeated({before[RESERVATION.state], before[RESERVATION.reason], before[RESERVATION.left]})
   end
-  local campaign_key = K.c .. command.campaign
+  local campaign_key = K.c .. booking[BOOKING.campaign]
   local campaign = get(campaign_key)
   if not campaign or campaign[CAMPAIGN.phase] == PHASE.DRAFT then return refused(REASON.UNKNOWN_CAMPAIGN) end
   local no = campaign[CAMPAIGN.no]
-  if command.named_for ~= text[no] then name_keys(command, text[no]) end
-  local slot_key, person_key = command.slot_key, command.person_key
+  if booking[BOOKING.named_for] ~= text[no] then name_keys(booking, text[no]) end
+  local slot_key, person_key = booking[BOOKING.slot_key], booking[BOOKING.person_key]
   local slot = get(slot_key)
   if not slot then return refused(REASON.UNKNOWN_SLOT) end
   local person = get(person_key) or {'', 0}
   if person[PERSON.refusals] >= MAX_REFUSALS then return refused(REASON.TOO_MANY_TRIES) end
-  local terminal = command.terminal or ''
-  if terminal ~= '' and not is_desk_of(campaign, terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
+  local terminal, share = booking[BOOKING.terminal], SHARE.PUBLIC
+  if terminal ~= '' then
+    if not is_desk_of(campaign, terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
+    share = share_for(whole(slot), units)
+  end
 
   local now_ms = get(K.head)[HEAD.now_ms]
-  local share = terminal ~= '' and share_for(slot, command) or SHARE.PUBLIC
-  local reason, left = why_not(campaign, slot, person, share, command, now_ms)
-  local waits = reason and (reason == REASON.SOLD_OUT or reason == REASON.SLOT_FULL) and share == SHARE.PUBLIC
-    and may_wait(campaign, slot, now_ms, command.units)
+  local reason, left = why_not(campaign, slot, person, share, booking, now_ms)
+  local waits = (reason == REASON.SOLD_OUT or reason == REASON.SLOT_FULL) and share == SHARE.PUBLIC
+    and campaign[CAMPAIGN.waiting_per_mille] > 0 and may_wait(campaign, whole(slot), now_ms, units)
   if reason and not waits then
-    put(key, {RESERVATION_STATE.REJECTED, no, command.slot, command.units, now_ms, command.digest, reason, left})
+    put(key, {
+      RESERVATION_STATE.REJECTED, no, booking[BOOKING.slot], units, now_ms, booking[BOOKING.digest], reason, left,
+    })
     person[PERSON.refusals] = person[PERSON.refusals] + 1
     put(person_key, person)
     campaign[CAMPAIGN.rejected] = campaign[CAMPAIGN.rejected] + 1
@@ -106,23 +111,23 @@ local function reserve(command)
     return {{FACT.REJECTED, reason, left}}
   end
 
-  local phone = campaign[CAMPAIGN.household_max] > 0 and command.phone_pseudonym or ''
+  local phone = campaign[CAMPAIGN.household_max] > 0 and booking[BOOKING.phone_pseudonym] or ''
   local row = {
-    RESERVATION_STATE.CONFIRMED, no, command.slot, command.units, now_ms, command.digest, 0, 0,
-    command.resident, 0, command.last4_hash, share, phone,
+    RESERVATION_STATE.CONFIRMED, no, booking[BOOKING.slot], units, now_ms, booking[BOOKING.digest], 0, 0,
+    booking[BOOKING.resident], 0, booking[BOOKING.last4_hash], share, phone,
   }
   if phone ~= '' then count_household(campaign, row, 1) end
-  person[PERSON.live] = command.pass_no
+  person[PERSON.live] = pass_no
   put(person_key, person)
   local facts
   if waits then
     row[RESERVATION.state] = RESERVATION_STATE.WAITLISTED
     campaign[CAMPAIGN.waitlisted] = campaign[CAMPAIGN.waitlisted] + 1
-    facts = done(FACT.WAITLISTED, join(campaign, slot, row, command.pass_no))
+    facts = done(FACT.WAITLISTED, join(campaign, slot, row, pass_no))
   else
-    take(campaign, slot, share, command.units)
+    take(campaign, slot, share, units)
     campaign[CAMPAIGN.confirmed] = campaign[CAMPAIGN.confirmed] + 1
-    confirm(campaign, slot, row, command.pass_no, command.members_key)
+    confirm(campaign, slot, row, pass_no)
     facts = {{FACT.CONFIRMED, row[RESERVATION.ordinal], share ~= SHARE.PUBLIC and share or nil}}
   end
   put(key, row)

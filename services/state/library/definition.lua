@@ -76,15 +76,18 @@ local function add_slots(command)
     local assisted = math.floor(slot.units * row[CAMPAIGN.assisted_per_mille] / 1000)
     local reserve = math.floor(slot.units * row[CAMPAIGN.reserve_per_mille] / 1000)
     local public = slot.units - assisted - reserve
-    local pick_until_ms = slot.pick_until_ms or 0
-    if pick_until_ms == 0 then pick_until_ms = math.max(slot.day_to_ms, slot.ends_ms) end
-    local change_until_ms = slot.change_until_ms or 0
-    if change_until_ms == 0 then change_until_ms = slot.starts_ms end
-    put(K.s .. text[no] .. ':' .. slot.id, {
+    local slot_row = whole({
       slot.pharmacy, slot.day, slot.starts_ms, slot.ends_ms, slot.day_from_ms, slot.day_to_ms, public, 0,
-      pick_until_ms, slot.cool_until_ms or 0, slot.release_ms or 0, assisted, 0, reserve, 0, 0, 0,
-      slot.promote_until_ms or 0, change_until_ms, 0, 0, 0, 0, 0,
+      0, '',
     })
+    slot_row[SLOT.cool_until_ms] = slot.cool_until_ms or 0
+    slot_row[SLOT.grace_until_ms] = slot.pick_until_ms or 0
+    slot_row[SLOT.release_ms] = slot.release_ms or 0
+    slot_row[SLOT.assisted_quota] = assisted
+    slot_row[SLOT.reserve_quota] = reserve
+    slot_row[SLOT.change_before_ms] = slot.change_until_ms or 0
+    slot_row[SLOT.promote_until_ms] = slot.promote_until_ms or 0
+    put(K.s .. text[no] .. ':' .. slot.id, slot_row)
     row[CAMPAIGN.quota] = row[CAMPAIGN.quota] + slot.units
     row[CAMPAIGN.left] = row[CAMPAIGN.left] + public
     row[CAMPAIGN.assisted_left] = row[CAMPAIGN.assisted_left] + assisted

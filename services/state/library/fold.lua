@@ -1,8 +1,8 @@
 -- The fold: applies a batch of commands in log order and moves the position, in one atomic step.
 --
 -- keys:   one, '{pNN}:head', so that clients can route; everything else has the same hash tag
--- args:   one msgpack array: log, key_check, from, to, published, timestamps, digests, commands
---         (from: first offset; to: one past the last; the three lists have to - from entries)
+-- args:   a msgpack array: log, key_check, from, to, published, timestamps, digests (from: first offset; to: one past the
+--         last; the two lists have to - from entries); and the commands, one msgpack value after the other (batch.lua)
 -- result: one msgpack array: status, position, facts of each offset from `from` on (false where the recorded decision
 --         is gone, which means that it was published)
 --   'ok'             everything before `position` is decided; that may be less than `to` (bounded work): send the rest
@@ -17,7 +17,7 @@ local RULES = {
   define_campaign = define_campaign, add_pharmacies = add_pharmacies, add_slots = add_slots,
   add_entitled = add_entitled,
   seal_definition = seal_definition, open = open_campaign, pause = pause, resume = resume, close = close,
-  reserve = reserve, cancel = cancel, pick_up = pick_up, record_pick_up = record_pick_up, undo_pick_up = undo_pick_up,
+  cancel = cancel, pick_up = pick_up, record_pick_up = record_pick_up, undo_pick_up = undo_pick_up,
   change_quota = change_quota, release = release, expire = expire,
   change_slot = change_slot, end_waiting = end_waiting, invite_terminal = invite_terminal, pair_terminal = pair_terminal,
   revoke_terminal = revoke_terminal,
@@ -30,6 +30,7 @@ local function rules_asked_for(offset, command)
 end
 
 local function decide(command)
+  if is_booking(command) then return reserve(command) end
   local rule = RULES[command.type]
   if not rule then return refused(REASON.MALFORMED) end
   if not REMEMBERED[command.type] then return rule(command) end
@@ -45,7 +46,9 @@ end
 local function fold(keys, args)
   begin(string.match(keys[1], '^{p%d+}:'))
   forget_chunk()
-  local log, key_check, from, to, published, timestamps, digests, commands = unpack(unpack_row(args[1]))
+  forget_slots()
+  local log, key_check, from, to, published, timestamps, digests = unpack(unpack_row(args[1]))
+  local commands = commands_in(args[2], to - from)
   read_ahead(from, commands)
 
   local head = get(K.head) or {log, key_check, 0, 0, 0, 0, 0, 0, 0, 0}
@@ -80,10 +83,27 @@ local function fold(keys, args)
   if changes > 0 or published > head[HEAD.published] then
     head[HEAD.published] = math.max(head[HEAD.published], published)
     local gone = trimmable(head)
+    cut_slots()
     write(head)
     if #gone > 0 then call('UNLINK', unpack(gone)) end
   end
   return pack({status, head[HEAD.position], decisions})
 end
 
-redis.register_function{function_name = FUNCTION_NAME, callback = fold}
+-- What a call leaves behind goes at its end, when nothing of it is needed any more: a collector that works during the
+-- call follows its rows again and again. Small calls leave it to Lua.
+local function fold_and_clean(keys, args)
+  collectgarbage('stop')
+  local answer = fold(keys, args)
+  if collectgarbage('count') > GARBAGE_KIB then
+    forget_rows()
+    forget_chunk()
+    forget_slots()
+    collectgarbage('collect')
+  else
+    collectgarbage('restart')
+  end
+  return answer
+end
+
+redis.register_function{function_name = FUNCTION_NAME, callback = fold_and_clean}

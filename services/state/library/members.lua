@@ -24,28 +24,37 @@ local function count_household(campaign, row, people)
   end
 end
 
-local function members_key(campaign, slot)
+local function sheets_key(campaign, slot)
   return K.m .. campaign[CAMPAIGN.region] .. ':' .. slot[SLOT.pharmacy] .. ':' .. text[slot[SLOT.day]]
 end
 
-local function enrol(key, pass_no)
-  local members = get(key) or {0, ''}
-  local ordinal = members[MEMBERS.count]
-  members[MEMBERS.count] = ordinal + 1
-  members[MEMBERS.tail] = members[MEMBERS.tail] .. pass_no
-  if members[MEMBERS.count] % MEMBERS_PER_CHUNK == 0 then
-    put(key .. ':' .. (members[MEMBERS.count] / MEMBERS_PER_CHUNK - 1), members[MEMBERS.tail])
-    members[MEMBERS.tail] = ''
+-- Writes a pass number on the slot's sheet; its ordinal in pharmacy and day. The caller puts the slot.
+local function enrol(campaign, slot, row, pass_no)
+  local written = slot[SLOT.on_sheet]
+  if written == '' then
+    local sheets = sheets_key(campaign, slot)
+    local sheet = get(sheets) or 0
+    slot[SLOT.sheet] = sheet
+    put(sheets, sheet + 1)
+    put(sheets .. ':' .. sheet, {row[RESERVATION.no], row[RESERVATION.slot], ''})
   end
-  put(key, members)
-  return ordinal
+  local line = #written / PASS_NO_CHARS
+  written = written .. pass_no
+  if line + 1 == SHEET_LINES then
+    local key = sheets_key(campaign, slot) .. ':' .. slot[SLOT.sheet]
+    put(key, {row[RESERVATION.no], row[RESERVATION.slot], written})
+    written = ''
+  end
+  slot[SLOT.on_sheet] = written
+  return slot[SLOT.sheet] * SHEET_LINES + line
 end
 
--- `key` is that of the list, where somebody has made it already. What follows when a reservation is confirmed in a slot: its ordinal, and its cool-down. The caller puts the row.
-local function confirm(campaign, slot, row, pass_no, key)
-  row[RESERVATION.ordinal] = enrol(key or members_key(campaign, slot), pass_no)
-  if slot[SLOT.cool_until_ms] > 0 then
-    put(cool_key(campaign, row[RESERVATION.resident]), {slot[SLOT.cool_until_ms], pass_no})
+-- What follows when a reservation is confirmed in a slot: its ordinal, and its cool-down. The caller puts row and slot.
+local function confirm(campaign, slot, row, pass_no)
+  row[RESERVATION.ordinal] = enrol(campaign, slot, row, pass_no)
+  local cool_until_ms = slot[SLOT.cool_until_ms] or 0
+  if cool_until_ms > 0 then
+    put(cool_key(campaign, row[RESERVATION.resident]), {cool_until_ms, pass_no})
   end
 end
 

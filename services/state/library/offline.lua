@@ -22,7 +22,7 @@ local function why_late(campaign, slot, row, terminal, at_ms)
   if terminal[TERMINAL.pharmacy] ~= slot[SLOT.pharmacy] or terminal[TERMINAL.region] ~= campaign[CAMPAIGN.region] then
     return REASON.OTHER_PHARMACY
   end
-  if at_ms < slot[SLOT.day_from_ms] or at_ms >= slot[SLOT.pick_until_ms] then return REASON.WRONG_TIME end
+  if at_ms < slot[SLOT.day_from_ms] or at_ms >= pick_until_ms(slot) then return REASON.WRONG_TIME end
   return nil
 end
 
@@ -50,7 +50,7 @@ local function record_pick_up(command)
   local name = get(K.n .. text[row[RESERVATION.no]])
   local campaign = get(K.c .. name)
   local slot_key = K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot]
-  local slot = get(slot_key)
+  local slot = get_slot(slot_key)
   local terminal = get(K.t .. command.terminal)
   -- A terminal's clock may be wrong, but nothing was handed out before it was booked, and nothing will be.
   local at_ms = math.max(row[RESERVATION.at_ms], math.min(command.at_ms, get(K.head)[HEAD.now_ms]))

@@ -5,7 +5,7 @@ local function change_quota(command)
   local campaign = sealed_campaign(command)
   if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
   local slot_key = K.s .. text[campaign[CAMPAIGN.no]] .. ':' .. command.slot
-  local slot = get(slot_key)
+  local slot = get_slot(slot_key)
   if not slot then return refused(REASON.UNKNOWN_SLOT) end
   local terminal = command.terminal or ''
   if terminal ~= '' then
@@ -37,7 +37,7 @@ local function release(command)
   fetch()
   for _, name in ipairs(command.slots) do
     local key = K.s .. text[campaign[CAMPAIGN.no]] .. ':' .. name
-    local slot = get(key)
+    local slot = get_slot(key)
     if slot and slot[SLOT.release_ms] > 0 and slot[SLOT.release_ms] <= now_ms then
       local units = units_left(slot, SHARE.ASSISTED)
       if units > 0 then
@@ -54,15 +54,14 @@ local function release(command)
   return facts
 end
 
--- The pass numbers of one chunk of a pharmacy's day; the last chunk stands in the row itself.
-local function chunk_of_members(command)
-  local key = K.m .. command.region .. ':' .. command.pharmacy .. ':' .. command.day
-  local members = get(key)
-  if not members then return {} end
-  local full = math.floor(members[MEMBERS.count] / MEMBERS_PER_CHUNK)
-  if command.chunk > full then return {} end
-  local joined = members[MEMBERS.tail]
-  if command.chunk < full then joined = get(key .. ':' .. command.chunk) end
+-- The pass numbers on one sheet of a pharmacy's day; of an open one they stand in the row of its slot.
+local function pass_nos_on_sheet(command)
+  local sheet = get(K.m .. command.region .. ':' .. command.pharmacy .. ':' .. command.day .. ':' .. command.sheet)
+  if not sheet then return {} end
+  local joined = sheet[SHEET.pass_nos]
+  if joined == '' then
+    joined = get(K.s .. text[sheet[SHEET.no]] .. ':' .. sheet[SHEET.slot])[SLOT.on_sheet]
+  end
   local pass_nos = {}
   for i = 1, #joined, PASS_NO_CHARS do
     local pass_no = string.sub(joined, i, i + PASS_NO_CHARS - 1)
@@ -76,13 +75,13 @@ end
 local function expire(command)
   local now_ms = get(K.head)[HEAD.now_ms]
   local facts = {{FACT.EXPIRY_DONE, 0}}
-  for _, pass_no in ipairs(chunk_of_members(command)) do
+  for _, pass_no in ipairs(pass_nos_on_sheet(command)) do
     local key = K.r .. pass_no
     local row = get(key)
     if row and row[RESERVATION.state] == RESERVATION_STATE.CONFIRMED then
       local slot_key = K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot]
-      local slot = get(slot_key)
-      if slot[SLOT.pharmacy] == command.pharmacy and now_ms >= slot[SLOT.pick_until_ms] then
+      local slot = get_slot(slot_key)
+      if slot[SLOT.pharmacy] == command.pharmacy and now_ms >= pick_until_ms(slot) then
         local name = get(K.n .. text[row[RESERVATION.no]])
         local campaign = get(K.c .. name)
         give_back(campaign, slot, row)

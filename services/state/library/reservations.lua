@@ -68,7 +68,7 @@ local cancel = on_reservation(function(command, row)
   local name = get(K.n .. text[row[RESERVATION.no]])
   local campaign = get(K.c .. name)
   local slot_key = K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot]
-  local slot = get(slot_key)
+  local slot = get_slot(slot_key)
   local terminal = command.terminal or ''
   if terminal ~= '' and not is_desk_of(campaign, terminal) then
     return refused(REASON.OTHER_PHARMACY, slot[SLOT.pharmacy])
@@ -93,7 +93,7 @@ local change_slot = on_reservation(function(command, row)
   local campaign = get(K.c .. name)
   local prefix = K.s .. text[row[RESERVATION.no]] .. ':'
   local old_name = row[RESERVATION.slot]
-  local old, new = get(prefix .. old_name), get(prefix .. command.slot)
+  local old, new = get_slot(prefix .. old_name), get_slot(prefix .. command.slot)
   local now_ms = get(K.head)[HEAD.now_ms]
   local terminal = command.terminal or ''
   if terminal ~= '' and not is_desk_of(campaign, terminal) then
@@ -101,7 +101,7 @@ local change_slot = on_reservation(function(command, row)
   end
   if not new then return refused(REASON.UNKNOWN_SLOT) end
   if command.slot == old_name then return refused(REASON.SAME_SLOT) end
-  if now_ms >= old[SLOT.change_until_ms] then return refused(REASON.TOO_LATE_TO_CHANGE) end
+  if now_ms >= change_until_ms(old) then return refused(REASON.TOO_LATE_TO_CHANGE) end
   if campaign[CAMPAIGN.phase] == PHASE.PAUSED then return refused(REASON.PAUSED) end
   local reason, left = why_not_slot(campaign, new, now_ms, row[RESERVATION.share], row[RESERVATION.units])
   if reason then return refused(reason, left) end
@@ -126,13 +126,13 @@ local pick_up = on_reservation(function(command, row)
   local name = get(K.n .. text[row[RESERVATION.no]])
   local campaign = get(K.c .. name)
   local slot_key = K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot]
-  local slot = get(slot_key)
+  local slot = get_slot(slot_key)
   local terminal = get(K.t .. command.terminal)
   if terminal[TERMINAL.pharmacy] ~= slot[SLOT.pharmacy] or terminal[TERMINAL.region] ~= campaign[CAMPAIGN.region] then
     return refused(REASON.OTHER_PHARMACY, slot[SLOT.pharmacy])
   end
   local now_ms = get(K.head)[HEAD.now_ms]
-  if now_ms < slot[SLOT.day_from_ms] or now_ms >= slot[SLOT.pick_until_ms] then
+  if now_ms < slot[SLOT.day_from_ms] or now_ms >= pick_until_ms(slot) then
     return refused(REASON.WRONG_TIME, slot[SLOT.starts_ms], slot[SLOT.ends_ms])
   end
   row[RESERVATION.state] = RESERVATION_STATE.PICKED_UP
@@ -151,7 +151,7 @@ local undo_pick_up = on_reservation(function(command, row)
   local name = get(K.n .. text[row[RESERVATION.no]])
   local campaign = get(K.c .. name)
   local slot_key = K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot]
-  local slot = get(slot_key)
+  local slot = get_slot(slot_key)
   row[RESERVATION.state] = RESERVATION_STATE.CONFIRMED
   slot[SLOT.picked_up] = slot[SLOT.picked_up] - row[RESERVATION.units]
   put(slot_key, slot)

@@ -6,7 +6,7 @@
 -- `redis.call` and `cmsgpack` do not exist while a library loads, so begin() binds them. What stands in the upvalues
 -- belongs to one call: begin() makes all of it anew, because upvalues would otherwise carry state from call to call.
 
-local call, pack, unpack_row, unpack_one
+local call, pack, unpack_row, unpack_one, unpack_limit
 local K                 -- kind -> prefix of its keys, hash tag included
 local text              -- number -> its digits: Lua formats a number each time it is joined to a string, which is slow
 local rows              -- key -> row, or false where Redis has none; nil: nobody has looked
@@ -20,7 +20,8 @@ local digits_of = {__index = function(known, number)
 end}
 
 local function begin(tag)
-  call, pack, unpack_row, unpack_one = redis.call, cmsgpack.pack, cmsgpack.unpack, cmsgpack.unpack_one
+  call, pack = redis.call, cmsgpack.pack
+  unpack_row, unpack_one, unpack_limit = cmsgpack.unpack, cmsgpack.unpack_one, cmsgpack.unpack_limit
   K = {head = tag .. 'head', cat = tag .. 'cat', tl = tag .. 'tl', gc = tag .. 'gc', never = tag .. 'never'}
   K.queue = tag .. 'work'
   for _, kind in ipairs({
@@ -31,6 +32,10 @@ local function begin(tag)
   text = setmetatable({}, digits_of)
   rows, changed, changes = {}, {}, 0
   wanted, wants = {K.never}, 1
+end
+
+local function forget_rows()
+  rows, changed, wanted, text = nil, nil, nil, nil
 end
 
 -- Remembers to read `key` with the next fetch, once.

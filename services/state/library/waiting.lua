@@ -49,7 +49,7 @@ end
 -- Deals with the next entry of a slot's list; false where there is nothing more to do for now.
 local function look_at_next(no, name, facts)
   local slot_key = K.s .. text[no] .. ':' .. name
-  local slot = get(slot_key)
+  local slot = get_slot(slot_key)
   if slot[SLOT.waiting] == 0 then
     slot[SLOT.waiting_work] = 0
     put(slot_key, slot)
@@ -109,7 +109,7 @@ local function end_waiting(command)
   fetch()
   for _, name in ipairs(command.slots) do
     local key = K.s .. text[campaign[CAMPAIGN.no]] .. ':' .. name
-    local slot = get(key)
+    local slot = get_slot(key)
     if slot and slot[SLOT.waiting] > 0 and slot[SLOT.promote_until_ms] <= now_ms then
       units_came_free(campaign[CAMPAIGN.no], name, slot)
       put(key, slot)
