@@ -15,4 +15,4 @@ DECISIONS_PER_CHUNK = 64  # offsets
 DECISIONS_READABLE_MS = 60_000  # of record time, at least
 MAX_ROWS_PER_CALL = 2_000  # changed rows after which a call stops early; one command changes at most 510
 MAX_TRIM_PER_CALL = 16  # chunks: more than a full batch of commands makes
-GARBAGE_KIB = 2_048  # left behind by one call, after which it cleans up itself
+GARBAGE_KIB = 4_096  # left behind by one call, after which it cleans up itself
