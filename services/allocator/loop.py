@@ -69,9 +69,6 @@ class LoopReport(Protocol):
     def waited(self, seconds: float) -> None:
         """So long ago the first record of a batch came that is decided for the first time."""
 
-    def published(self, partition: PartitionId, offset: int) -> None:
-        """All events below are acknowledged."""
-
     def gap(self, partition: PartitionId) -> None:
         """Redis was behind the log."""
 
@@ -229,7 +226,6 @@ class PartitionLoop:
             finishing.cancel()
         if publishing.done():
             publishing.result()
-        self._report.published(self.partition, publisher.published)
         await call.send(Batch(self.position, [], [], []), publisher.published)
         await self._answer(call)
 
@@ -259,7 +255,6 @@ class PartitionLoop:
         count = min(folded.position, batch.end) - batch.start
         self.position = max(self.position, folded.position)
         self._report.folded(self.partition, folded.position, folded.decisions[:count])
-        self._report.published(self.partition, publisher.published)
         if count and batch.start + count > publisher.published:
             self._report.waited(max(0.0, time.time() - batch.timestamps_ms[0] / 1000))
             await publisher.publish(

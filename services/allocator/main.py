@@ -21,7 +21,7 @@ from services.platform.errors import MasklineError
 from services.platform.health import Health
 from services.platform.lifecycle import Stop, TaskSet, end_tasks, settle_memory
 from services.platform.lifecycle import run as run_process
-from services.platform.metrics import LOG_END
+from services.platform.metrics import LOG_END, PUBLISHED
 from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import ProcessSettings
 from services.platform.telemetry import configure_logging
@@ -189,6 +189,8 @@ class Allocator:
         """Commit `published`, for ever; a refused commit costs a successor some repeats, which are dropped."""
         while True:
             await asyncio.sleep(self._settings.commit_interval_s)
+            for partition, loop in self.loops.items():
+                PUBLISHED.labels(partition).set(loop.published)
             await self.commit_once()
 
     async def commit_once(self) -> None:

@@ -31,10 +31,6 @@ class MetricsReport:
         if malformed := firsts.count(_MALFORMED):
             metrics.MALFORMED_RECORDS.add_many(malformed, partition)
 
-    def published(self, partition: int, offset: int) -> None:
-        """How far the events are acknowledged."""
-        metrics.PUBLISHED.labels(partition).set(offset)
-
     def gap(self, partition: int) -> None:
         """Redis was behind the log."""
         metrics.FOLD_GAPS.add(partition)

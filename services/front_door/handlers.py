@@ -7,8 +7,8 @@ from aiohttp import web
 
 from services.domain.documents import DocumentInvalid
 from services.domain.phones import PhoneInvalid
-from services.domain.reasons import DoorReason, Reason
-from services.domain.rows import Facts, ReservationRow, ReservationState
+from services.domain.reasons import DoorReason
+from services.domain.rows import Facts
 from services.front_door.campaigns import Campaigns
 from services.front_door.line import Line
 from services.front_door.messages import Pending, Reservation, ReservationRequest, SlotChange
@@ -157,7 +157,7 @@ class Handlers:
             key = idempotency_key(request)
             wait_s = prefer_wait_s(request)
             wish = decode_json(await read_body(request), SlotChange)
-            row = await self._live_row(owner)
+            row = await self._standings.live_row(owner)
             command = await self._reservations.change(owner.partition, row.no, owner.pass_no, wish.slot, key)
             place = await self._reservations.write(owner.partition, command, self._reservations.changes)
         except Problem as problem:
@@ -172,20 +172,13 @@ class Handlers:
             owner = self._standings.owner(reservation_id)
             key = idempotency_key(request) if "Idempotency-Key" in request.headers else None
             wait_s = prefer_wait_s(request)
-            await self._live_row(owner)
+            await self._standings.live_row(owner)
             command = self._reservations.cancel(owner.pass_no, key)
             place = await self._reservations.write(owner.partition, command, self._reservations.changes)
         except Problem as problem:
             counted(problem)
             raise
         return await self._asked(owner, place, wait_s, Reservation(id=owner.id, state="cancelled"))
-
-    async def _live_row(self, owner: Owner) -> ReservationRow:
-        """What stands under an id: invented ones are not to fill the log, nor is what will never be anything else."""
-        row = await self._standings.row(owner)
-        if row.state == ReservationState.REJECTED:
-            raise of_owner(Reason.NOT_CONFIRMED, id=owner.id, state="rejected")
-        return row
 
     async def _asked(self, owner: Owner, place: Place, wait_s: int, done: Reservation) -> Answer:
         """What became of something that an owner asked for; `done` where it was, and Redis does not tell more."""

@@ -19,6 +19,7 @@ from services.front_door.history import history_of, waited_in_vain
 from services.front_door.log_end import LogEnds
 from services.front_door.messages import Reservation
 from services.front_door.passes import Passes
+from services.front_door.refusals import of_owner
 from services.front_door.reservations import Booking
 from services.front_door.waiting import InList, in_list
 from services.platform.identities import Identities, partition_of
@@ -118,6 +119,14 @@ class Standings:
             raise Problem(DoorReason.CATCHING_UP) from error
         if row is None:
             raise Problem(Reason.UNKNOWN_RESERVATION)
+        return row
+
+    async def live_row(self, owner: Owner) -> ReservationRow:
+        """The row of a reservation in which something may still change: neither invented ids are to fill the log, nor
+        wishes about what was refused. Raises Problem 404, 409, 503."""
+        row = await self.row(owner)
+        if row.state == ReservationState.REJECTED:
+            raise of_owner(Reason.NOT_CONFIRMED, id=owner.id, state="rejected")
         return row
 
     async def decided(self, place: Place, wait_s: float) -> Facts | None:

@@ -36,7 +36,7 @@ def changes_of_the_library(in_force_from: int) -> tuple[tuple[str, str], ...]:
     in_force = f"get(K.head)[HEAD.rules] >= {in_force_from}"
     rule = "  local rule = RULES[command.type]\n"
     greet = f"  if command.type == 'greet' and {in_force} then return done(FACT.TICKED) end\n"
-    limit = "  if command.units > campaign[CAMPAIGN.units_max] then return REASON.UNITS_OVER_LIMIT end\n"
+    limit = "  if booking[BOOKING.units] > campaign[CAMPAIGN.units_max] then return REASON.UNITS_OVER_LIMIT end\n"
     most = f"({in_force} and {UNITS_MAX} or campaign[CAMPAIGN.units_max])"
     return (rule, rule + greet), (limit, limit.replace("campaign[CAMPAIGN.units_max]", most))
 

@@ -22,7 +22,7 @@ from tests.contract.random_logs import random_log
 from tests.contract.rough_handling import BrokenPromiseError, RoughNight
 from tests.contract.worlds import LuaWorld, differences, lua_world
 
-STEPS: Final = (10, 20, 40, 40, 60, 90, 150)
+STEPS: Final = (10, 20, 30, 40, 60, 120)
 ROWS_OF_AN_EARLY_STOP: Final = 60
 """Instead of thousands: so calls stop early often."""
 MAX_TRIES_TO_SHORTEN: Final = 600

@@ -47,9 +47,6 @@ class NothingIsReported:
     def folded(self, partition: PartitionId, position: int, decisions: list[Facts | bool]) -> None:
         """See LoopReport."""
 
-    def published(self, partition: PartitionId, offset: int) -> None:
-        """See LoopReport."""
-
     def gap(self, partition: PartitionId) -> None:
         self.gaps += 1
 

@@ -70,9 +70,6 @@ class QuietReport:
     def folded(self, partition: PartitionId, position: int, decisions: list[Facts | bool]) -> None:
         """Redis told it already."""
 
-    def published(self, partition: PartitionId, offset: int) -> None:
-        """The log of events told it already."""
-
     def gap(self, partition: PartitionId) -> None:
         """Redis was behind the log."""
         self._around.note(self._process.name, f"p{partition}: gap, seeks back")

@@ -190,6 +190,17 @@ async def test_what_cannot_be_changed_any_more_leads_back_to_the_booking(world: 
     assert "Change to another time" not in heard.text
 
 
+async def test_what_was_refused_is_neither_changed_nor_cancelled_and_nothing_is_written(world: World) -> None:
+    async with world.folding():
+        heard = await world.book(prefer="wait=5", campaign=NAME, slot="s-1", units=6)
+    end = world.end()
+    for verb in ("change", "cancel"):
+        sent = await post(world, f"/reservations/{heard.json['id']}/{verb}", {"nonce": "n" * 16, "slot": "s-2"})
+        assert sent.status == 409
+        assert "No masks are kept for you under this booking" in sent.text
+    assert world.end() == end
+
+
 async def test_a_change_to_a_time_that_is_not_there_is_a_problem_page(world: World) -> None:
     _, url = await book(world, "1")
     end = world.end()

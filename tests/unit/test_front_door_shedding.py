@@ -10,7 +10,7 @@ from services.front_door.refusals import RETRY_AFTER_S, busy
 from services.front_door.reservations import SheddingSettings
 from services.platform.metrics import REFUSED_BEFORE_LOG
 from tests.unit.front_door_browser import FORM, send_form
-from tests.unit.front_door_world import World, front_door
+from tests.unit.front_door_world import Heard, World, front_door
 
 LIMIT = 5
 
@@ -58,6 +58,23 @@ async def test_cancelling_has_a_reserve_of_its_own(world: World) -> None:
     await asyncio.sleep(0.05)
     assert (await world.ask("DELETE", f"/v1/reservations/{heard.json['id']}")).status == 202
     await asyncio.gather(*rush)
+
+
+async def test_changes_share_the_reserve_of_cancels(world: World) -> None:
+    heard = await world.book()
+    world.model.fold()
+    world.producer.delay_s = 0.3
+    path, end = f"/v1/reservations/{heard.json['id']}", world.end()
+
+    async def change(number: int) -> Heard:
+        return await world.ask("PATCH", path, json={"slot": "s-2"}, headers={"Idempotency-Key": f"k-{number}"})
+
+    answers = await asyncio.gather(*(change(number) for number in range(5)))
+    assert sorted(answer.status for answer in answers) == [202, 503, 503, 503, 503]
+    refused = [answer for answer in answers if answer.status == 503]
+    assert {answer.reason for answer in refused} == {"overloaded"}
+    assert all(int(answer.headers["Retry-After"]) in RETRY_AFTER_S for answer in refused)
+    assert world.end() == end + 1
 
 
 async def test_who_cannot_be_held_for_a_decision_gets_the_place_at_once(
