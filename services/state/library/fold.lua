@@ -90,20 +90,4 @@ local function fold(keys, args)
   return pack({status, head[HEAD.position], decisions})
 end
 
--- What a call leaves behind goes at its end, when nothing of it is needed any more: a collector that works during the
--- call follows its rows again and again. Small calls leave it to Lua.
-local function fold_and_clean(keys, args)
-  collectgarbage('stop')
-  local answer = fold(keys, args)
-  if collectgarbage('count') > GARBAGE_KIB then
-    forget_rows()
-    forget_chunk()
-    forget_slots()
-    collectgarbage('collect')
-  else
-    collectgarbage('restart')
-  end
-  return answer
-end
-
-redis.register_function{function_name = FUNCTION_NAME, callback = fold_and_clean}
+redis.register_function{function_name = FUNCTION_NAME, callback = fold}

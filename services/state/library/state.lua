@@ -34,10 +34,6 @@ local function begin(tag)
   wanted, wants = {K.never}, 1
 end
 
-local function forget_rows()
-  rows, changed, wanted, text = nil, nil, nil, nil
-end
-
 -- Remembers to read `key` with the next fetch, once.
 local function want(key)
   if rows[key] == nil then
