@@ -18,7 +18,7 @@ class Reason(IntEnum):
     PAUSED = 5
     CAMPAIGN_CLOSED = 6
     UNITS_OVER_LIMIT = 7
-    TOO_MANY_TRIES = 8  # after 20 recorded refusals (reserve) or 20 recorded actions (one reservation)
+    TOO_MANY_TRIES = 8  # after 20 recorded refusals (reserve), 10 of one actor or 40 actions (one reservation)
     IDEMPOTENCY_KEY_REUSED = 9  # the same key with another body
     UNKNOWN_CAMPAIGN = 10
     UNKNOWN_SLOT = 11

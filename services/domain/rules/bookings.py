@@ -16,9 +16,10 @@ from services.domain.rows import (
 )
 from services.domain.rules.answers import Fact, done, refused, repeated
 from services.domain.rules.buckets import take, units_left
-from services.domain.rules.members import confirm, cool_key, count_household, is_desk_of
+from services.domain.rules.members import confirm, cool_key, count_household, is_desk_of, remember
 from services.domain.rules.waiting import join, may_wait
 
+MINUTE_MS = 60_000
 WAITABLE = (Reason.SOLD_OUT, Reason.SLOT_FULL)
 
 
@@ -75,6 +76,7 @@ def reserve(state: State, command: c.Reserve) -> Facts:
     state.put(person_key, person)
     if waits:
         row.state = int(ReservationState.WAITLISTED)
+        remember(state, row, Fact.WAITLISTED)
         campaign.waitlisted += 1
         facts = done(Fact.WAITLISTED, join(state, campaign, slot, row, command.pass_no))
     else:
@@ -91,8 +93,10 @@ def reserve(state: State, command: c.Reserve) -> Facts:
 def why_not(
     state: State, campaign: CampaignRow, slot: SlotRow, person: PersonRow, share: int, command: c.Reserve
 ) -> tuple[Reason | None, int]:
-    """The reason against a reservation, and the units left in its slot where that is the reason."""
+    """The reason against a reservation, with the units left in its slot or the minute when a cool-down ends."""
     reason = why_not_now(campaign, command) or why_not_somebody(state, campaign, person, command)
+    if reason == Reason.COOLING_DOWN:
+        return reason, state.get(cool_key(campaign, command.resident)).until_ms // MINUTE_MS
     if reason is not None:
         return reason, 0
     return why_not_slot(campaign, slot, state.head.now_ms, share, command.units)

@@ -1,7 +1,8 @@
 """Who has a reservation: lists of a pharmacy's day, the one live reservation, households, cool-downs, terminals."""
 
 from services.domain.limits import PASS_NO_CHARS, SHEET_LINES
-from services.domain.rows import CampaignRow, CoolRow, ReservationRow, SheetRow, SlotRow, State, TerminalState
+from services.domain.rows import Action, CampaignRow, CoolRow, ReservationRow, SheetRow, SlotRow, State, TerminalState
+from services.domain.rules.answers import Fact
 
 
 def is_paired(state: State, terminal: str) -> bool:
@@ -30,8 +31,18 @@ def count_household(state: State, campaign: CampaignRow, row: ReservationRow, pe
 def confirm(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow, pass_no: str) -> None:
     """What a confirmation brings: its ordinal, and its cool-down. The caller puts the row."""
     row.ordinal = enrol(state, campaign, slot, row, pass_no)
+    start_cool_down(state, campaign, slot, row, pass_no)
+
+
+def start_cool_down(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow, pass_no: str) -> None:
+    """Who got some has to wait, across the campaigns of the region."""
     if slot.cool_until_ms > 0:
         state.put(cool_key(campaign, row.resident), CoolRow(until_ms=slot.cool_until_ms, pass_no=pass_no))
+
+
+def remember(state: State, row: ReservationRow, fact: Fact, reason: int = 0) -> None:
+    """Something happened to a reservation that nobody asked for just now: no command has this empty id."""
+    row.history.append(Action(id="", fact=int(fact), reason=reason, at_ms=state.head.now_ms))
 
 
 def free_person(state: State, row: ReservationRow) -> None:

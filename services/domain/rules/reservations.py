@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from services.domain import commands as c
-from services.domain.limits import MAX_ACTIONS, UNDO_WITHIN_MS
+from services.domain.limits import MAX_ACTIONS, MAX_REFUSED_ACTIONS, UNDO_WITHIN_MS
 from services.domain.reasons import Reason
 from services.domain.rows import Action, CampaignRow, Facts, Phase, ReservationRow, ReservationState, SlotRow, State
 from services.domain.rules.answers import Fact, done, refused, repeated
@@ -33,7 +33,8 @@ def on_reservation(rule: Callable[[State, Any, ReservationRow], Facts]) -> Calla
         for action in row.history:
             if action.id == command.id:
                 return repeated([action.fact, action.reason])
-        if len(row.history) >= MAX_ACTIONS:
+        refusals = sum(action.fact == Fact.REFUSED and action.actor == command.terminal for action in row.history)
+        if refusals >= MAX_REFUSED_ACTIONS or len(row.history) >= MAX_ACTIONS:
             return refused(Reason.TOO_MANY_TRIES)
         if row.state == ReservationState.REJECTED:
             return refused(Reason.NOT_CONFIRMED, row.reason)

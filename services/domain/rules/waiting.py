@@ -8,12 +8,12 @@ is, looks at a few entries, so batch cuts change nothing and no dead process can
 from typing import Any
 
 from services.domain import commands as c
-from services.domain.limits import PASS_NO_CHARS, WAITING_PER_CHUNK, WAITING_PER_RECORD
+from services.domain.limits import PASS_NO_CHARS, READABLE_BEFORE_MS, WAITING_PER_CHUNK, WAITING_PER_RECORD
 from services.domain.reasons import Reason
 from services.domain.rows import CampaignRow, Facts, ReservationRow, ReservationState, Share, SlotRow, State, WorkRow
 from services.domain.rules.answers import Fact, done, refused
 from services.domain.rules.buckets import take, units_left
-from services.domain.rules.members import confirm, count_household, free_person
+from services.domain.rules.members import count_household, enrol, free_person, remember, start_cool_down
 from services.domain.rules.phases import sealed_campaign
 
 
@@ -101,7 +101,10 @@ def promote(state: State, campaign: CampaignRow, slot: SlotRow, row: Reservation
     take(campaign, slot, Share.PUBLIC, row.units)
     campaign.promoted += 1
     row.state = int(ReservationState.CONFIRMED)
-    confirm(state, campaign, slot, row, pass_no)
+    remember(state, row, Fact.PROMOTED)
+    row.ordinal = enrol(state, campaign, slot, row, pass_no)
+    if state.head.now_ms + READABLE_BEFORE_MS < slot.starts_ms:  # one that came too late to read makes nobody wait
+        start_cool_down(state, campaign, slot, row, pass_no)
     state.put(f"r:{pass_no}", row)
     return row.ordinal
 
@@ -110,6 +113,7 @@ def end(state: State, campaign: CampaignRow, row: ReservationRow, pass_no: str) 
     """Nothing came free in time: the reservation is refused, and the resident may look elsewhere."""
     row.state = int(ReservationState.REJECTED)
     row.reason = int(Reason.SLOT_FULL)
+    remember(state, row, Fact.WAITING_ENDED, row.reason)
     state.put(f"r:{pass_no}", row)
     free_person(state, row)
     count_household(state, campaign, row, -1)

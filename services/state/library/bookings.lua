@@ -54,6 +54,9 @@ end
 
 local function why_not(campaign, slot, person, share, booking, now_ms)
   local reason = why_not_now(campaign, booking) or why_not_somebody(campaign, person, booking, now_ms)
+  if reason == REASON.COOLING_DOWN then
+    return reason, math.floor(get(cool_key(campaign, booking[BOOKING.resident]))[COOL.until_ms] / 60000)
+  end
   if reason then return reason, 0 end
   return why_not_slot(campaign, slot, now_ms, share, booking[BOOKING.units])
 end
@@ -122,6 +125,7 @@ local function reserve(booking)
   local facts
   if waits then
     row[RESERVATION.state] = RESERVATION_STATE.WAITLISTED
+    remember(row, FACT.WAITLISTED)
     campaign[CAMPAIGN.waitlisted] = campaign[CAMPAIGN.waitlisted] + 1
     facts = done(FACT.WAITLISTED, join(campaign, slot, row, pass_no))
   else

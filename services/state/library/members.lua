@@ -49,13 +49,25 @@ local function enrol(campaign, slot, row, pass_no)
   return slot[SLOT.sheet] * SHEET_LINES + line
 end
 
--- What follows when a reservation is confirmed in a slot: its ordinal, and its cool-down. The caller puts row and slot.
-local function confirm(campaign, slot, row, pass_no)
-  row[RESERVATION.ordinal] = enrol(campaign, slot, row, pass_no)
+-- Who got some has to wait, across the campaigns of the region.
+local function start_cool_down(campaign, slot, row, pass_no)
   local cool_until_ms = slot[SLOT.cool_until_ms] or 0
   if cool_until_ms > 0 then
     put(cool_key(campaign, row[RESERVATION.resident]), {cool_until_ms, pass_no})
   end
+end
+
+-- What follows when a reservation is confirmed in a slot: its ordinal, and its cool-down. The caller puts row and slot.
+local function confirm(campaign, slot, row, pass_no)
+  row[RESERVATION.ordinal] = enrol(campaign, slot, row, pass_no)
+  start_cool_down(campaign, slot, row, pass_no)
+end
+
+-- Something happened to a reservation that nobody asked for just now: no command has this empty id.
+local function remember(row, fact, reason)
+  local history = row[RESERVATION.history] or {}
+  history[#history + 1] = {'', fact, reason or 0, get(K.head)[HEAD.now_ms], ''}
+  row[RESERVATION.history] = history
 end
 
 -- The resident has no live reservation any more, and may book again.

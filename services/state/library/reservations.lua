@@ -17,16 +17,16 @@ local function on_reservation(rule)
     local row = get(key)
     if not row then return refused(REASON.UNKNOWN_RESERVATION) end
     local history = row[RESERVATION.history] or {}
+    local terminal, refusals = command.terminal or '', 0
     for i = 1, #history do
-      if history[i][ACTION.id] == command.id then
-        return repeated({history[i][ACTION.fact], history[i][ACTION.reason]})
-      end
+      local action = history[i]
+      if action[ACTION.id] == command.id then return repeated({action[ACTION.fact], action[ACTION.reason]}) end
+      if action[ACTION.fact] == FACT.REFUSED and action[ACTION.actor] == terminal then refusals = refusals + 1 end
     end
-    if #history >= MAX_ACTIONS then return refused(REASON.TOO_MANY_TRIES) end
+    if refusals >= MAX_REFUSED_ACTIONS or #history >= MAX_ACTIONS then return refused(REASON.TOO_MANY_TRIES) end
     if row[RESERVATION.state] == RESERVATION_STATE.REJECTED then
       return refused(REASON.NOT_CONFIRMED, row[RESERVATION.reason])
     end
-    local terminal = command.terminal or ''
     local facts
     if terminal ~= '' and not is_paired(terminal) then
       facts = refused(REASON.UNKNOWN_TERMINAL)

@@ -32,7 +32,11 @@ local function promote(campaign, slot, row, pass_no)
   take(campaign, slot, SHARE.PUBLIC, row[RESERVATION.units])
   campaign[CAMPAIGN.promoted] = campaign[CAMPAIGN.promoted] + 1
   row[RESERVATION.state] = RESERVATION_STATE.CONFIRMED
-  confirm(campaign, slot, row, pass_no)
+  remember(row, FACT.PROMOTED)
+  row[RESERVATION.ordinal] = enrol(campaign, slot, row, pass_no)
+  if get(K.head)[HEAD.now_ms] + READABLE_BEFORE_MS < slot[SLOT.starts_ms] then  -- who cannot read it in time need not wait
+    start_cool_down(campaign, slot, row, pass_no)
+  end
   put(K.r .. pass_no, row)
   return row[RESERVATION.ordinal]
 end
@@ -41,6 +45,7 @@ end
 local function end_one(campaign, row, pass_no)
   row[RESERVATION.state] = RESERVATION_STATE.REJECTED
   row[RESERVATION.reason] = REASON.SLOT_FULL
+  remember(row, FACT.WAITING_ENDED, REASON.SLOT_FULL)
   put(K.r .. pass_no, row)
   free_person(row)
   count_household(campaign, row, -1)
