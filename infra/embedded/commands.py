@@ -35,6 +35,8 @@ def store_command(port: int, folder: Path) -> list[str]:
         # A lost second is replayed from the log: the fold's position goes with its state.
         "appendfsync": "everysec",
         "save": "",
+        # A rewrite copies the whole store beside a rush; here the file lives as long as one run.
+        "auto-aof-rewrite-min-size": "1gb",
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
     }
