@@ -15,8 +15,8 @@ from tests.bench.through_the_door import PLENTY, WIDE_SLOTS
 from tests.bench.wishes import Wish, wide_campaign, wishes
 from tests.integration.cli_system import ROOT
 
-REPEATS = 5
-BOOKINGS = 6_000
+REPEATS = 15
+BOOKINGS = 2_000
 CONNECTIONS = 512
 
 

@@ -1,12 +1,8 @@
-"""CPU time of other processes, user plus system, ended children included."""
+"""CPU time of other processes, user plus system, all threads that run."""
 
-import os
 from pathlib import Path
-
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_s(pid: int) -> float:
-    """Seconds that a process has used so far; /proc counts in hundredths. Raises OSError where there is no /proc."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return sum(int(fields[at]) for at in (11, 12, 13, 14)) / TICKS_PER_S
+    """Seconds that a process has used so far, to the nanosecond. Raises OSError where there is no such /proc."""
+    return sum(int(path.read_text("ascii").split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9

@@ -30,8 +30,9 @@ from tests.bench.wishes import wide_campaign
 from tests.integration.cli_system import ROOT
 from tests.unit.campaign_documents import written
 
-REPEATS = 3
-REPLAYED = 60_000
+REPEATS = 5
+REPLAYED = 120_000
+LOOK_EVERY_S = 0.01
 KEPT = 20_000
 CALLS = 400
 BATCH = 200
@@ -91,7 +92,7 @@ class Stores:
                 while (position := (await reader.read(FIRST, [])).head.position) < end:
                     if position > before and not first[0]:
                         first = (time.perf_counter(), position)
-                    await asyncio.sleep(0.002)
+                    await asyncio.sleep(LOOK_EVERY_S)
                 return (end - first[1]) / (time.perf_counter() - first[0])
         finally:
             allocator.terminate()
