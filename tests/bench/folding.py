@@ -1,25 +1,22 @@
-"""Figures of the fold: how fast a full log is folded by one allocator, what a call takes, what Redis keeps."""
+"""Figures of the fold: how fast a full log is folded by one allocator, and what Redis keeps."""
 
 import asyncio
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from infra.embedded.stores import RunningStores, running_stores
 from infra.launcher.first_steps import prepare_log
 from services.domain.commands import Command, Open, Reserve, encode
 from services.platform.settings import ProcessSettings
-from services.state.fold_call import Batch, FoldCall, LogIdentity
-from services.state.library import build
 from services.state.readers import StateReader
 from services.state.recovery import GROUP
-from services.state.redis_client import connect, dedicated
-from services.stream.genesis import read_genesis
+from services.state.redis_client import connect
 from services.stream.log_producer import LogProducer, append
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
@@ -34,11 +31,13 @@ REPEATS = 5
 REPLAYED = 120_000
 LOOK_EVERY_S = 0.01
 KEPT = 20_000
-CALLS = 400
 BATCH = 200
 FIRST = PartitionId(0)
 FOLD_TIMEOUT_S = 120.0
 WRITE_AT_ONCE = 5_000
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def definition(slots: int, units_a_slot: int) -> list[Command]:
 
 def replay() -> list[Figure]:
     """One allocator folding a full log in which everything was published."""
-    values = [asyncio.run(_with_stores(_replay_once)) for _ in range(REPEATS)]
+    values = [asyncio.run(with_stores(_replay_once)) for _ in range(REPEATS)]
     return [figure("replay_per_s", values, "1/s", f"{REPLAYED} bookings over {WIDE_SLOTS} slots, batches of {BATCH}")]
 
 
@@ -141,7 +140,7 @@ def memory() -> list[Figure]:
     names = {"redis_bytes_per_confirmed": KEPT, "redis_bytes_per_refused": 0}
     found = []
     for name, stock in names.items():
-        value = asyncio.run(_with_stores(_bytes_each_refused if not stock else _bytes_each_confirmed))
+        value = asyncio.run(with_stores(_bytes_each_refused if not stock else _bytes_each_confirmed))
         found.append(figure(name, [value], "B", f"{KEPT} reservations over {WIDE_SLOTS} slots"))
     return found
 
@@ -163,42 +162,13 @@ async def _bytes_each(stores: Stores, units_a_slot: int, taken: list[Command]) -
     return (await stores.used_memory() - before) / KEPT
 
 
-def fcall() -> list[Figure]:
-    """The 99th of 100 calls of 200 bookings each, one in flight, AOF everysec."""
-    return [figure("fcall_p99_ms", [asyncio.run(_with_stores(_fcall_p99))], "ms", f"{CALLS} calls of {BATCH} bookings")]
-
-
-async def _fcall_p99(stores: Stores) -> float:
-    await stores.write(definition(WIDE_SLOTS, PLENTY))
-    end = await stores.mark_published()
-    await stores.fold_all(end)
-    reader = PartitionReader(stores.settings, COMMANDS)
-    genesis = await read_genesis(reader, FIRST)
-    await reader.stop()
-    library = build()
-    identity = LogIdentity(genesis.log, genesis.key_check)
-    call = FoldCall(dedicated(stores.settings.redis, timeout_s=10.0), library, FIRST, identity)
-    await call.load_library()
-    now_ms = int(time.time() * 1000)
-    took_s = []
-    for number in range(CALLS):
-        commands = reservations(BATCH, WIDE_SLOTS, first=number * BATCH)
-        batch = Batch(end + number * BATCH, [now_ms] * BATCH, [1] * BATCH, commands)
-        began_s = time.perf_counter()
-        folded = await call.fold(batch, end)
-        took_s.append(time.perf_counter() - began_s)
-        assert folded.status == "ok", folded.status
-    await call.drop()
-    return sorted(took_s)[int(CALLS * 0.99)] * 1000
-
-
-async def _with_stores(measure: Any) -> float:
+async def with_stores(measure: Callable[[Stores], Awaitable[T]]) -> T:
+    """What is measured on a log and a store of its own."""
     with tempfile.TemporaryDirectory(prefix="maskline-bench-") as folder, running_stores(Path(folder)) as addresses:
         stores = Stores(_settings(addresses, Path(folder) / "data"))
         (Path(folder) / "data").mkdir(mode=0o700)
         await prepare_log(stores.settings, stores.settings.data, partitions=1, replicas=1)
-        value: float = await measure(stores)
-        return value
+        return await measure(stores)
 
 
 def _settings(addresses: RunningStores, data: Path) -> ProcessSettings:
