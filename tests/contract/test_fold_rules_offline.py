@@ -3,6 +3,7 @@
 import pytest
 
 from services.domain import commands as c
+from services.domain.limits import MAX_ACTIONS, MAX_REFUSED_ACTIONS
 from services.domain.reasons import Reason
 from services.domain.rows import ReservationState
 from services.domain.rules.answers import Fact, done, refused, repeated
@@ -103,7 +104,8 @@ async def test_who_got_what_was_cancelled_has_to_wait_like_everybody(city: World
     booking = b.reserve("anna", "evening", units=2)
     await fold_all(city, [booking, b.cancel(booking)])
     await city.fold(b.record(booking))
-    assert await city.fold(b.reserve("anna", "noon", key="2")) == b.rejected(Reason.COOLING_DOWN)
+    minute = COOL_UNTIL_MS // b.MINUTE_MS
+    assert await city.fold(b.reserve("anna", "noon", key="2")) == b.rejected(Reason.COOLING_DOWN, minute)
 
 
 async def test_handed_out_twice_is_a_conflict_that_says_when_and_where_the_first_was(city: World) -> None:
@@ -215,12 +217,17 @@ async def test_a_late_one_is_taken_back_by_its_terminal_while_it_is_young(city: 
 
 async def test_facts_are_accepted_however_often_a_reservation_was_asked_about(city: World) -> None:
     booking = await anna_books(city)
-    await fold_all(city, [b.pick_up(booking, terminal="elsewhere", key=str(n)) for n in range(20)])
+    tills = [f"till-{n}" for n in range(MAX_ACTIONS // MAX_REFUSED_ACTIONS)]
+    for till in tills:
+        await pair_terminal(city, till, pharmacy="pharmacy-2")
+    tries = [b.pick_up(booking, terminal=till, key=str(n)) for till in tills for n in range(MAX_REFUSED_ACTIONS)]
+    assert (await fold_all(city, tries))[-1] == refused(Reason.OTHER_PHARMACY, b.PHARMACY)
+    assert await city.fold(b.pick_up(booking)) == refused(Reason.TOO_MANY_TRIES)
     assert await city.fold(b.record(booking)) == PICKED_UP
     again = [b.record(booking, terminal="terminal-2", key=str(n)) for n in range(3)]
     assert await fold_all(city, again) == [conflict(b.NOON_MS, b.TERMINAL)] * 3
     assert await city.fold(again[0]) == repeated(conflict(b.NOON_MS, b.TERMINAL)[0])
-    assert len((await city.row(f"r:{booking.pass_no}")).history) == 21
+    assert len((await city.row(f"r:{booking.pass_no}")).history) == MAX_ACTIONS + 1
 
 
 async def test_the_units_of_a_slot_add_up_whatever_happened(city: World) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from services.domain import commands as c
 from services.domain.reasons import Reason
-from services.domain.rows import Phase
-from services.domain.rules.answers import Fact, done, refused
+from services.domain.rows import Phase, ReservationState
+from services.domain.rules.answers import Fact, done, refused, repeated
 from tests import builders as b
 from tests.contract.worlds import World, fold_all, open_campaign, pair_terminal, time_passes
 
@@ -15,6 +15,7 @@ TEN = {"noon": 10}
 EVENING_MS = b.MIDNIGHT_MS + 18 * b.HOUR_MS
 COOL_UNTIL_MS = b.MIDNIGHT_MS + 3 * b.DAY_MS
 NO = b.rejected
+COOLING_DOWN = b.rejected(Reason.COOLING_DOWN, COOL_UNTIL_MS // b.MINUTE_MS)
 
 # -- households --------------------------------------------------------------------------------------------------------
 
@@ -118,8 +119,23 @@ def in_the_second(who: str, slot: str = "late", key: str = "1") -> c.Reserve:
 async def test_who_got_some_waits_in_every_campaign_of_the_region(world: World) -> None:
     await two_rounds(world)
     await world.fold(b.reserve("anna"))
-    assert await world.fold(in_the_second("anna")) == NO(Reason.COOLING_DOWN)
+    assert await world.fold(in_the_second("anna")) == COOLING_DOWN
     assert (await world.fold(in_the_second("ben")))[0][0] == Fact.CONFIRMED
+
+
+@pytest.mark.parametrize(("more_ms", "minutes"), [(0, 0), (59_999, 0), (60_000, 1)])
+async def test_who_has_to_wait_hears_in_which_minute_it_ends_and_hears_it_again(
+    world: World, more_ms: int, minutes: int
+) -> None:
+    await open_campaign(world, [b.slot(cool_until_ms=COOL_UNTIL_MS + more_ms)], cool_down=True)
+    later = b.slot(day=b.TODAY + 1, day_from_ms=b.MIDNIGHT_MS + b.DAY_MS)
+    await open_campaign(world, [later], campaign="second", cool_down=True)
+    await world.fold(b.reserve("anna"))
+    again, minute = b.reserve("anna", campaign="second"), COOL_UNTIL_MS // b.MINUTE_MS + minutes
+    assert await world.fold(again) == NO(Reason.COOLING_DOWN, minute)
+    assert (await world.row(f"r:{again.pass_no}")).left == minute
+    await time_passes(world, b.HOUR_MS)
+    assert await world.fold(again) == repeated([ReservationState.REJECTED, Reason.COOLING_DOWN, minute])
 
 
 @pytest.mark.parametrize(("ms", "is_over"), [(-1, False), (0, True)])
@@ -158,7 +174,7 @@ async def test_a_cancel_after_the_slot_began_does_not_end_it(world: World) -> No
     await world.fold(booking)
     await time_passes(world, EVENING_MS - b.NOON_MS)
     assert (await world.fold(b.cancel(booking)))[0][0] == Fact.CANCELLED
-    assert await world.fold(in_the_second("anna")) == NO(Reason.COOLING_DOWN)
+    assert await world.fold(in_the_second("anna")) == COOLING_DOWN
 
 
 async def test_a_pick_up_and_a_no_show_keep_the_cool_down(world: World) -> None:
@@ -169,14 +185,15 @@ async def test_a_pick_up_and_a_no_show_keep_the_cool_down(world: World) -> None:
     await time_passes(world, b.DAY_MS)
     assert (await world.fold(b.expire()))[0] == [Fact.EXPIRY_DONE, 1]
     for who in ("anna", "ben"):
-        assert await world.fold(in_the_second(who)) == NO(Reason.COOLING_DOWN)
+        assert await world.fold(in_the_second(who)) == COOLING_DOWN
 
 
 async def test_a_cancel_of_another_reservation_does_not_end_it(world: World) -> None:
     await two_rounds(world, cool_down=False)
     first, second = b.reserve("anna", "evening"), in_the_second("anna", "late")
     await fold_all(world, [first, second, b.cancel(first)])  # the second began one of its own
-    assert await world.fold(b.reserve("anna", "evening", key="2")) == NO(Reason.COOLING_DOWN)
+    until_ms = COOL_UNTIL_MS + 5 * b.DAY_MS
+    assert await world.fold(b.reserve("anna", "evening", key="2")) == NO(Reason.COOLING_DOWN, until_ms // b.MINUTE_MS)
     await world.fold(b.cancel(second))
     assert (await world.fold(b.reserve("anna", "evening", key="3")))[0][0] == Fact.CONFIRMED
 

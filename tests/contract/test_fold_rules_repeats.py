@@ -84,18 +84,6 @@ async def test_a_refused_pick_up_sent_again_is_refused_although_it_would_be_righ
     assert await world.fold(b.pick_up(booking, key="2")) == [[Fact.PICKED_UP, b.CAMPAIGN, "tomorrow", 1]]
 
 
-async def test_more_than_twenty_actions_on_one_reservation_are_not_remembered(world: World) -> None:
-    await open_campaign(world, {"noon": 10})
-    await pair_terminal(world, "elsewhere", pharmacy="pharmacy-2")
-    booking = b.reserve("anna")
-    await world.fold(booking)
-    tries = [b.pick_up(booking, terminal="elsewhere", key=str(n)) for n in range(20)]
-    assert await fold_all(world, tries) == [refused(Reason.OTHER_PHARMACY, b.PHARMACY)] * 20
-    assert await world.fold(b.cancel(booking)) == refused(Reason.TOO_MANY_TRIES)
-    assert await world.fold(tries[0]) == repeated([Fact.REFUSED, Reason.OTHER_PHARMACY])
-    assert len((await world.row(f"r:{booking.pass_no}")).history) == 20
-
-
 async def test_what_was_asked_of_nothing_is_not_remembered_and_is_decided_when_it_comes_again(world: World) -> None:
     await open_campaign(world, {"noon": 10})
     booking = b.reserve("anna")

@@ -79,14 +79,16 @@ class AuditWorld:
         self.fold()
         return offset
 
-    def campaign(self, slots: dict[str, int], units_max: int = 5, rules: c.CampaignRules | None = None) -> None:
+    def campaign(
+        self, slots: dict[str, int], units_max: int = 5, rules: c.CampaignRules | None = None, cool_until_ms: int = 0
+    ) -> None:
         """A campaign that is open; its slots end, release and stop promoting when the terminals' day is over."""
         name, revision = "masks", "0" * 16
         numbered = [
             c.Slot(
                 id=slot, pharmacy="ph", day=20200201, starts_ms=NOW_MS + 10, ends_ms=NOW_MS + 20,
                 day_from_ms=NOW_MS - 10, day_to_ms=NOW_MS + 10**6, units=units, release_ms=NOW_MS + 5,
-                promote_until_ms=NOW_MS + 20, pick_until_ms=LATE_MS,
+                promote_until_ms=NOW_MS + 20, pick_until_ms=LATE_MS, cool_until_ms=cool_until_ms,
             )
             for slot, units in slots.items()
         ]  # fmt: skip

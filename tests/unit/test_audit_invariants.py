@@ -200,6 +200,19 @@ def test_what_happens_to_a_reservation_that_nobody_has_is_found(what: str) -> No
     assert [each.kind for each in report.differences] == [Kind.NOT_HELD]
 
 
+async def test_the_minute_when_a_cool_down_ends_is_not_taken_for_units_that_are_left() -> None:
+    until_ms = LATE_MS + 86_400_000
+    world = AuditWorld()
+    world.campaign({"s1": 8, "s2": 50}, rules=c.CampaignRules(cool_down=True), cool_until_ms=until_ms)
+    world.reserve("anna", "s1", 5)
+    expire(world)
+    (event,) = world.events(world.reserve("anna", "s2", 2, key="again"))
+    assert (event.type, event.reason, event.left) == ("rejected", "cooling_down", until_ms // 60_000)
+    world.reserve("ben", "s2", 2)
+    report = await world.verify()
+    assert (report.verify, report.differences) == ("ok", [])
+
+
 async def test_what_terminals_tell_later_is_counted_and_no_difference(world: AuditWorld) -> None:
     world.pair_terminal()
     for who in ("anna", "ben"):
