@@ -25,7 +25,7 @@ from services.front_door.refusals import (
     of_reservation,
 )
 from services.front_door.reservations import Booking, Reservations
-from services.front_door.standing import Owner, Standings, refusal_in
+from services.front_door.standing import Owner, Standings, about_person, refusal_in
 from services.front_door.stock import StockView
 from services.platform.http_answers import JSON, NO_STORE, SVG, Answer
 from services.platform.http_requests import decode_json, idempotency_key, language, malformed, prefer_wait_s, read_body
@@ -105,7 +105,7 @@ class Handlers:
         """What was decided; None where only Redis could tell, and does not."""
         reservation = await self._standings.of_booking(booking, facts)
         if reservation.state == "rejected":
-            known = await self._standings.about_person(booking, reservation.reason, reservation.from_day)
+            known = about_person(booking, reservation.reason)
             raise of_reservation(reservation, booking.campaign, **known)
         if reservation.state == "pending":
             return None

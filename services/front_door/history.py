@@ -38,8 +38,6 @@ def waited_in_vain(row: ReservationRow) -> bool:
 
 def _first(campaign: Offered, row: ReservationRow) -> HistoryEntry:
     at = campaign.time(row.at_ms)
-    if row.state == ReservationState.WAITLISTED or waited_in_vain(row):
-        return HistoryEntry(at=at, event="waitlisted", by="rules", reason=None)
     if row.state == ReservationState.REJECTED:
         return HistoryEntry(at=at, event="rejected", by="rules", reason=Reason(row.reason).word)
     return HistoryEntry(at=at, event="confirmed", by="rules", reason=None)

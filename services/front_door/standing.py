@@ -181,21 +181,6 @@ class Standings:
         pending = Reservation(id=booking.id, state="pending")
         return await self.now_or(self.owner(booking.id), pending)  # repeated: its state of now
 
-    async def about_person(self, booking: Booking, reason: str | None, from_day: str | None) -> dict[str, str]:
-        """When somebody who was refused may come back, where that hangs on who it is: known to this request alone."""
-        campaign, command = booking.campaign, booking.command
-        if reason == Reason.WRONG_DAY.word:
-            day = campaign.next_turn(command.digit, int(time.time() * 1000))
-            return {} if day is None else {"day": day}
-        if reason != Reason.COOLING_DOWN.word or from_day is not None:
-            return {}
-        key = f"y:{campaign.definition.region}:{command.resident}"
-        try:
-            (cool,) = (await self._door.reader.read(campaign.partition, [key])).rows
-        except (CatchingUpError, StateUnavailableError):
-            return {}  # the refusal stands without it
-        return {} if cool is None else {"from_day": campaign.day(cool.until_ms)}
-
     async def _of_row(self, owner: Owner, row: ReservationRow) -> Reservation:
         campaign = await self._campaigns.numbered(owner.partition, row.no)
         if campaign is None:
@@ -247,9 +232,17 @@ class Standings:
             raise Problem(DoorReason.CATCHING_UP) from error
 
 
+def about_person(booking: Booking, reason: str | None) -> dict[str, str]:
+    """When somebody who was refused may come back, where that hangs on who it is: known to this request alone."""
+    if reason != Reason.WRONG_DAY.word:
+        return {}
+    day = booking.campaign.next_turn(booking.command.digit, int(time.time() * 1000))
+    return {} if day is None else {"day": day}
+
+
 def _from_day(campaign: Offered, reason: int, left: int) -> str | None:
-    """When a cool-down is over; the fold tells it in whole minutes, a record of before it did so tells nothing."""
-    return campaign.day(left * MINUTE_MS) if reason == Reason.COOLING_DOWN and left else None
+    """The day when a cool-down is over, of which the fold tells the minute."""
+    return campaign.day(left * MINUTE_MS) if reason == Reason.COOLING_DOWN else None
 
 
 def _facts_in(chunk: list[Facts] | None, offset: int) -> Facts | None:

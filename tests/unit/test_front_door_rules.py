@@ -170,27 +170,9 @@ async def test_who_looks_again_later_is_still_told_when_it_is_time(world: World)
     await world.apply(campaign("next", rules={"units_max": 5, "cool_down_days": 2}))
     async with world.folding():
         heard = await world.book(prefer="wait=5", campaign="next", slot="s-2", **PASSPORT)
-    row = world.model.states[0].get(f"r:{world.command().pass_no}")  # type: ignore[attr-defined]
-    row.left = world.model.states[0].get(f"y:guangzhou:{world.command().resident}").until_ms // 60_000  # type: ignore[attr-defined]
     told = (await world.ask("GET", f"/v1/reservations/{heard.json['id']}")).json
     assert (told["reason"], told["from_day"], told["left"]) == ("cooling_down", date_in(1 + 3), None)
     assert f"again from {date_in(1 + 3)}" in await page(world, f"/reservations/{heard.json['id']}")
-
-
-async def test_a_cool_down_whose_end_cannot_be_read_is_told_without_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await ruled(world, cool_down_days=2)
-    await book(world, **PASSPORT)
-    await world.apply(campaign("next", rules={"units_max": 5, "cool_down_days": 2}))
-    real = type(world.model)._value
-    monkeypatch.setattr(
-        type(world.model), "_value", lambda self, p, key: None if key.startswith("y:") else real(self, p, key)
-    )
-    async with world.folding():
-        heard = await world.book(prefer="wait=5", campaign="next", slot="s-2", **PASSPORT)
-    assert heard.reason == "cooling_down"
-    assert "from_day" not in heard.json
 
 
 # -- what is told beforehand --------------------------------------------------------------------------------------

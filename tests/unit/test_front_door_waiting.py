@@ -8,8 +8,6 @@ import pytest
 
 from services.domain import commands as c
 from services.domain.limits import WAITING_PER_CHUNK
-from services.domain.rows import Action
-from services.domain.rules.answers import Fact
 from services.front_door import waiting
 from tests.unit.front_door_world import Heard, World, documents, front_door, tomorrow
 
@@ -152,27 +150,31 @@ async def test_who_waited_in_vain_is_told_so(world: World) -> None:
     world.write(0, c.EndWaiting(id="end-waiting-0001", campaign=NAME, slots=["s-1"]))
     told = (await status(world, waits)).json
     assert (told["state"], told["reason"], told["left"]) == ("rejected", "slot_full", None)
-    assert told["history"][0]["event"] == "waitlisted"
+    assert [(entry["event"], entry["by"], entry["reason"]) for entry in told["history"]] == [
+        ("waitlisted", "rules", None),
+        ("waiting_ended", "rules", "slot_full"),
+    ]
     assert told["how_to_appeal"]
 
 
-@pytest.mark.parametrize(
-    ("facts", "events"),
-    [
-        ([Fact.WAITLISTED, Fact.PROMOTED], ["waitlisted", "promoted"]),
-        ([Fact.WAITLISTED, Fact.WAITING_ENDED], ["waitlisted", "waiting_ended"]),
-        ([Fact.PROMOTED], ["confirmed", "promoted"]),
-    ],
-)
-async def test_what_a_row_remembers_of_a_list_is_told_as_what_the_rules_did(
-    world: World, facts: list[Fact], events: list[str]
-) -> None:
+async def test_who_was_promoted_reads_that_it_waited_first_and_when_its_turn_came(world: World) -> None:
     queue = await opened(world, 1)
-    heard = await queue.books()
-    row = world.model.states[0].get(f"r:{world.command().pass_no}")  # type: ignore[attr-defined]
-    row.history = [Action(id="", fact=fact, reason=0, at_ms=row.at_ms) for fact in facts]
-    told = (await status(world, heard)).json["history"]
-    assert [(entry["event"], entry["by"]) for entry in told] == [(event, "rules") for event in events]
+    first, waits = await queue.book(1, 1)
+    await cancel(world, first)
+    joined, promoted = (await status(world, waits)).json["history"]
+    assert [(entry["event"], entry["by"]) for entry in (joined, promoted)] == [
+        ("waitlisted", "rules"),
+        ("promoted", "rules"),
+    ]
+    assert joined["at"] == waits.json["history"][0]["at"]
+    assert joined["at"] <= promoted["at"]
+
+
+async def test_who_waited_and_left_reads_that_it_waited_first(world: World) -> None:
+    queue = await opened(world, 1)
+    _, waits = await queue.book(1, 1)
+    told = (await cancel(world, waits)).json["history"]
+    assert [(entry["event"], entry["by"]) for entry in told] == [("waitlisted", "rules"), ("cancelled", "owner")]
 
 
 async def test_who_waits_has_no_pass_yet(world: World) -> None:
