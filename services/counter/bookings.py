@@ -17,7 +17,7 @@ from services.counter.records import Record, Records, campaign_time
 from services.counter.terminals import Terminal
 from services.domain.campaign import Definition
 from services.domain.commands import Reserve
-from services.domain.days import iso_day
+from services.domain.days import MINUTE_MS, iso_day
 from services.domain.documents import DocumentInvalid, canonical
 from services.domain.phones import PhoneInvalid, canonical_phone
 from services.domain.reasons import DoorReason, Reason
@@ -184,6 +184,8 @@ class Bookings:
         members |= {"slot": asked.command.slot}
         if reason == Reason.SLOT_FULL:
             members |= {"left": left}
+        elif reason == Reason.COOLING_DOWN:
+            members |= {"from_day": campaign_time(asked.campaign, left * MINUTE_MS)[:10]}
         elif reason == Reason.UNITS_OVER_LIMIT:
             members |= {"units_max": rules.units_max}
         elif reason == Reason.HOUSEHOLD_LIMIT:

@@ -53,7 +53,9 @@ DEFINITION: dict[str, Any] = {
 PHARMACIES = {"p-1": "Yong'an pharmacy", "p-2": "Changshou pharmacy"}
 
 
-def slot(name: str, pharmacy: str = "p-1", *, day: int = 0, hour: int = 9, units: int = 100) -> c.Slot:
+def slot(
+    name: str, pharmacy: str = "p-1", *, day: int = 0, hour: int = 9, units: int = 100, cool_until_ms: int = 0
+) -> c.Slot:
     """Four hours at a pharmacy; `day` 0 is today."""
     from_ms = MIDNIGHT_MS + day * DAY_MS
     return c.Slot(
@@ -65,6 +67,7 @@ def slot(name: str, pharmacy: str = "p-1", *, day: int = 0, hour: int = 9, units
         day_from_ms=from_ms,
         day_to_ms=from_ms + DAY_MS,
         units=units,
+        cool_until_ms=cool_until_ms,
     )
 
 

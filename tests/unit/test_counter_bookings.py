@@ -10,8 +10,19 @@ import pytest
 from services.domain import commands as c
 from services.platform.identities import partition_of
 from services.state.errors import StateUnavailableError
-from tests.unit.counter_world import DELETION_DAY, NOON_MS, CounterWorld, Heard, Till, counter, slot
+from tests.unit.counter_world import (
+    DAY_MS,
+    DELETION_DAY,
+    MIDNIGHT_MS,
+    NOON_MS,
+    CounterWorld,
+    Heard,
+    Till,
+    counter,
+    slot,
+)
 
+DAY_AFTER_MS = MIDNIGHT_MS + 2 * DAY_MS
 RULES = c.CampaignRules(assisted_per_mille=500, household_max=2)
 
 
@@ -121,6 +132,17 @@ async def test_who_is_refused_hears_why_and_whom_to_ask(world: CounterWorld, rea
         assert heard.json["how_to_appeal"]["phone"] == "12345"
         assert heard.json.get("left") == ({"slot_full": 1}.get(reason))
         assert heard.json.get("units_max") == ({"units_over_limit": 5}.get(reason))
+
+
+async def test_who_got_some_not_long_ago_is_told_from_which_day_on_there_is_more(world: CounterWorld) -> None:
+    tonight = slot("s-cool", hour=18, cool_until_ms=DAY_AFTER_MS)
+    await world.applies(tonight, campaign="gz-cool", rules=c.CampaignRules(cool_down=True))
+    await world.applies(slot("s-next", day=1), campaign="gz-next", rules=c.CampaignRules(cool_down=True))
+    till = await world.paired()
+    assert (await books(till, campaign="gz-cool", slot="s-cool")).status == 201
+    for heard in [await books(till, campaign="gz-next", slot="s-next", key="k") for _ in range(2)]:
+        assert (heard.status, heard.reason, heard.json["from_day"]) == (409, "cooling_down", "2020-02-03")
+        assert "left" not in heard.json
 
 
 async def test_a_phone_is_counted_for_its_household_and_is_nowhere_in_clear(world: CounterWorld) -> None:
