@@ -104,8 +104,8 @@ class PickUps:
             members |= {"pharmacy_name": pharmacy.name, "pharmacy_address": pharmacy.address} if pharmacy else {}
         elif reason == Reason.WRONG_TIME and slot:
             members |= {"starts_at": record.time(slot.starts_ms), "ends_at": record.time(slot.ends_ms)}
-        elif reason in (Reason.CANCELLED, Reason.EXPIRED) and record.row.history:
-            members |= {"when": record.time(record.row.history[-1].at_ms)}
+        elif reason == Reason.CANCELLED and (cancel := record.cancel):
+            members |= {"when": record.time(cancel.at_ms)}
         elif reason == Reason.NOT_CONFIRMED:
             members |= {"state": ReservationState(record.row.state).word}
         return Problem(reason, how_to_appeal=record.how_to_appeal, **members)

@@ -50,6 +50,11 @@ class Record(NamedTuple):
         return None
 
     @property
+    def cancel(self) -> Action | None:
+        """What ended it; refusals stand behind it."""
+        return next((action for action in self.row.history if action.fact == Fact.CANCELLED), None)
+
+    @property
     def how_to_appeal(self) -> dict[str, Any] | None:
         """Whom to ask when somebody is refused."""
         return self.campaign.definition.get("appeal_contact") if self.campaign else None

@@ -75,9 +75,13 @@ async def test_the_wrong_day_is_answered_with_the_right_time(world: CounterWorld
 async def test_what_its_owner_cancelled_is_not_handed_out(world: CounterWorld) -> None:
     till, anna = await world.paired(), world.books("A0000001")
     shown = world.pass_of(anna)
+    world.time_is(NOON_MS + 60_000)
     world.cancels(anna)
-    heard = await till.post("/v1/pickups", {"pass": shown})
-    assert (heard.status, heard.reason) == (409, "cancelled")
+    for n in range(2):  # when it was cancelled, however often it was shown since
+        world.time_is(NOON_MS + (5 + n) * 60_000)
+        heard = await till.post("/v1/pickups", {"pass": shown})
+        assert (heard.status, heard.reason) == (409, "cancelled")
+        assert heard.json["when"].startswith("2020-02-01T12:03")  # the log's clock is 120 s past the tick of 12:01
 
 
 @pytest.mark.parametrize("edit", [lambda text: text[:-2], lambda text: text.replace("M1", "M2"), lambda _: "hello"])
