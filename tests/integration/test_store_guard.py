@@ -12,6 +12,7 @@ import pytest
 
 from infra.embedded.stores import running_stores
 from services.audit.report import Report
+from services.domain.reasons import Reason
 from services.state.library import Library, build
 from services.state.readers import read_head
 from services.state.redis_client import Redis, connect
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.embedded, pytest.mark.slow, pytest.mark.timeout(120)]
 
 WITHOUT_GUARD = "tests.integration.allocator_without_store_guard"
 LOOK_INTERVAL_S = "0.3"
-A_RULE = "  local rule = RULES[command.type]\n"
+A_RULE = "if is_booking(command) then return reserve(command) end\n"
 
 
 @asynccontextmanager
@@ -64,7 +65,7 @@ def another_library() -> Library:
     """Somebody's text under our name: it refuses every booking."""
     ours = build()
     assert ours.text.count(A_RULE) == 1, f"the library no longer has: {A_RULE}"
-    nobody = A_RULE + "  if command.type == 'reserve' then rule = nil end\n"
+    nobody = f"if is_booking(command) then return refused({int(Reason.MALFORMED)}) end\n"
     return Library(name=ours.name, text=ours.text.replace(A_RULE, nobody))
 
 
