@@ -1,16 +1,24 @@
 """Broker and store for as long as a `with` block, without a launcher: for tests and benchmarks of single pieces."""
 
 import asyncio
+import os
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra.embedded.commands import LOOPBACK, broker_answers, broker_command, store_answers, store_command
+from infra.embedded.commands import (
+    LOOPBACK,
+    broker_answers,
+    broker_command,
+    store_answers,
+    store_command,
+    store_environment,
+)
 from infra.launcher.guard import guarded
 from infra.launcher.ports import free_ports
 from services.platform.errors import MasklineError
@@ -42,7 +50,7 @@ def running_stores(folder: Path) -> Iterator[RunningStores]:
     store_folder.mkdir(parents=True)
     with (
         _running(broker_command(kafka_port), folder / "broker.log") as broker,
-        _running(store_command(redis_port, store_folder), folder / "valkey.log") as store,
+        _running(store_command(redis_port, store_folder), folder / "valkey.log", store_environment()) as store,
     ):
         _wait_until(lambda: broker_answers(kafka_port), broker, "The broker", folder / "broker.log")
         _wait_until(lambda: store_answers(redis_port), store, "Valkey", folder / "valkey.log")
@@ -64,10 +72,17 @@ def running_broker(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _running(command: list[str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _running(
+    command: list[str], output: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     with output.open("ab") as log:
         process = subprocess.Popen(
-            guarded(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            guarded(command),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, **(environment or {})},
         )
     try:
         yield process

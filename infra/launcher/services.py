@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import asdict
 
-from infra.embedded.commands import broker_answers, broker_command, store_answers, store_command
+from infra.embedded.commands import broker_answers, broker_command, store_answers, store_command, store_environment
 from infra.launcher.addresses import PUBLIC, Addresses, in_url
 from infra.launcher.guard import guarded
 from infra.launcher.process import ProcessSpec, answers_ready
@@ -90,6 +90,7 @@ def store_specs(kafka_port: int, redis_port: int, embedded: Path) -> list[Proces
             name="valkey",
             service="valkey",
             command=guarded(store_command(redis_port, store_folder)),
+            env=store_environment(),
             is_ready=partial(store_answers, redis_port),
         ),
     ]

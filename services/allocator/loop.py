@@ -16,15 +16,13 @@ from services.allocator.publisher import Decided, Publisher
 from services.domain.rows import Facts
 from services.platform.errors import MasklineError
 from services.platform.lifecycle import end_tasks
-from services.state.fold_call import Batch, FoldCall, Folded
+from services.state.fold_call import CALLS_IN_FLIGHT, COMMANDS_PER_CALL, Batch, FoldCall, Folded
 from services.state.records import batch_of, rest_of
 from services.state.recovery import Start
 from services.state.redis_client import RedisError, ResponseError
 from services.state.stopped import OtherKeyError, OtherLogError, PartitionStoppedError, RulesTooNewError
 from services.stream.place import Offset, PartitionId
 
-MAX_COMMANDS_PER_BATCH: Final = 200
-MAX_IN_FLIGHT: Final = 2
 MAX_BUFFERED_RECORDS: Final = 4_000
 IDLE_LOOK_S: Final = 1.0
 FIRST_PAUSE_S: Final = 0.1
@@ -174,7 +172,7 @@ class PartitionLoop:
                 publishing.result()
             if self._interruption is not None:
                 raise self._interruption
-            while len(in_flight) < MAX_IN_FLIGHT and (waiting or self._records):
+            while len(in_flight) < CALLS_IN_FLIGHT and (waiting or self._records):
                 batch = waiting.popleft() if waiting else self._next_batch()
                 await call.send(batch, publisher.published)
                 in_flight.append((batch, time.monotonic()))
@@ -267,5 +265,5 @@ class PartitionLoop:
             )
 
     def _next_batch(self) -> Batch:
-        count = min(len(self._records), MAX_COMMANDS_PER_BATCH)
+        count = min(len(self._records), COMMANDS_PER_CALL)
         return batch_of([self._records.popleft() for _ in range(count)])

@@ -17,7 +17,7 @@ from msgspec import Meta
 from services.domain.rows import Head
 from services.platform.errors import MasklineError
 from services.platform.settings import SecretFiles, SystemSettings
-from services.state.fold_call import Batch, FoldCall, Folded
+from services.state.fold_call import CALLS_IN_FLIGHT, COMMANDS_PER_CALL, Batch, FoldCall, Folded
 from services.state.records import batch_of, rest_of
 from services.state.recovery import HeadReader, Start, find_start
 from services.state.redis_client import RedisError, ResponseError
@@ -30,8 +30,6 @@ from services.stream.place import Offset, PartitionId
 RECORDS_PER_FETCH = 2_000
 FETCH_TIMEOUT_MS = 1_000
 MAX_EMPTY_FETCHES = 5
-COMMANDS_PER_BATCH = 200
-MAX_IN_FLIGHT = 2
 MAX_STEPS_BACK = 20
 
 
@@ -144,7 +142,7 @@ class _Replay:
         await self._log.assign([self._partition])
         self._go_to(position)
         while position < end:
-            while len(self._in_flight) < MAX_IN_FLIGHT and (self._batches or self._next < end):
+            while len(self._in_flight) < CALLS_IN_FLIGHT and (self._batches or self._next < end):
                 if not self._batches:
                     await self._fetch(end)
                 batch = self._batches.popleft()
@@ -172,8 +170,8 @@ class _Replay:
             )
             if records:
                 self._next = records[-1].offset + 1
-                pieces = range(0, len(records), COMMANDS_PER_BATCH)
-                self._batches.extend(batch_of(records[at : at + COMMANDS_PER_BATCH]) for at in pieces)
+                pieces = range(0, len(records), COMMANDS_PER_CALL)
+                self._batches.extend(batch_of(records[at : at + COMMANDS_PER_CALL]) for at in pieces)
                 return
         raise PartitionStoppedError(
             partition=self._partition, why=f"the log has {end} records, but does not give {self._next}"

@@ -14,6 +14,7 @@ from infra.embedded.stores import RunningStores, running_stores
 from infra.launcher.first_steps import prepare_log
 from services.domain.commands import Command, Open, Reserve, encode
 from services.platform.settings import ProcessSettings
+from services.state.fold_call import COMMANDS_PER_CALL
 from services.state.readers import StateReader
 from services.state.recovery import GROUP
 from services.state.redis_client import connect
@@ -31,7 +32,7 @@ REPEATS = 5
 REPLAYED = 120_000
 LOOK_EVERY_S = 0.01
 KEPT = 20_000
-BATCH = 200
+BATCH = COMMANDS_PER_CALL
 FIRST = PartitionId(0)
 FOLD_TIMEOUT_S = 120.0
 WRITE_AT_ONCE = 5_000

@@ -205,7 +205,7 @@ def _without_collecting() -> Iterator[None]:
 def _small_bounds(plan: Plan) -> Iterator[None]:
     """Bounds that a schedule of a hundred commands reaches."""
     with (
-        patch.object(allocator_loop, "MAX_COMMANDS_PER_BATCH", plan.batch_commands),
+        patch.object(allocator_loop, "COMMANDS_PER_CALL", plan.batch_commands),
         patch.object(allocator_loop, "MAX_BUFFERED_RECORDS", plan.buffered_records),
         patch.object(allocator_loop, "IDLE_LOOK_S", IDLE_LOOK_S),
         patch.object(allocator_publisher, "MAX_QUEUED_BATCHES", plan.queued_batches),
