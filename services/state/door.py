@@ -91,11 +91,12 @@ async def open_door(
     redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
     producer = await LogProducer.start(settings)
     looker = PartitionReader(settings, COMMANDS)
-    check_log = SameLog(looker, genesis).check
+    reader = StateReader(redis, published)
+    check_log = SameLog(looker, genesis, reader.head_seen).check
     commit = GroupCommit(producer, COMMANDS, genesis, commit_settings, on_batch=_note_batch, check_log=check_log)
     for partition in genesis:
         IN_FLIGHT.labels(partition).set_function(partial(commit.pending, partition))
-    door = Door(commit, StateReader(redis, published), genesis)
+    door = Door(commit, reader, genesis)
     tasks.start(commit.run(), "group-commit")
     await door.refresh_once()
     tasks.start(door.refresh_catalogue(), "catalogue")

@@ -67,11 +67,16 @@ class StateReader:
         self._redis = redis
         self._wanted: dict[int, deque[_Wanted]] = {}
         self._busy: dict[int, asyncio.Task[None]] = {}
+        self._heads: dict[int, Head] = {}
         self._seen: dict[int, int] = {int(partition): offset for partition, offset in (seen or {}).items()}
 
     def seen(self, partition: int) -> int:
         """The furthest position that this process has read or heard of."""
         return self._seen.get(partition, 0)
+
+    def head_seen(self, partition: int) -> Head | None:
+        """The head as it was read last; None before the first reading."""
+        return self._heads.get(partition)
 
     async def read(self, partition: int, keys: Sequence[str]) -> Reading:
         """The rows under logical keys (None where there is none), and the head they belong to.
@@ -108,6 +113,7 @@ class StateReader:
             values: list[Any] = await self._redis.mget([prefix + HEAD, *(prefix + name for name in names)])
             head = decode_row(HEAD, values[0]) or Head()
             self._check_not_behind(partition, head.position)
+            self._heads[partition] = head
         except CatchingUpError as error:
             _refuse(batch, error)
             return

@@ -5,10 +5,11 @@ Asked before anything is written over a new connection (`GroupCommit`), so it co
 
 import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from services.domain.commands import Genesis
+from services.domain.rows import Head
 from services.stream.errors import LogReplaced, LogUnavailable
 from services.stream.genesis import GenesisMissing, read_genesis
 from services.stream.partition_reader import LogReader
@@ -19,7 +20,7 @@ READ_TIMEOUT_MS: Final = 4_000
 
 
 class Written(NamedTuple):
-    """The last record that this process has an acknowledgement for."""
+    """A record that the log had: this process has an acknowledgement for it, or the fold has applied it."""
 
     offset: Offset
     digest: int
@@ -32,11 +33,21 @@ class Written(NamedTuple):
 
 
 class SameLog:
-    """Compares with the genesis that was found at the start, and with what was written last."""
+    """Compares with the genesis that was found at the start, with what was written last, and with what was folded last.
 
-    def __init__(self, reader: LogReader, genesis: Mapping[PartitionId, Genesis]) -> None:
+    `applied` is the fold's head as this process has seen it. A door that has written nothing for a while, or never,
+    could not tell a log that was cut behind its last record from its own.
+    """
+
+    def __init__(
+        self,
+        reader: LogReader,
+        genesis: Mapping[PartitionId, Genesis],
+        applied: Callable[[PartitionId], Head | None] = lambda _: None,
+    ) -> None:
         self._reader: Final = reader
         self._genesis: Final = genesis
+        self._applied: Final = applied
         self._one_at_a_time: Final = asyncio.Lock()
 
     async def check(self, partition: PartitionId, last: Written | None) -> None:
@@ -53,8 +64,16 @@ class SameLog:
             return str(error.values["why"])
         if found != self._genesis[partition]:
             return f"it is log {found.log}, and was {self._genesis[partition].log}"
-        if last is None:
-            return ""
+        head = self._applied(partition)
+        folded = None
+        if head is not None and head.position > 0 and head.log == found.log:
+            folded = Written(Offset(head.position - 1), head.digest)
+        for known in (last, folded):
+            if known is not None and (what := await self._misses(partition, known)):
+                return what
+        return ""
+
+    async def _misses(self, partition: PartitionId, last: Written) -> str:
         end = await self._reader.log_end(partition)
         if end <= last.offset:
             return f"it ends at {end}, and had a record at {last.offset}"

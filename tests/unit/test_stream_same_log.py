@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from services.domain import commands as c
+from services.domain.rows import Head
 from services.stream.errors import LogReplaced, LogUnavailable, UnknownOutcome
 from services.stream.fake import FakeLog, FakeProducer, FakeReader
 from services.stream.group_commit import GroupCommit, GroupCommitSettings
@@ -59,6 +60,41 @@ async def test_a_log_that_was_recreated_or_cut_or_has_grown_again_is_another_one
     replace(log, *values)
     with pytest.raises(LogReplaced, match=what):
         await look(log).check(P, Written.of(Offset(2), b"two"))
+
+
+FOLDED = Head(log=OURS.log, position=3, digest=Written.of(Offset(2), b"two").digest)
+
+
+@pytest.mark.safety
+@pytest.mark.parametrize("last", [None, Written.of(Offset(1), b"one")])
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        ([c.encode(OURS), b"one"], "it ends at 2, and had a record at 2"),
+        ([c.encode(OURS), b"one", b"other", b"three"], "another record stands at 2"),
+    ],
+)
+async def test_a_door_that_wrote_nothing_behind_the_cut_knows_from_the_fold_that_something_stood_there(
+    log: FakeLog, values: list[bytes], what: str, last: Written | None
+) -> None:
+    replace(log, *values)
+    with pytest.raises(LogReplaced, match=what):
+        await SameLog(FakeReader(log, COMMANDS), {P: OURS}, lambda _: FOLDED).check(P, last)
+
+
+@pytest.mark.control
+@pytest.mark.parametrize("last", [None, Written.of(Offset(1), b"one")])
+async def test_without_the_fold_such_a_door_takes_the_cut_log_for_its_own(log: FakeLog, last: Written | None) -> None:
+    replace(log, c.encode(OURS), b"one")
+    await SameLog(FakeReader(log, COMMANDS), {P: OURS}).check(P, last)
+
+
+async def test_the_fold_of_the_same_log_or_of_another_one_stands_in_nobodys_way(log: FakeLog) -> None:
+    foreign = Head(log=ANOTHER.log, position=99, digest=1)
+    heads = {P: FOLDED}
+    for head in (FOLDED, foreign, Head(log=OURS.log)):
+        heads[P] = head
+        await SameLog(FakeReader(log, COMMANDS), {P: OURS}, heads.get).check(P, None)
 
 
 @pytest.fixture
