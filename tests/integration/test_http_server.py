@@ -93,6 +93,7 @@ async def test_a_client_that_does_not_read_its_answer_is_cut() -> None:
                     await asyncio.sleep(0.01)
                 while server.open_connections:
                     await asyncio.sleep(0.01)
+            assert server.open_connections == 0
 
 
 # Many

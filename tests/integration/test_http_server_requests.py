@@ -169,6 +169,7 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind() -> Non
         async with asyncio.timeout(2):
             while server.open_connections:
                 await asyncio.sleep(0.01)
+        assert server.open_connections == 0
 
 
 async def test_an_error_in_a_handler_is_our_mistake_and_tells_nothing(capfd: pytest.CaptureFixture[str]) -> None:

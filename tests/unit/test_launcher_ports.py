@@ -13,5 +13,6 @@ def test_a_port_that_was_chosen_is_not_given_to_anybody_else_before_its_owner_li
 async def test_whoever_a_port_was_chosen_for_can_listen_on_it_at_once() -> None:
     for port in free_ports(10):
         server = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
+        assert server.sockets[0].getsockname()[1] == port
         server.close()
         await server.wait_closed()
