@@ -24,6 +24,7 @@ from services.domain.documents import DocumentInvalid, DocumentType, canonical
 from services.domain.limits import SHEET_LINES
 from services.domain.reasons import DoorReason
 from services.domain.rows import PersonRow, ReservationState
+from services.domain.rules.people import aside_key
 from services.platform.crypto import equal
 from services.platform.identities import Identities
 from services.platform.pass_keys import PassKeys
@@ -180,10 +181,10 @@ class Showing:
             raise Problem(DoorReason.DOCUMENT_INVALID, field="document_number", expected=error.values["what"]) from None
         await self._desk.learn_campaigns(terminal.partition)
         numbers = [campaign.row.no for campaign in self._days.campaigns(terminal)]
+        keys = [f"p:{terminal.region}:{resident}", *(aside_key(no, resident) for no in numbers)]
         people: list[PersonRow | None] = []
-        for first in range(0, len(numbers), MAX_KEYS_PER_READ):
-            keys = [f"p:{no}:{resident}" for no in numbers[first : first + MAX_KEYS_PER_READ]]
-            people += await self._desk.read(terminal.partition, keys)
+        for first in range(0, len(keys), MAX_KEYS_PER_READ):
+            people += await self._desk.read(terminal.partition, keys[first : first + MAX_KEYS_PER_READ])
         live = [person.live for person in people if person is not None and person.live]
         return await self._records.many(terminal.partition, live)
 

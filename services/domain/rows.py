@@ -15,8 +15,8 @@ is ever nil: nil makes holes in a Lua array.
 | `x:<no>:p:<first>`         | list[Pharmacy]   | chunk of at most 200 pharmacies                                      |
 | `x:<no>:s:<first>`         | list[str]        | chunk of at most 200 slot ids                                        |
 | `s:<no>:<slot>`            | `SlotRow`        | slot: when, where, quota, taken                                      |
-| `p:<no>:<resident>`        | `PersonRow`      | resident and campaign                                                |
-| `y:<region>:<resident>`    | `CoolRow`        | resident who got some not long ago, across the campaigns of a region |
+| `p:<region>:<resident>`    | `PersonRow`      | resident: the campaign they came to last, and their cool-down        |
+| `a:<no>:<resident>`        | `PersonRow`      | resident and earlier campaign, where that says anything              |
 | `h:<no>:<phone>`           | int              | phone and campaign: people it acts for                               |
 | `e:<no>:<resident>`        | int (1)          | resident on the list of the entitled                                 |
 | `r:<pass_no>`              | `ReservationRow` | reservation, refused ones included                                   |
@@ -188,13 +188,6 @@ class SlotRow(Row):
         return self.change_before_ms or self.starts_ms
 
 
-class CoolRow(Row):
-    """Until when somebody has to wait, and the reservation that began it."""
-
-    until_ms: int
-    pass_no: str
-
-
 class WorkRow(Row):
     """The queue of unfinished work: slots whose waiting list has to be looked at."""
 
@@ -203,10 +196,17 @@ class WorkRow(Row):
 
 
 class PersonRow(Row):
-    """A resident in one campaign."""
+    """A resident of a region: what they did in one campaign, and until when they have to wait in all of them.
 
+    One row and not two, because a booking reads and writes it. Most people come to one campaign at a time: what they did
+    in an earlier one is put aside under `a:` when they come to the next, and changes places with it if they come back.
+    """
+
+    no: int  # the campaign that the next two are about
     live: str = ""  # pass number of the one live reservation
     refusals: int = 0
+    cool_until_ms: int = 0
+    cool_pass_no: str = ""  # the reservation that began the cool-down
 
 
 class Action(Row):
@@ -291,7 +291,7 @@ ROW_TYPES: dict[str, Any] = {
     "x:s": list[str],
     "s": SlotRow,
     "p": PersonRow,
-    "y": CoolRow,
+    "a": PersonRow,
     "h": int,
     "e": int,
     "r": ReservationRow,

@@ -54,7 +54,7 @@ async def test_a_resident_has_one_live_reservation_in_a_campaign(world: World) -
     await world.fold(first)
     assert await world.fold(b.reserve("anna", "evening", key="2")) == b.rejected(Reason.ALREADY_RESERVED)
     assert await world.fold(b.reserve("ben", "noon")) == b.confirmed(1)
-    assert await world.row(f"p:1:{first.resident}") == PersonRow(live=first.pass_no, refusals=1)
+    assert await world.row(f"p:{b.REGION}:{first.resident}") == PersonRow(no=1, live=first.pass_no, refusals=1)
 
 
 async def test_a_resident_may_book_in_two_campaigns(world: World) -> None:
@@ -118,7 +118,7 @@ async def test_a_slot_nobody_defined_is_unknown_and_leaves_no_record(world: Worl
     booking = b.reserve("anna", "midnight")
     assert await world.fold(booking) == refused(Reason.UNKNOWN_SLOT)
     assert await world.row(f"r:{booking.pass_no}") is None
-    assert await world.row(f"p:1:{booking.resident}") is None
+    assert await world.row(f"p:{b.REGION}:{booking.resident}") is None
 
 
 async def test_a_slot_of_another_campaign_is_unknown(world: World) -> None:

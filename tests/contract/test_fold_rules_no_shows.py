@@ -111,7 +111,7 @@ async def test_who_was_a_no_show_may_book_again_but_not_pick_up_or_cancel(city: 
     await city.fold(b.expire())
     assert await city.fold(b.pick_up(booking)) == refused(Reason.EXPIRED)
     assert await city.fold(b.cancel(booking)) == refused(Reason.EXPIRED)
-    assert (await city.row(f"p:1:{booking.resident}")).live == ""
+    assert (await city.row(f"p:{b.REGION}:{booking.resident}")).live == ""
     assert await city.fold(b.reserve("anna", "noon", key="2")) == b.rejected(Reason.SLOT_OVER)  # and nothing else
     assert await city.fold(booking) == repeated([ReservationState.EXPIRED, 0, 0])
 

@@ -71,7 +71,7 @@ async def test_a_cancel_sent_again_gets_its_first_answer_and_frees_nothing(world
     await fold_all(world, [first, b.cancel(first), second])
     assert await world.fold(b.cancel(first)) == repeated([Fact.CANCELLED, 0])
     assert (await world.row("s:1:noon")).taken == 1
-    assert (await world.row(f"p:1:{second.resident}")).live == second.pass_no
+    assert (await world.row(f"p:{b.REGION}:{second.resident}")).live == second.pass_no
 
 
 async def test_a_refused_pick_up_sent_again_is_refused_although_it_would_be_right_by_now(world: World) -> None:

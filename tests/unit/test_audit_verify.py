@@ -86,7 +86,7 @@ async def test_without_the_tampering_the_same_look_finds_nothing(world: AuditWor
 
 
 async def test_a_row_that_is_gone_from_redis_is_found(world: AuditWorld) -> None:
-    del world.rows.values[f"p:1:{command_id('anna')}"]
+    del world.rows.values[f"p:here:{command_id('anna')}"]
     assert "Redis does not have this row" in only(await world.verify())
 
 

@@ -158,8 +158,8 @@ def test_guangzhou_gives_five_from_eight_in_the_evening_and_then_two_days_pause(
     assert city.book("E0000001", slot, 6, key="2") == "units_over_limit"
     assert city.book("E0000001", slot, 5, key="3") == CONFIRMED
     assert city.book("E0000001", "yx-01-0201-12", 5, key="4") == "already_reserved"
-    cool = city.state.get(f"y:guangzhou:{pseudonym(DocumentType.PASSPORT, 'E0000001')}")
-    assert cool.until_ms == instant_ms("2020-02-04T00:00:00+08:00")
+    person = city.state.get(f"p:guangzhou:{pseudonym(DocumentType.PASSPORT, 'E0000001')}")
+    assert person.cool_until_ms == instant_ms("2020-02-04T00:00:00+08:00")
     city.comes("2020-02-01T00:00")
     assert city.phase() == Phase.CLOSED
 
@@ -199,8 +199,8 @@ def test_who_did_not_come_in_zhengzhou_waits_seven_days_too() -> None:
     assert city.book("E0000001", "zz-01-0211-09", 5) == CONFIRMED
     city.comes("2020-02-12T00:06")
     assert city.expire("zz-01-0211-09") == 5
-    cool = city.state.get(f"y:zhengzhou:{pseudonym(DocumentType.PASSPORT, 'E0000001')}")
-    assert cool.until_ms == instant_ms("2020-02-19T00:00:00+08:00")
+    person = city.state.get(f"p:zhengzhou:{pseudonym(DocumentType.PASSPORT, 'E0000001')}")
+    assert person.cool_until_ms == instant_ms("2020-02-19T00:00:00+08:00")
 
 
 # -- heyuan -------------------------------------------------------------------------------------------------------
@@ -279,8 +279,8 @@ def test_in_taiwan_only_the_counter_sells() -> None:
 def test_two_masks_in_seven_days_end_on_the_same_weekday() -> None:
     city = City("taiwan-counter", at="2020-02-06T09:00:00+08:00")
     at_the_counter(city, EVEN, "0206", city.desk("tw-01"))
-    cool = city.state.get(f"y:taipei:{pseudonym(DocumentType.TAIWAN_PERMIT, EVEN)}")
-    assert cool.until_ms == instant_ms("2020-02-13T00:00:00+08:00")
+    person = city.state.get(f"p:taipei:{pseudonym(DocumentType.TAIWAN_PERMIT, EVEN)}")
+    assert person.cool_until_ms == instant_ms("2020-02-13T00:00:00+08:00")
 
 
 # -- korea --------------------------------------------------------------------------------------------------------

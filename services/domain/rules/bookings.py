@@ -16,7 +16,8 @@ from services.domain.rows import (
 )
 from services.domain.rules.answers import Fact, done, refused, repeated
 from services.domain.rules.buckets import take, units_left
-from services.domain.rules.members import confirm, cool_key, count_household, is_desk_of, remember
+from services.domain.rules.members import count_household, enrol, is_desk_of, remember
+from services.domain.rules.people import person_in, person_key, start_cool_down
 from services.domain.rules.waiting import join, may_wait
 
 MINUTE_MS = 60_000
@@ -38,8 +39,7 @@ def reserve(state: State, command: c.Reserve) -> Facts:
     slot = state.get(slot_key)
     if slot is None:
         return refused(Reason.UNKNOWN_SLOT)
-    person_key = f"p:{campaign.no}:{command.resident}"
-    person = state.get(person_key) or PersonRow()
+    person = person_in(state, campaign, command.resident)
     if person.refusals >= MAX_REFUSALS:
         return refused(Reason.TOO_MANY_TRIES)
     if command.terminal != "" and not is_desk_of(state, campaign, command.terminal):
@@ -62,7 +62,7 @@ def reserve(state: State, command: c.Reserve) -> Facts:
         row.left = left
         state.put(key, row)
         person.refusals += 1
-        state.put(person_key, person)
+        state.put(person_key(campaign, command.resident), person)
         campaign.rejected += 1
         state.put(f"c:{command.campaign}", campaign)
         return done(Fact.REJECTED, row.reason, left)
@@ -73,7 +73,7 @@ def reserve(state: State, command: c.Reserve) -> Facts:
     row.phone = command.phone_pseudonym if campaign.household_max > 0 else ""
     count_household(state, campaign, row, 1)
     person.live = command.pass_no
-    state.put(person_key, person)
+    state.put(person_key(campaign, command.resident), person)
     if waits:
         row.state = int(ReservationState.WAITLISTED)
         remember(state, row, Fact.WAITLISTED)
@@ -90,13 +90,19 @@ def reserve(state: State, command: c.Reserve) -> Facts:
     return facts
 
 
+def confirm(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow, pass_no: str) -> None:
+    """What a confirmation brings: its ordinal, and its cool-down. The caller puts the row and the slot."""
+    row.ordinal = enrol(state, campaign, slot, row, pass_no)
+    start_cool_down(state, campaign, slot, row, pass_no)
+
+
 def why_not(
     state: State, campaign: CampaignRow, slot: SlotRow, person: PersonRow, share: int, command: c.Reserve
 ) -> tuple[Reason | None, int]:
     """The reason against a reservation, with the units left in its slot or the minute when a cool-down ends."""
     reason = why_not_now(campaign, command) or why_not_somebody(state, campaign, person, command)
     if reason == Reason.COOLING_DOWN:
-        return reason, state.get(cool_key(campaign, command.resident)).until_ms // MINUTE_MS
+        return reason, person.cool_until_ms // MINUTE_MS
     if reason is not None:
         return reason, 0
     return why_not_slot(campaign, slot, state.head.now_ms, share, command.units)
@@ -127,10 +133,8 @@ def why_not_somebody(state: State, campaign: CampaignRow, person: PersonRow, com
         return Reason.ALREADY_RESERVED
     if campaign.household_max > 0 and people_of(state, campaign, command) >= campaign.household_max:
         return Reason.HOUSEHOLD_LIMIT
-    if campaign.cool_down == 1:
-        cool = state.get(cool_key(campaign, command.resident))
-        if cool is not None and cool.until_ms > state.head.now_ms:
-            return Reason.COOLING_DOWN
+    if campaign.cool_down == 1 and person.cool_until_ms > state.head.now_ms:
+        return Reason.COOLING_DOWN
     return None
 
 

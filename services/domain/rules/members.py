@@ -1,7 +1,7 @@
-"""Who has a reservation: lists of a pharmacy's day, the one live reservation, households, cool-downs, terminals."""
+"""Who has a reservation: the sheets of a pharmacy's day, households, terminals."""
 
 from services.domain.limits import PASS_NO_CHARS, SHEET_LINES
-from services.domain.rows import Action, CampaignRow, CoolRow, ReservationRow, SheetRow, SlotRow, State, TerminalState
+from services.domain.rows import Action, CampaignRow, ReservationRow, SheetRow, SlotRow, State, TerminalState
 from services.domain.rules.answers import Fact
 
 
@@ -16,11 +16,6 @@ def is_desk_of(state: State, campaign: CampaignRow, terminal: str) -> bool:
     return is_paired(state, terminal) and state.get(f"t:{terminal}").region == campaign.region
 
 
-def cool_key(campaign: CampaignRow, resident: str) -> str:
-    """Where it stands until when somebody has to wait; one for all campaigns of a region."""
-    return f"y:{campaign.region}:{resident}"
-
-
 def count_household(state: State, campaign: CampaignRow, row: ReservationRow, people: int) -> None:
     """One person more, or one less, for whom a phone acts."""
     if row.phone != "":
@@ -28,29 +23,9 @@ def count_household(state: State, campaign: CampaignRow, row: ReservationRow, pe
         state.put(key, (state.get(key) or 0) + people)
 
 
-def confirm(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow, pass_no: str) -> None:
-    """What a confirmation brings: its ordinal, and its cool-down. The caller puts the row."""
-    row.ordinal = enrol(state, campaign, slot, row, pass_no)
-    start_cool_down(state, campaign, slot, row, pass_no)
-
-
-def start_cool_down(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow, pass_no: str) -> None:
-    """Who got some has to wait, across the campaigns of the region."""
-    if slot.cool_until_ms > 0:
-        state.put(cool_key(campaign, row.resident), CoolRow(until_ms=slot.cool_until_ms, pass_no=pass_no))
-
-
 def remember(state: State, row: ReservationRow, fact: Fact, reason: int = 0) -> None:
     """Something happened to a reservation that nobody asked for just now: no command has this empty id."""
     row.history.append(Action(id="", fact=int(fact), reason=reason, at_ms=state.head.now_ms))
-
-
-def free_person(state: State, row: ReservationRow) -> None:
-    """The resident has no live reservation any more, and may book again."""
-    key = f"p:{row.no}:{row.resident}"
-    person = state.get(key)
-    person.live = ""
-    state.put(key, person)
 
 
 def enrol(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow, pass_no: str) -> int:

@@ -11,7 +11,6 @@ from services.domain.reasons import Reason
 from services.domain.rows import (
     Action,
     CampaignRow,
-    CoolRow,
     Facts,
     ReservationRow,
     ReservationState,
@@ -20,7 +19,8 @@ from services.domain.rows import (
     TerminalRow,
 )
 from services.domain.rules.answers import Fact, done, refused, repeated
-from services.domain.rules.members import cool_key, is_paired
+from services.domain.rules.members import is_paired
+from services.domain.rules.people import person_key, start_cool_down
 
 HAD_A_PASS = frozenset(
     {
@@ -103,7 +103,5 @@ def hand_out(state: State, campaign: CampaignRow, slot: SlotRow, row: Reservatio
         campaign.picked_up += 1
         return
     slot.beside += row.units
-    key = cool_key(campaign, row.resident)
-    cool = state.get(key)
-    if slot.cool_until_ms > 0 and (cool is None or cool.until_ms < slot.cool_until_ms):
-        state.put(key, CoolRow(until_ms=slot.cool_until_ms, pass_no=pass_no))
+    if state.get(person_key(campaign, row.resident)).cool_until_ms < slot.cool_until_ms:
+        start_cool_down(state, campaign, slot, row, pass_no)

@@ -6,7 +6,8 @@ from services.domain.reasons import Reason
 from services.domain.rows import CodeRow, Facts, ReservationState, Share, State, TerminalRow, TerminalState
 from services.domain.rules.answers import Fact, done, refused
 from services.domain.rules.buckets import SHARES, stock, units_left, units_taken
-from services.domain.rules.members import count_household, free_person, is_paired
+from services.domain.rules.members import count_household, is_paired
+from services.domain.rules.people import free_person
 from services.domain.rules.phases import sealed_campaign
 from services.domain.rules.reservations import give_back
 from services.domain.rules.waiting import units_came_free
@@ -77,7 +78,7 @@ def expire(state: State, command: c.Expire) -> Facts:
         give_back(state, campaign, slot, row)
         row.state = int(ReservationState.EXPIRED)
         state.put(key, row)
-        free_person(state, row)
+        free_person(state, campaign, row)
         slot.expired += row.units
         campaign.expired += 1
         count_household(state, campaign, row, -1)

@@ -8,9 +8,10 @@ from services.domain.limits import MAX_ACTIONS, MAX_REFUSED_ACTIONS, UNDO_WITHIN
 from services.domain.reasons import Reason
 from services.domain.rows import Action, CampaignRow, Facts, Phase, ReservationRow, ReservationState, SlotRow, State
 from services.domain.rules.answers import Fact, done, refused, repeated
-from services.domain.rules.bookings import why_not_slot
+from services.domain.rules.bookings import confirm, why_not_slot
 from services.domain.rules.buckets import take
-from services.domain.rules.members import confirm, cool_key, count_household, free_person, is_desk_of, is_paired
+from services.domain.rules.members import count_household, is_desk_of, is_paired
+from services.domain.rules.people import end_cool_down, free_person
 from services.domain.rules.waiting import units_came_free
 
 
@@ -75,7 +76,7 @@ def cancel(state: State, command: c.Cancel, row: ReservationRow) -> Facts:
     give_back(state, campaign, slot, row)
     row.state = int(ReservationState.CANCELLED)
     campaign.cancelled += 1
-    free_person(state, row)
+    free_person(state, campaign, row)
     state.put(f"s:{row.no}:{row.slot}", slot)
     state.put(f"c:{name}", campaign)
     count_household(state, campaign, row, -1)
@@ -91,14 +92,6 @@ def give_back(state: State, campaign: CampaignRow, slot: SlotRow, row: Reservati
     else:
         take(campaign, slot, row.share, -row.units)
     units_came_free(state, row.no, row.slot, slot)
-
-
-def end_cool_down(state: State, campaign: CampaignRow, row: ReservationRow, pass_no: str) -> None:
-    """Who gives a reservation back before its slot begins does not have to wait."""
-    key = cool_key(campaign, row.resident)
-    cool = state.get(key)
-    if cool is not None and cool.pass_no == pass_no:
-        state.remove(key)
 
 
 @on_reservation

@@ -13,7 +13,8 @@ from services.domain.reasons import Reason
 from services.domain.rows import CampaignRow, Facts, ReservationRow, ReservationState, Share, SlotRow, State, WorkRow
 from services.domain.rules.answers import Fact, done, refused
 from services.domain.rules.buckets import take, units_left
-from services.domain.rules.members import count_household, enrol, free_person, remember, start_cool_down
+from services.domain.rules.members import count_household, enrol, remember
+from services.domain.rules.people import free_person, start_cool_down
 from services.domain.rules.phases import sealed_campaign
 
 
@@ -115,7 +116,7 @@ def end(state: State, campaign: CampaignRow, row: ReservationRow, pass_no: str) 
     row.reason = int(Reason.SLOT_FULL)
     remember(state, row, Fact.WAITING_ENDED, row.reason)
     state.put(f"r:{pass_no}", row)
-    free_person(state, row)
+    free_person(state, campaign, row)
     count_household(state, campaign, row, -1)
 
 

@@ -22,7 +22,7 @@ from services.state.wire import BOOKING_FIELDS, Booking
 
 # In the order in which they build on each other.
 FILES = (
-    "state", "answers", "slots", "buckets", "log", "definition", "phases", "members", "waiting", "bookings",
+    "state", "answers", "slots", "buckets", "log", "definition", "phases", "members", "people", "waiting", "bookings",
     "reservations", "offline", "pharmacies", "decisions", "batch", "fold",
 )  # fmt: skip
 
@@ -39,7 +39,6 @@ _ROWS: dict[str, type[rows.Row | Booking]] = {
     "CAMPAIGN": rows.CampaignRow,
     "SLOT": rows.SlotRow,
     "PERSON": rows.PersonRow,
-    "COOL": rows.CoolRow,
     "WORK": rows.WorkRow,
     "RESERVATION": rows.ReservationRow,
     "ACTION": rows.Action,

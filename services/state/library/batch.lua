@@ -40,9 +40,9 @@ local function want_named(from, commands)
 end
 
 -- What the rules of a campaign ask beyond the person: only where it has them.
-local function want_of_rules(campaign, no, booking)
+local function want_of_rules(campaign, booking)
+  local no = booking[BOOKING.named_for]
   if campaign[CAMPAIGN.entitled] > 0 then want(K.e .. no .. ':' .. booking[BOOKING.resident]) end
-  if campaign[CAMPAIGN.cool_down] == 1 then want(cool_key(campaign, booking[BOOKING.resident])) end
   if campaign[CAMPAIGN.household_max] > 0 and booking[BOOKING.phone_pseudonym] ~= '' then
     want(K.h .. no .. ':' .. booking[BOOKING.phone_pseudonym])
   end
@@ -50,20 +50,19 @@ end
 
 -- Then what that points to.
 local function want_pointed_to(commands)
-  local campaign, no, row  -- of the booking before: a rush is about one campaign
+  local campaign, row  -- of the booking before: a rush is about one campaign
   for i = 1, #commands do
     local command = commands[i]
     if is_booking(command) then
       if command[BOOKING.campaign] ~= campaign then
         campaign = command[BOOKING.campaign]
         row = get(K.c .. campaign)
-        no = row and text[row[CAMPAIGN.no]]
       end
-      if no then
-        name_keys(command, no)
+      if row then
+        name_keys(command, row)
         want(command[BOOKING.slot_key])
         want(command[BOOKING.person_key])
-        if row[CAMPAIGN.demands] == 1 then want_of_rules(row, no, command) end
+        if row[CAMPAIGN.demands] == 1 then want_of_rules(row, command) end
       end
     elseif command.pass_no then
       local reservation = get(K.r .. command.pass_no)
@@ -71,14 +70,13 @@ local function want_pointed_to(commands)
         local number = text[reservation[RESERVATION.no]]
         want(K.n .. number)
         want(K.s .. number .. ':' .. reservation[RESERVATION.slot])
-        want(K.p .. number .. ':' .. reservation[RESERVATION.resident])
       end
     end
   end
 end
 
--- Then, of slots that need a new sheet, how many their pharmacies have.
-local function want_sheets(commands)
+-- Then, of slots that need a new sheet, how many their pharmacies have; of reservations, who has them.
+local function want_of_campaigns(commands)
   local campaign, row  -- of the booking before, as above
   for i = 1, #commands do
     local command = commands[i]
@@ -90,6 +88,11 @@ local function want_sheets(commands)
       end
       want(sheets_key(row, slot))
     end
+    local reservation = command.pass_no and get(K.r .. command.pass_no)
+    if reservation and reservation[RESERVATION.resident] then
+      local name = get(K.n .. text[reservation[RESERVATION.no]])
+      want(person_key(get(K.c .. name), reservation[RESERVATION.resident]))
+    end
   end
 end
 
@@ -99,6 +102,6 @@ local function read_ahead(from, commands)
   fetch()
   want_pointed_to(commands)
   fetch()
-  want_sheets(commands)
+  want_of_campaigns(commands)
   fetch()
 end

@@ -36,10 +36,7 @@ local function why_not_somebody(campaign, person, booking, now_ms)
   if campaign[CAMPAIGN.household_max] > 0 and people_of(campaign, booking) >= campaign[CAMPAIGN.household_max] then
     return REASON.HOUSEHOLD_LIMIT
   end
-  if campaign[CAMPAIGN.cool_down] == 1 then
-    local cool = get(cool_key(campaign, booking[BOOKING.resident]))
-    if cool and cool[COOL.until_ms] > now_ms then return REASON.COOLING_DOWN end
-  end
+  if campaign[CAMPAIGN.cool_down] == 1 and person[PERSON.cool_until_ms] > now_ms then return REASON.COOLING_DOWN end
   return nil
 end
 
@@ -55,7 +52,7 @@ end
 local function why_not(campaign, slot, person, share, booking, now_ms)
   local reason = why_not_now(campaign, booking) or why_not_somebody(campaign, person, booking, now_ms)
   if reason == REASON.COOLING_DOWN then
-    return reason, math.floor(get(cool_key(campaign, booking[BOOKING.resident]))[COOL.until_ms] / 60000)
+    return reason, math.floor(person[PERSON.cool_until_ms] / 60000)
   end
   if reason then return reason, 0 end
   return why_not_slot(campaign, slot, now_ms, share, booking[BOOKING.units])
@@ -67,12 +64,19 @@ local function share_for(slot, units)
   return SHARE.PUBLIC
 end
 
--- Keys of many parts are made once for a booking, where it is read ahead. `no` are the digits of the campaign's number,
--- which another draft in the same batch may change: the keys are good for that number only.
-local function name_keys(booking, no)
+-- What follows when a reservation is confirmed in a slot: its ordinal, and its cool-down. The caller puts row and slot.
+local function confirm(campaign, slot, row, pass_no)
+  row[RESERVATION.ordinal] = enrol(campaign, slot, row, pass_no)
+  start_cool_down(campaign, slot, row, pass_no)
+end
+
+-- Keys of many parts are made once for a booking, where it is read ahead. Another draft in the same batch may bring
+-- another number and another region: the keys are good for the number that they were made for.
+local function name_keys(booking, campaign)
+  local no = text[campaign[CAMPAIGN.no]]
   booking[BOOKING.named_for] = no
   booking[BOOKING.slot_key] = K.s .. no .. ':' .. booking[BOOKING.slot]
-  booking[BOOKING.person_key] = K.p .. no .. ':' .. booking[BOOKING.resident]
+  booking[BOOKING.person_key] = person_key(campaign, booking[BOOKING.resident])
 end
 
 local function reserve(booking)
@@ -87,11 +91,11 @@ local function reserve(booking)
   local campaign = get(campaign_key)
   if not campaign or campaign[CAMPAIGN.phase] == PHASE.DRAFT then return refused(REASON.UNKNOWN_CAMPAIGN) end
   local no = campaign[CAMPAIGN.no]
-  if booking[BOOKING.named_for] ~= text[no] then name_keys(booking, text[no]) end
-  local slot_key, person_key = booking[BOOKING.slot_key], booking[BOOKING.person_key]
+  if booking[BOOKING.named_for] ~= text[no] then name_keys(booking, campaign) end
+  local slot_key, key_of_person = booking[BOOKING.slot_key], booking[BOOKING.person_key]
   local slot = get(slot_key)
   if not slot then return refused(REASON.UNKNOWN_SLOT) end
-  local person = get(person_key) or {'', 0}
+  local person = person_in(campaign, booking[BOOKING.resident], key_of_person)
   if person[PERSON.refusals] >= MAX_REFUSALS then return refused(REASON.TOO_MANY_TRIES) end
   local terminal, share = booking[BOOKING.terminal], SHARE.PUBLIC
   if terminal ~= '' then
@@ -108,7 +112,7 @@ local function reserve(booking)
       RESERVATION_STATE.REJECTED, no, booking[BOOKING.slot], units, now_ms, booking[BOOKING.digest], reason, left,
     })
     person[PERSON.refusals] = person[PERSON.refusals] + 1
-    put(person_key, person)
+    put(key_of_person, person)
     campaign[CAMPAIGN.rejected] = campaign[CAMPAIGN.rejected] + 1
     put(campaign_key, campaign)
     return {{FACT.REJECTED, reason, left}}
@@ -121,7 +125,7 @@ local function reserve(booking)
   }
   if phone ~= '' then count_household(campaign, row, 1) end
   person[PERSON.live] = pass_no
-  put(person_key, person)
+  put(key_of_person, person)
   local facts
   if waits then
     row[RESERVATION.state] = RESERVATION_STATE.WAITLISTED

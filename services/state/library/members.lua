@@ -1,5 +1,4 @@
--- Who has a reservation: lists of a pharmacy's day, the one live reservation, households, cool-downs, terminals
--- (services/domain/rules/members.py).
+-- Who has a reservation: the sheets of a pharmacy's day, households, terminals (services/domain/rules/members.py).
 
 local function is_paired(terminal)
   local row = get(K.t .. terminal)
@@ -9,11 +8,6 @@ end
 -- Whether a terminal may act now, and stands in the campaign's region.
 local function is_desk_of(campaign, terminal)
   return is_paired(terminal) and get(K.t .. terminal)[TERMINAL.region] == campaign[CAMPAIGN.region]
-end
-
--- Until when somebody has to wait, in all campaigns of a region.
-local function cool_key(campaign, resident)
-  return K.y .. campaign[CAMPAIGN.region] .. ':' .. resident
 end
 
 local function count_household(campaign, row, people)
@@ -49,31 +43,9 @@ local function enrol(campaign, slot, row, pass_no)
   return slot[SLOT.sheet] * SHEET_LINES + line
 end
 
--- Who got some has to wait, across the campaigns of the region.
-local function start_cool_down(campaign, slot, row, pass_no)
-  local cool_until_ms = slot[SLOT.cool_until_ms] or 0
-  if cool_until_ms > 0 then
-    put(cool_key(campaign, row[RESERVATION.resident]), {cool_until_ms, pass_no})
-  end
-end
-
--- What follows when a reservation is confirmed in a slot: its ordinal, and its cool-down. The caller puts row and slot.
-local function confirm(campaign, slot, row, pass_no)
-  row[RESERVATION.ordinal] = enrol(campaign, slot, row, pass_no)
-  start_cool_down(campaign, slot, row, pass_no)
-end
-
 -- Something happened to a reservation that nobody asked for just now: no command has this empty id.
 local function remember(row, fact, reason)
   local history = row[RESERVATION.history] or {}
   history[#history + 1] = {'', fact, reason or 0, get(K.head)[HEAD.now_ms], ''}
   row[RESERVATION.history] = history
-end
-
--- The resident has no live reservation any more, and may book again.
-local function free_person(row)
-  local key = K.p .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.resident]
-  local person = get(key)
-  person[PERSON.live] = ''
-  put(key, person)
 end

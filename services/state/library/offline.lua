@@ -35,10 +35,8 @@ local function hand_out(campaign, slot, row, pass_no)
     return
   end
   slot[SLOT.beside] = slot[SLOT.beside] + row[RESERVATION.units]
-  local key = cool_key(campaign, row[RESERVATION.resident])
-  local cool = get(key)
-  if slot[SLOT.cool_until_ms] > 0 and (not cool or cool[COOL.until_ms] < slot[SLOT.cool_until_ms]) then
-    put(key, {slot[SLOT.cool_until_ms], pass_no})
+  if get(person_key(campaign, row[RESERVATION.resident]))[PERSON.cool_until_ms] < slot[SLOT.cool_until_ms] then
+    start_cool_down(campaign, slot, row, pass_no)
   end
 end
 

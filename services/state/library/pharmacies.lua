@@ -54,7 +54,8 @@ local function release(command)
   return facts
 end
 
--- The pass numbers on one sheet of a pharmacy's day; of an open one they stand in the row of its slot.
+-- The pass numbers on one sheet of a pharmacy's day; of an open one they stand in the row of its slot. What they are
+-- about is read in two MGETs.
 local function pass_nos_on_sheet(command)
   local sheet = get(K.m .. command.region .. ':' .. command.pharmacy .. ':' .. command.day .. ':' .. command.sheet)
   if not sheet then return {} end
@@ -67,6 +68,14 @@ local function pass_nos_on_sheet(command)
     local pass_no = string.sub(joined, i, i + PASS_NO_CHARS - 1)
     pass_nos[#pass_nos + 1] = pass_no
     want(K.r .. pass_no)
+  end
+  fetch()
+  for _, pass_no in ipairs(pass_nos) do
+    local row = get(K.r .. pass_no)
+    if row then
+      want(K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot])
+      want(K.p .. command.region .. ':' .. row[RESERVATION.resident])
+    end
   end
   fetch()
   return pass_nos
@@ -87,7 +96,7 @@ local function expire(command)
         give_back(campaign, slot, row)
         row[RESERVATION.state] = RESERVATION_STATE.EXPIRED
         put(key, row)
-        free_person(row)
+        free_person(campaign, row)
         slot[SLOT.expired] = slot[SLOT.expired] + row[RESERVATION.units]
         campaign[CAMPAIGN.expired] = campaign[CAMPAIGN.expired] + 1
         count_household(campaign, row, -1)

@@ -52,13 +52,6 @@ local function give_back(campaign, slot, row)
   units_came_free(row[RESERVATION.no], row[RESERVATION.slot], slot)
 end
 
--- Who gives a reservation back before its slot begins does not have to wait.
-local function end_cool_down(campaign, row, pass_no)
-  local key = cool_key(campaign, row[RESERVATION.resident])
-  local cool = get(key)
-  if cool and cool[COOL.pass_no] == pass_no then remove(key) end
-end
-
 local cancel = on_reservation(function(command, row)
   if row[RESERVATION.state] == RESERVATION_STATE.PICKED_UP then
     return refused(REASON.ALREADY_PICKED_UP, picked_up_when_and_where(row))
@@ -76,7 +69,7 @@ local cancel = on_reservation(function(command, row)
   give_back(campaign, slot, row)
   row[RESERVATION.state] = RESERVATION_STATE.CANCELLED
   campaign[CAMPAIGN.cancelled] = campaign[CAMPAIGN.cancelled] + 1
-  free_person(row)
+  free_person(campaign, row)
   put(slot_key, slot)
   put(K.c .. name, campaign)
   count_household(campaign, row, -1)

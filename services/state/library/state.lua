@@ -25,7 +25,7 @@ local function begin(tag)
   K = {head = tag .. 'head', cat = tag .. 'cat', tl = tag .. 'tl', gc = tag .. 'gc', never = tag .. 'never'}
   K.queue = tag .. 'work'
   for _, kind in ipairs({
-    'c', 'n', 'x', 's', 'p', 'y', 'h', 'e', 'r', 'm', 'w', 'work', 'o', 't', 'tc', 'g', 'gn', 'd',
+    'c', 'n', 'x', 's', 'p', 'a', 'h', 'e', 'r', 'm', 'w', 'work', 'o', 't', 'tc', 'g', 'gn', 'd',
   }) do
     K[kind] = tag .. kind .. ':'
   end

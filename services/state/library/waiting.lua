@@ -47,7 +47,7 @@ local function end_one(campaign, row, pass_no)
   row[RESERVATION.reason] = REASON.SLOT_FULL
   remember(row, FACT.WAITING_ENDED, REASON.SLOT_FULL)
   put(K.r .. pass_no, row)
-  free_person(row)
+  free_person(campaign, row)
   count_household(campaign, row, -1)
 end
 

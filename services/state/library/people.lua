@@ -1,0 +1,66 @@
+-- A resident: the one live reservation, the refusals so far, and until when they have to wait
+-- (services/domain/rules/people.py).
+
+local function person_key(campaign, resident)
+  return K.p .. campaign[CAMPAIGN.region] .. ':' .. resident
+end
+
+local function aside_key(no, resident)
+  return K.a .. text[no] .. ':' .. resident
+end
+
+-- What was about another campaign goes aside, and what stands aside of this one comes back.
+local function come_to(campaign, resident, key, person)
+  if person[PERSON.live] ~= '' or person[PERSON.refusals] > 0 then
+    put(aside_key(person[PERSON.no], resident), {person[PERSON.no], person[PERSON.live], person[PERSON.refusals], 0, ''})
+  end
+  local no = campaign[CAMPAIGN.no]
+  local earlier = get(aside_key(no, resident))
+  if not earlier then
+    person[PERSON.no], person[PERSON.live], person[PERSON.refusals] = no, '', 0
+  else
+    person[PERSON.no], person[PERSON.live], person[PERSON.refusals] = no, earlier[PERSON.live], earlier[PERSON.refusals]
+    remove(aside_key(no, resident))
+  end
+  put(key, person)
+end
+
+-- The resident's row, about this campaign. The caller puts it under its key.
+local function person_in(campaign, resident, key)
+  local person = get(key)
+  if not person then return {campaign[CAMPAIGN.no], '', 0, 0, ''} end
+  if person[PERSON.no] ~= campaign[CAMPAIGN.no] then come_to(campaign, resident, key, person) end
+  return person
+end
+
+-- The resident has no live reservation any more, and may book again.
+local function free_person(campaign, row)
+  local key = person_key(campaign, row[RESERVATION.resident])
+  if get(key)[PERSON.no] ~= campaign[CAMPAIGN.no] then
+    key = aside_key(campaign[CAMPAIGN.no], row[RESERVATION.resident])
+  end
+  local person = get(key)
+  person[PERSON.live] = ''
+  put(key, person)
+end
+
+-- Who got some has to wait, across the campaigns of the region.
+local function start_cool_down(campaign, slot, row, pass_no)
+  local cool_until_ms = slot[SLOT.cool_until_ms] or 0
+  if cool_until_ms > 0 then
+    local key = person_key(campaign, row[RESERVATION.resident])
+    local person = get(key)
+    person[PERSON.cool_until_ms], person[PERSON.cool_pass_no] = cool_until_ms, pass_no
+    put(key, person)
+  end
+end
+
+-- Who gives a reservation back before its slot begins does not have to wait.
+local function end_cool_down(campaign, row, pass_no)
+  local key = person_key(campaign, row[RESERVATION.resident])
+  local person = get(key)
+  if person[PERSON.cool_pass_no] == pass_no then
+    person[PERSON.cool_until_ms], person[PERSON.cool_pass_no] = 0, ''
+    put(key, person)
+  end
+end
