@@ -25,7 +25,7 @@ from services.stream.place import Place
 
 CHORES_PER_LOOK: Final = 200
 COMMANDS_PER_BEAT: Final = 200
-"""In one partition: some 6,400 no-shows a second, each of which is four rows of the state."""
+"""In one partition: some 6,400 no-shows a second, each of which is three rows of the state."""
 LOOKS_PER_BEAT: Final = 20
 """So often a clock that walks over what is answered looks at more within one beat."""
 

@@ -198,8 +198,8 @@ class WorkRow(Row):
 class PersonRow(Row):
     """A resident of a region: what they did in one campaign, and until when they have to wait in all of them.
 
-    One row and not two, because a booking reads and writes it. Most people come to one campaign at a time: what they did
-    in an earlier one is put aside under `a:` when they come to the next, and changes places with it if they come back.
+    One row and not two, because a booking reads and writes it. Most come to one campaign at a time: what they did in an
+    earlier one is put aside under `a:` when they come to the next, and changes places with it if they come back.
     """
 
     no: int  # the campaign that the next two are about

@@ -203,7 +203,7 @@ async def test_what_happens_to_reservations_is_read_ahead_as_well(lua: LuaWorld)
     commands = [b.pick_up(booking) if n % 2 else b.cancel(booking) for n, booking in enumerate(bookings)]
     await lua.fold_batch(at_noon(*commands))
     stats: dict[str, Any] = await lua.redis.info("commandstats")
-    assert stats["cmdstat_mget"]["calls"] == 4, "two more: the campaign is known by its number, the person by its region"
+    assert stats["cmdstat_mget"]["calls"] == 4, "two more: a campaign by its number, a person by its region"
 
 
 async def test_every_read_asks_for_a_key_that_never_exists(lua: LuaWorld) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from services.domain import commands as c
+from services.domain.limits import MAX_REFUSALS
 from services.domain.reasons import Reason
-from services.domain.rows import Phase, ReservationState
+from services.domain.rows import PersonRow, Phase, ReservationState
 from services.domain.rules.answers import Fact, done, refused, repeated
 from tests import builders as b
 from tests.contract.worlds import World, fold_all, open_campaign, pair_terminal, time_passes
@@ -292,3 +293,52 @@ async def test_a_digit_that_is_listed_twice_counts_once(world: World) -> None:
     await open_campaign(world, TEN, stagger=[day])
     assert (await world.row(f"c:{b.CAMPAIGN}")).stagger == [[b.MIDNIGHT_MS, TOMORROW_MS, 2**3 + 2**9]]
     assert await world.fold(b.reserve("anna", digit=4)) == NO(Reason.WRONG_DAY)
+
+# -- one row for all campaigns of a region ----------------------------------------------------------------------------
+
+
+def in_second(who: str, key: str = "1", slot: str = b.SLOT) -> c.Reserve:
+    """Somebody's wish in another campaign of the region."""
+    return b.reserve(who, slot, campaign="second", key=key)
+
+
+async def two_campaigns(world: World) -> None:
+    await open_campaign(world, {"noon": 10, "evening": 10})
+    await open_campaign(world, {"noon": 10, "evening": 10}, campaign="second")
+
+
+async def test_who_has_something_in_one_campaign_may_have_something_in_another(world: World) -> None:
+    await two_campaigns(world)
+    first, second = b.reserve("anna"), in_second("anna")
+    assert await fold_all(world, [first, second]) == [b.confirmed(0), b.confirmed(16)]
+    assert await world.fold(b.reserve("anna", "evening", key="2")) == NO(Reason.ALREADY_RESERVED)
+    assert await world.fold(in_second("anna", "2", "evening")) == NO(Reason.ALREADY_RESERVED)
+    assert await world.row(f"p:{b.REGION}:{first.resident}") == PersonRow(no=2, live=second.pass_no, refusals=1)
+    assert await world.row(f"a:1:{first.resident}") == PersonRow(no=1, live=first.pass_no, refusals=1)
+    assert await world.row(f"a:2:{first.resident}") is None
+
+
+async def test_a_reservation_of_an_earlier_campaign_is_given_back_and_booked_again(world: World) -> None:
+    await two_campaigns(world)
+    first, second = b.reserve("anna"), in_second("anna")
+    await fold_all(world, [first, second, b.cancel(first)])
+    assert await world.fold(in_second("anna", "2")) == NO(Reason.ALREADY_RESERVED)
+    assert await world.fold(b.reserve("anna", "evening", key="2")) == b.confirmed(32)
+    assert await world.fold(b.reserve("anna", "noon", key="3")) == NO(Reason.ALREADY_RESERVED)
+
+
+async def test_refusals_are_counted_for_each_campaign(world: World) -> None:
+    await two_campaigns(world)
+    await fold_all(world, [b.reserve("anna", units=9, key=str(n)) for n in range(MAX_REFUSALS)])
+    assert await world.fold(in_second("anna", "2")) == b.confirmed(0)
+    assert await world.fold(b.reserve("anna", key="again")) == refused(Reason.TOO_MANY_TRIES)
+    assert await world.fold(in_second("anna", "3", "evening")) == NO(Reason.ALREADY_RESERVED)
+
+
+async def test_who_did_nothing_in_the_earlier_campaign_leaves_nothing_there(world: World) -> None:
+    await two_campaigns(world)
+    first, second = b.reserve("anna"), in_second("anna")
+    await fold_all(world, [first, b.cancel(first), second])
+    assert not [name for name in await world.rows() if name.startswith("a:")]
+    await world.fold(b.cancel(second))
+    assert await world.row(f"p:{b.REGION}:{first.resident}") == PersonRow(no=2)

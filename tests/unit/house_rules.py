@@ -23,7 +23,7 @@ ALONG_A_FLOOR = {("stream", "platform")}
 """The one exception, and never back: what speaks Kafka takes its settings and errors in the form the house has."""
 
 PRODUCT = ("services", "infra", "loadtests")
-NOT_SOURCE = {"build", "dist", "node_modules", "__pycache__"}
+NOT_SOURCE = {".git", "build", "dist", "node_modules", "__pycache__"}  # .git is a file in a second working tree
 HIDDEN_BUT_SOURCE = {".ci", ".github"}
 SAYS_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 MODULE_LINES_MAX = 400
