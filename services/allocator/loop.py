@@ -27,7 +27,10 @@ MAX_BUFFERED_RECORDS: Final = 4_000
 IDLE_LOOK_S: Final = 1.0
 FIRST_PAUSE_S: Final = 0.1
 MAX_PAUSE_S: Final = 2.0
-STOPPED_PAUSE_S: Final = 10.0
+LIVED_S: Final = 5.0
+"""After that long without an error the next one is not a repeat of the last."""
+STOPPED_PAUSE_S: Final = 1.0
+"""Until somebody has put the right log back everybody waits, and a look costs a few requests."""
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +91,7 @@ class PartitionLoop:
         self._expected = 0
         self._publisher: Publisher | None = None
         self._interruption: MasklineError | None = None
+        self._told = ""
 
     @property
     def published(self) -> int:
@@ -113,9 +117,10 @@ class PartitionLoop:
         self._fed.set()
 
     async def run(self) -> None:
-        """Start, fold, and after any error start again; a partition that must not go on is looked at every 10 s."""
+        """Start, fold, and after any error start again; one that must not go on is looked at every STOPPED_PAUSE_S."""
         pause_s = FIRST_PAUSE_S
         while True:
+            began_s = asyncio.get_running_loop().time()
             try:
                 await self._start_and_fold()
             except SeekBackError:
@@ -123,17 +128,24 @@ class PartitionLoop:
                 continue
             except PartitionStoppedError as error:
                 self._note_stopped(error)
-                self._report.stopped(self.partition, str(error))
-                log.error(str(error), action="partition_stopped", partition=self.partition)
-                pause_s = STOPPED_PAUSE_S
+                self._tell_stopped(str(error))
+                await asyncio.sleep(STOPPED_PAUSE_S)
             except (MasklineError, RedisError, OSError) as error:
                 self._note_stopped(error)
                 log.warning("Starting again", action="partition_restart", partition=self.partition, why=str(error))
+                if asyncio.get_running_loop().time() - began_s > LIVED_S:
+                    pause_s = FIRST_PAUSE_S
+                await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, MAX_PAUSE_S)
-            await asyncio.sleep(pause_s)
 
     def _note_stopped(self, error: Exception) -> None:
         self.stopped_because = str(error) or type(error).__name__
+
+    def _tell_stopped(self, why: str) -> None:
+        self._report.stopped(self.partition, why)
+        if why != self._told:  # it may be looked at for days
+            log.error(why, action="partition_stopped", partition=self.partition)
+        self._told = why
 
     async def _start_and_fold(self) -> None:
         start = await self._parts.find_start(self.partition)
@@ -143,7 +155,7 @@ class PartitionLoop:
         self._interruption = None
         self._expected = start.offset
         self._parts.seek(self.partition, Offset(start.offset))
-        self.position, self.stopped_because = start.offset, None
+        self.position, self.stopped_because, self._told = start.offset, None, ""
         self._report.stopped(self.partition, None)
         log.info(
             "Folding", action="partition_started", partition=self.partition, position=start.offset,

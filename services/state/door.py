@@ -92,7 +92,7 @@ async def open_door(
     producer = await LogProducer.start(settings)
     looker = PartitionReader(settings, COMMANDS)
     reader = StateReader(redis, published)
-    check_log = SameLog(looker, genesis, reader.head_seen).check
+    check_log = SameLog(looker, genesis, reader.head).check
     commit = GroupCommit(producer, COMMANDS, genesis, commit_settings, on_batch=_note_batch, check_log=check_log)
     for partition in genesis:
         IN_FLIGHT.labels(partition).set_function(partial(commit.pending, partition))

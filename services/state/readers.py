@@ -8,6 +8,7 @@ rebuild) is refused as `CatchingUpError`: nobody is told a step back.
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -74,8 +75,10 @@ class StateReader:
         """The furthest position that this process has read or heard of."""
         return self._seen.get(partition, 0)
 
-    def head_seen(self, partition: int) -> Head | None:
-        """The head as it was read last; None before the first reading."""
+    async def head(self, partition: int) -> Head | None:
+        """The head as it is now; where Redis does not answer or is behind, as it was read last. None before that."""
+        with suppress(CatchingUpError, StateUnavailableError):
+            await self.read(partition, [])
         return self._heads.get(partition)
 
     async def read(self, partition: int, keys: Sequence[str]) -> Reading:

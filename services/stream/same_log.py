@@ -5,7 +5,7 @@ Asked before anything is written over a new connection (`GroupCommit`), so it co
 
 import asyncio
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
 from services.domain.commands import Genesis
@@ -35,15 +35,15 @@ class Written(NamedTuple):
 class SameLog:
     """Compares with the genesis that was found at the start, with what was written last, and with what was folded last.
 
-    `applied` is the fold's head as this process has seen it. A door that has written nothing for a while, or never,
-    could not tell a log that was cut behind its last record from its own.
+    `applied` reads the fold's head as it is now. A door that has written nothing for a while, or never, could not tell
+    a log that was cut behind its last record from its own.
     """
 
     def __init__(
         self,
         reader: LogReader,
         genesis: Mapping[PartitionId, Genesis],
-        applied: Callable[[PartitionId], Head | None] = lambda _: None,
+        applied: Callable[[PartitionId], Awaitable[Head | None]] | None = None,
     ) -> None:
         self._reader: Final = reader
         self._genesis: Final = genesis
@@ -64,7 +64,7 @@ class SameLog:
             return str(error.values["why"])
         if found != self._genesis[partition]:
             return f"it is log {found.log}, and was {self._genesis[partition].log}"
-        head = self._applied(partition)
+        head = None if self._applied is None else await self._applied(partition)
         folded = None
         if head is not None and head.position > 0 and head.log == found.log:
             folded = Written(Offset(head.position - 1), head.digest)

@@ -24,6 +24,8 @@ MAX_CONNECTIONS: Final = 2_000
 REQUEST_TIMEOUT_S: Final = 8.0
 SEED: Final = 1
 LOOK_AGAIN_S: Final = 0.1
+AS_EVER: Final = 90
+"""Per cent of requests accepted in a second: from then on a front door counts as back."""
 
 
 class Wish(NamedTuple):
@@ -40,6 +42,10 @@ class Crowd:
         self.phase = "warm-up"
         self.steps_back: Counter[str] = Counter()
         """What somebody heard, and heard otherwise later."""
+        self.accepted_again_s: float | None = None
+        """Seconds from the mending to the end of the first second in which requests were accepted as ever."""
+        self.decided_again_s: float | None = None
+        """The same for the first second with decisions."""
         self._chance = random.Random(SEED)
         self._rate_per_s = rate_per_s
         self._client = HttpClient(city.url("front-door"), max_connections=MAX_CONNECTIONS, timeout_s=REQUEST_TIMEOUT_S)
@@ -51,6 +57,7 @@ class Crowd:
         self._came: list[Resident] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._began_s = 0.0
+        self._healed_s: float | None = None
 
     @property
     def tally(self) -> Tally:
@@ -69,6 +76,11 @@ class Crowd:
         self._began_s = asyncio.get_running_loop().time()
         works = (self._come(), self._surge.look_at_stock(), self._tell(), self._look_again())
         self._tasks = [asyncio.create_task(work) for work in works]
+
+    def healed(self) -> None:
+        """What was broken is mended."""
+        self.phase = "heal"
+        self._healed_s = asyncio.get_running_loop().time()
 
     async def end(self) -> None:
         """Nobody comes any more; those who are there stay until they have heard, or give up."""
@@ -127,6 +139,12 @@ class Crowd:
             refused = shed + unanswered
             available = 100 * accepted // (accepted + refused) if accepted + refused else 100
             before = now
+            if self._healed_s is not None:
+                after_s = loop.time() - self._healed_s
+                if self.accepted_again_s is None and accepted and available >= AS_EVER:
+                    self.accepted_again_s = after_s
+                if self.decided_again_s is None and heard:
+                    self.decided_again_s = after_s
             print(
                 f"{second:4d} s {self.phase:8s} came {came:4d}  202 {accepted:4d}  decided {heard:4d}  503 {shed:4d}  "
                 f"no answer {unanswered:4d}  waiting {waiting:5d}  p99 {p99_ms:7.0f} ms  accepting {available:3d} %",

@@ -44,6 +44,8 @@ class Verdict:
     report: Report | None = None
     hearing: Hearing | None = None
     steps_back: Counter[str] = field(default_factory=Counter)
+    accepted_again_s: float | None = None
+    decided_again_s: float | None = None
 
     @property
     def differing(self) -> int:
@@ -79,10 +81,15 @@ async def _phases(city: City, crowd: Crowd, fault: Fault, settle_timeout_s: floa
     await asyncio.sleep(WARM_UP_S)
     crowd.phase = "fault"
     await fault(city)
-    crowd.phase = "heal"
+    crowd.healed()
     await asyncio.sleep(HEAL_S)
     await crowd.end()
-    verdict = Verdict(crowd.tally, steps_back=crowd.steps_back)
+    verdict = Verdict(
+        crowd.tally,
+        steps_back=crowd.steps_back,
+        accepted_again_s=crowd.accepted_again_s,
+        decided_again_s=crowd.decided_again_s,
+    )
     if not await settled(city, settle_timeout_s):
         verdict.faults.append(f"the log was not decided and published {settle_timeout_s:g} s after the last one came")
     try:
@@ -114,8 +121,18 @@ def _judge(verdict: Verdict) -> None:
     print(
         f"    = {report.records} records, {tally.accepted} accepted, {tally.confirmed} confirmed, "
         f"{tally.rejected} refused, {tally.shed} times 503, {tally.unanswered} times no answer; "
-        f"{report.repeated_events} events repeated; " + ("; ".join(verdict.faults) or "no promise broken"),
+        f"{report.repeated_events} events repeated; {_back(verdict)}; "
+        + ("; ".join(verdict.faults) or "no promise broken"),
         flush=True,
+    )
+
+
+def _back(verdict: Verdict) -> str:
+    """How long after the mending people were served again, to the second."""
+    told = {"accepting": verdict.accepted_again_s, "deciding": verdict.decided_again_s}
+    return ", ".join(
+        f"{what} {'never again' if after_s is None else f'{after_s:.1f} s after the mending'}"
+        for what, after_s in told.items()
     )
 
 

@@ -24,6 +24,8 @@ KEPT = 0.5
 WRONG_FOR_S = 6.0
 SETTLE_TIMEOUT_S = 5.0
 GROWN_BY = 3_000
+BACK_WITHIN_S = 5.0
+"""From the right log's return; 2 s and 4 s were measured, to a second."""
 
 Replacement = Callable[[City, LogCopy], Awaitable[None]]
 
@@ -113,6 +115,9 @@ async def test_a_log_that_is_not_ours_is_not_folded_and_nobody_is_promised_anyth
     assert seen.applied_beyond == 0
     assert verdict.faults == []
     assert verdict.tally.confirmed > 200
+    assert verdict.accepted_again_s is not None
+    assert verdict.decided_again_s is not None
+    assert max(verdict.accepted_again_s, verdict.decided_again_s) < BACK_WITHIN_S
 
 
 @pytest.mark.control

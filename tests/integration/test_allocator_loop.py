@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 
 from infra.embedded.stores import running_stores
 from services.allocator import loop as loop_module
 from services.allocator import publisher as publisher_module
 from services.domain import limits
-from services.domain.commands import Command
+from services.domain.commands import Command, Genesis
 from services.domain.rows import HEAD
 from services.state.keys import key
 from services.state.library import build
@@ -256,6 +257,22 @@ async def test_a_log_that_cannot_be_read_stops_the_loop_with_its_message(world: 
     allocator.loop.interrupt(UnreadableLogError(partition=P, why="there is a hole"))
     await world.until(lambda: allocator.reports.reasons != [])
     assert "there is a hole" in allocator.reports.reasons[0]
+
+
+async def test_what_stops_a_partition_is_told_once_however_often_it_is_looked_at(world: AllocatorWorld) -> None:
+    world.write([*BEGINNING, *people(0, 5)])
+    first = await world.allocator()
+    await world.until_published(first)
+    await first.die()
+    ours = list(world.log.records[COMMANDS, P])
+    world.log.records[COMMANDS, P].clear()
+    world.write([Genesis(log="a" * 16, key_check=b.KEY_CHECK, rules=1)])
+    with structlog.testing.capture_logs() as lines:
+        allocator = await world.allocator()
+        await world.until(lambda: len(allocator.reports.reasons) > 3)
+        world.log.records[COMMANDS, P][:] = ours
+        await world.until_published(allocator)
+    assert [line["action"] for line in lines if line["log_level"] == "error"] == ["partition_stopped"]
 
 
 async def test_a_redis_that_is_away_is_waited_for(world: AllocatorWorld) -> None:

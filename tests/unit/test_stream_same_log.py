@@ -1,7 +1,7 @@
 """A log that is replaced under a process that writes to it: nobody is promised a place in the other one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import pytest
 
@@ -62,6 +62,15 @@ async def test_a_log_that_was_recreated_or_cut_or_has_grown_again_is_another_one
         await look(log).check(P, Written.of(Offset(2), b"two"))
 
 
+def folded_to(heads: Mapping[PartitionId, Head | None]) -> Callable[[PartitionId], Awaitable[Head | None]]:
+    """What Redis says when it is asked."""
+
+    async def applied(partition: PartitionId) -> Head | None:
+        return heads[partition]
+
+    return applied
+
+
 FOLDED = Head(log=OURS.log, position=3, digest=Written.of(Offset(2), b"two").digest)
 
 
@@ -79,7 +88,7 @@ async def test_a_door_that_wrote_nothing_behind_the_cut_knows_from_the_fold_that
 ) -> None:
     replace(log, *values)
     with pytest.raises(LogReplaced, match=what):
-        await SameLog(FakeReader(log, COMMANDS), {P: OURS}, lambda _: FOLDED).check(P, last)
+        await SameLog(FakeReader(log, COMMANDS), {P: OURS}, folded_to({P: FOLDED})).check(P, last)
 
 
 @pytest.mark.control
@@ -89,12 +98,23 @@ async def test_without_the_fold_such_a_door_takes_the_cut_log_for_its_own(log: F
     await SameLog(FakeReader(log, COMMANDS), {P: OURS}).check(P, last)
 
 
+@pytest.mark.safety
+async def test_the_fold_is_asked_at_each_look_and_not_remembered(log: FakeLog) -> None:
+    one = Written.of(Offset(1), b"one")
+    heads: dict[PartitionId, Head | None] = {P: Head(log=OURS.log, position=2, digest=one.digest)}
+    same_log = SameLog(FakeReader(log, COMMANDS), {P: OURS}, folded_to(heads))
+    await same_log.check(P, None)
+    heads[P] = FOLDED
+    replace(log, c.encode(OURS), b"one")
+    with pytest.raises(LogReplaced, match="it ends at 2, and had a record at 2"):
+        await same_log.check(P, None)
+
+
 async def test_the_fold_of_the_same_log_or_of_another_one_stands_in_nobodys_way(log: FakeLog) -> None:
     foreign = Head(log=ANOTHER.log, position=99, digest=1)
-    heads = {P: FOLDED}
-    for head in (FOLDED, foreign, Head(log=OURS.log)):
-        heads[P] = head
-        await SameLog(FakeReader(log, COMMANDS), {P: OURS}, heads.get).check(P, None)
+    for head in (FOLDED, foreign, Head(log=OURS.log), None):
+        heads = {P: head}
+        await SameLog(FakeReader(log, COMMANDS), {P: OURS}, folded_to(heads)).check(P, None)
 
 
 @pytest.fixture
