@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from services.domain import commands as c
 from services.domain.reasons import Reason
 from services.domain.rows import Facts
@@ -199,6 +201,21 @@ def definition(
     return [*commands, *chunks, *lists, seal(campaign=campaign)]
 
 
+def change_rules(
+    *, before: str = "a", text: str = "b", campaign: str = CAMPAIGN, units_max: int = 5, key: str = "1", **rules: Any
+) -> c.ChangeRules:
+    """Other rules, by their names, instead of those under the revision of `before`; what is not named is not asked."""
+    return c.ChangeRules(
+        id=digest("change", campaign, before, text, key),
+        campaign=campaign,
+        before=revision(before),
+        revision=revision(text),
+        units_max=units_max,
+        definition=f'{{"campaign":"{campaign}","text":"{text}"}}',
+        rules=c.CampaignRules(**rules),
+    )
+
+
 def open_(*, campaign: str = CAMPAIGN, by_clock: bool = False, key: str = "1") -> c.Open:
     return c.Open(id=digest("open", campaign, by_clock, key), campaign=campaign, by_clock=by_clock)
 
@@ -357,6 +374,7 @@ def one_of_each() -> list[c.Command]:
     return [
         genesis(), tick(5), adopt_rules(1), assign_region(REGION, CAMPAIGN), define(1, rules=rules),
         add_pharmacies([pharmacy()]), add_slots([slot(**times_ms)]), add_entitled(["anna"]), seal(),
+        change_rules(**msgspec.structs.asdict(rules)),
         open_(by_clock=True), pause(), resume(), close(by_clock=True), booking,
         cancel(booking, terminal=TERMINAL), change_slot(booking, "evening", terminal=TERMINAL), pick_up(booking),
         record(booking), undo(booking), change_quota(-5, share="assisted", terminal=TERMINAL), release(), end_waiting(),

@@ -33,8 +33,8 @@ UTC: Final = zone("UTC")
 REPEATED: Final = Fact.REPEATED.name.lower()
 
 AUDITED: Final = (
-    c.AssignRegion, c.DefineCampaign, c.SealDefinition, c.Open, c.Pause, c.Resume, c.Close, c.ChangeQuota,
-    c.InviteTerminal, c.PairTerminal, c.RevokeTerminal, c.AdoptRules,
+    c.AssignRegion, c.DefineCampaign, c.SealDefinition, c.ChangeRules, c.Open, c.Pause, c.Resume, c.Close,
+    c.ChangeQuota, c.InviteTerminal, c.PairTerminal, c.RevokeTerminal, c.AdoptRules,
 )  # fmt: skip
 _TOLD: Final = ("actor", "why", "campaign", "region", "slot", "terminal", "pharmacy", "revision", "change")
 

@@ -192,6 +192,28 @@ class SealDefinition(Command, tag="seal_definition", frozen=True):
     why: Text = ""
 
 
+class ChangeRules(Command, tag="change_rules", frozen=True):
+    """A sealed campaign that stands under revision `before` has these rules, and this definition, from here on.
+
+    What stands in slots and lists stays as it is: shares, times, who is entitled.
+    """
+
+    id: Digest16
+    campaign: Name
+    before: Revision
+    revision: Revision
+    units_max: Units
+    definition: Annotated[str, Meta(max_length=100_000)]
+    rules: CampaignRules = CampaignRules()
+    actor: Text = ""
+    why: Text = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError; a record that says so is malformed. Doors know by the revision that something changed."""
+        if self.revision == self.before:
+            raise ValueError("other rules are another revision")
+
+
 class _Transition(Command, frozen=True):
     id: Digest16
     campaign: Name
@@ -352,8 +374,8 @@ class RevokeTerminal(Command, tag="revoke_terminal", frozen=True):
 
 AnyCommand = (
     Genesis | Tick | AdoptRules | AssignRegion | DefineCampaign | AddPharmacies | AddSlots | AddEntitled
-    | SealDefinition | Open | Pause | Resume | Close | Reserve | Cancel | PickUp | RecordPickUp | UndoPickUp
-    | ChangeQuota | ChangeSlot | Release | EndWaiting | Expire
+    | SealDefinition | ChangeRules | Open | Pause | Resume | Close | Reserve | Cancel | PickUp | RecordPickUp
+    | UndoPickUp | ChangeQuota | ChangeSlot | Release | EndWaiting | Expire
     | InviteTerminal | PairTerminal | RevokeTerminal
 )  # fmt: skip
 

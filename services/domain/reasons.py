@@ -50,6 +50,8 @@ class Reason(IntEnum):
     SLOT_OVER = 37  # the slot has ended
     SAME_SLOT = 38  # the reservation is in that slot already
     TOO_LATE_TO_CHANGE = 39
+    REVISION_CHANGED = 40  # the campaign's rules are not those that were to be changed; the revision in force follows
+    NOT_IN_MID_CAMPAIGN = 41  # a rule that stands in slots or in a list; its name follows
 
     @property
     def word(self) -> str:

@@ -142,6 +142,8 @@ class CampaignRow(Row):
     picked_up_late: int = 0
     conflicts: int = 0  # hand-outs of what had been handed out before
     demands: int = 0  # 1 where it asks something of the resident: most campaigns in a rush ask nothing
+    cooling_slots: int = 0  # slots that say until when who got some has to wait
+    promoting_slots: int = 0  # slots that say until when somebody may be promoted
 
 
 class SlotRow(Row):

@@ -85,6 +85,8 @@ STATUS: Mapping[str, int] = {
     "below_confirmed": 409,
     "wrong_phase": 409,
     "already_defined": 409,
+    "revision_changed": 409,
+    "not_in_mid_campaign": 409,
     "campaign_elsewhere": 409,
     "pairing_code_expired": 409,
     "pairing_code_used": 409,

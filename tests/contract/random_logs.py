@@ -145,6 +145,21 @@ class RandomLog(BegunLog):
             case _:
                 self._write(b.open_(campaign=campaign, by_clock=self._random.random() < 0.5, key=self._key()))
 
+    def change_rules(self) -> None:
+        """Mostly those in force, and mostly what may be changed; now and then the same change twice."""
+        campaign = self._one_of(*CAMPAIGNS)
+        row = self._state.get(f"c:{campaign}")
+        rules = msgspec.structs.asdict(self._rules())
+        if row is not None and self._random.random() < 0.8:
+            rules |= {name: getattr(row, name) for name in ("entitled", "assisted_per_mille", "reserve_per_mille")}
+        change = b.change_rules(
+            campaign=campaign, text=self._key(), units_max=self._random.choice((1, 2, 5)), key=self._key(), **rules
+        )
+        if row is not None and row.revision != change.revision and self._random.random() < 0.9:
+            change = msgspec.structs.replace(change, before=row.revision)
+        for _ in range(self._random.choice((1, 1, 1, 2))):
+            self._write(change)
+
     def define(self) -> None:
         campaign, text, key = self._one_of("second", "second", "third", b.CAMPAIGN), self._one_of("a", "b"), self._key()
         slots = [
@@ -269,6 +284,7 @@ STEPS: list[tuple[Callable[[RandomLog], None], float]] = [
     (RandomLog.repeat, 8),
     (RandomLog.change_phase, 5),
     (RandomLog.define, 5),
+    (RandomLog.change_rules, 2),
     (RandomLog.begin_the_next_round, 1),
     (RandomLog.let_the_day_end, 1),
     (RandomLog.time_passes, 5),

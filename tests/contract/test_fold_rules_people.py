@@ -190,10 +190,15 @@ async def test_a_pick_up_and_a_no_show_keep_the_cool_down(world: World) -> None:
 
 
 async def test_a_cancel_of_another_reservation_does_not_end_it(world: World) -> None:
-    await two_rounds(world, cool_down=False)
-    first, second = b.reserve("anna", "evening"), in_the_second("anna", "late")
-    await fold_all(world, [first, second, b.cancel(first)])  # the second began one of its own
+    short = b.slot("evening", hour=18, cool_until_ms=b.NOON_MS + b.HOUR_MS)
+    await open_campaign(world, [short], cool_down=True)
     until_ms = COOL_UNTIL_MS + 5 * b.DAY_MS
+    late = b.slot("late", day=b.TODAY + 4, day_from_ms=COOL_UNTIL_MS + b.DAY_MS, cool_until_ms=until_ms)
+    await open_campaign(world, [late], campaign="second", cool_down=True)
+    first, second = b.reserve("anna", "evening"), in_the_second("anna", "late")
+    await world.fold(first)
+    await time_passes(world, b.HOUR_MS)
+    await fold_all(world, [second, b.cancel(first)])  # the second began one of its own
     assert await world.fold(b.reserve("anna", "evening", key="2")) == NO(Reason.COOLING_DOWN, until_ms // b.MINUTE_MS)
     await world.fold(b.cancel(second))
     assert (await world.fold(b.reserve("anna", "evening", key="3")))[0][0] == Fact.CONFIRMED

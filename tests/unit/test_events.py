@@ -71,6 +71,8 @@ def test_a_repeated_booking_tells_its_state_of_now() -> None:
         (b.pair(), done(Fact.TERMINAL_PAIRED, "t", "ph"), {"terminal": "t", "pharmacy": "ph"}),
         (b.invite(), done(Fact.TERMINAL_INVITED), {"terminal": b.TERMINAL, "pharmacy": b.PHARMACY}),
         (b.seal(), done(Fact.SEALED, 15), {"revision": b.revision("a"), "values": [15]}),
+        (b.change_rules(), done(Fact.RULES_CHANGED), {"revision": b.revision("b"), "type": "rules_changed"}),
+        (b.change_rules(), refused(Reason.REVISION_CHANGED, b.revision("c")), {"values": [b.revision("c")]}),
         (b.open_(), refused(Reason.WRONG_PHASE, 4), {"reason": "wrong_phase", "values": [4]}),
         (b.genesis(), done(Fact.LOG_BEGAN), {"type": "log_began", "command": "genesis"}),
         (b.tick(5), done(Fact.TICKED), {"type": "ticked", "command": "tick"}),

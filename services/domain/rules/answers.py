@@ -42,6 +42,7 @@ class Fact(IntEnum):
     WAITING_ENDED = 30  # pass number, campaign, slot, units
     ENDING_WAITING = 31  # slots whose waiting lists come to their end
     SLOT_CHANGED = 32  # campaign, old slot, new slot, units, ordinal
+    RULES_CHANGED = 33
     PICKED_UP_LATE = 40  # campaign, slot, units, reason: handed out offline when it should not have been
     PICK_UP_CONFLICT = 41  # campaign, slot, units, when and where it had been handed out before
     PICK_UP_UNPROVED = 42

@@ -1,6 +1,7 @@
-"""A campaign's definition, chunk by chunk until it is sealed."""
+"""A campaign's definition, chunk by chunk until it is sealed, and its rules where they are changed after that."""
 
 from services.domain import commands as c
+from services.domain.limits import RULES_KNOWN_MS
 from services.domain.reasons import Reason
 from services.domain.rows import CampaignRow, Facts, PharmacyRow, Phase, SlotRow, State
 from services.domain.rules.answers import Fact, done, refused
@@ -24,7 +25,7 @@ def define_campaign(state: State, command: c.DefineCampaign) -> Facts:
         household_max=command.rules.household_max,
         cool_down=int(command.rules.cool_down),
         entitled=command.rules.entitled,
-        stagger=[[day.from_ms, day.to_ms, digit_mask(day.digits)] for day in command.rules.stagger],
+        stagger=stagger_of(command.rules, 0),
         waiting_per_mille=command.rules.waiting_per_mille,
         assisted_per_mille=command.rules.assisted_per_mille,
         reserve_per_mille=command.rules.reserve_per_mille,
@@ -39,6 +40,11 @@ def define_campaign(state: State, command: c.DefineCampaign) -> Facts:
 def demands_of(rules: c.CampaignRules) -> int:
     """1 where a campaign asks something of the resident, beyond one live reservation."""
     return int(rules.household_max > 0 or rules.cool_down or rules.entitled > 0 or len(rules.stagger) > 0)
+
+
+def stagger_of(rules: c.CampaignRules, from_ms: int) -> list[list[int]]:
+    """The days on which only some may book; none of them begins before `from_ms`."""
+    return [[max(day.from_ms, from_ms), day.to_ms, digit_mask(day.digits)] for day in rules.stagger]
 
 
 def digit_mask(digits: list[int]) -> int:
@@ -100,6 +106,8 @@ def add_slots(state: State, command: c.AddSlots) -> Facts:
             reserve_quota=reserve,
         )
         state.put(f"s:{row.no}:{slot.id}", slot_row)
+        row.cooling_slots += int(slot.cool_until_ms > 0)
+        row.promoting_slots += int(slot.promote_until_ms > 0)
         row.quota += slot.units
         row.left += public
         row.assisted_left += assisted
@@ -139,3 +147,48 @@ def seal_definition(state: State, command: c.SealDefinition) -> Facts:
     catalogue.append(command.campaign)
     state.put("cat", catalogue)
     return done(Fact.SEALED, row.quota)
+
+
+def change_rules(state: State, command: c.ChangeRules) -> Facts:
+    """Other rules from here on, for whoever comes from here on; what was decided stays as it is.
+
+    Doors that have not read them yet tell nobody's digit. So a campaign that begins to stagger does so a little later.
+    """
+    row = state.get(f"c:{command.campaign}")
+    if row is None or row.phase == Phase.DRAFT:
+        return refused(Reason.UNKNOWN_CAMPAIGN)
+    if row.revision != command.before:
+        return refused(Reason.REVISION_CHANGED, row.revision)
+    rules = command.rules
+    fixed = fixed_rule(row, rules)
+    if fixed != "":
+        return refused(Reason.NOT_IN_MID_CAMPAIGN, fixed)
+    staggers_from_ms = state.head.now_ms + RULES_KNOWN_MS if len(row.stagger) == 0 else 0
+    row.revision = command.revision
+    row.units_max = command.units_max
+    row.household_max = rules.household_max
+    row.cool_down = int(rules.cool_down)
+    row.stagger = stagger_of(rules, staggers_from_ms)
+    row.waiting_per_mille = rules.waiting_per_mille
+    row.demands = demands_of(rules)
+    state.put(f"c:{command.campaign}", row)
+    state.put(f"x:{row.no}", command.definition)
+    return done(Fact.RULES_CHANGED)
+
+
+def fixed_rule(row: CampaignRow, rules: c.CampaignRules) -> str:
+    """The name of a rule among these that cannot be changed to this any more; empty where all can.
+
+    Shares and the list of the entitled were counted out. A cool-down and a waiting list need their times in every slot.
+    """
+    if rules.entitled != row.entitled:
+        return "entitled"
+    if rules.assisted_per_mille != row.assisted_per_mille:
+        return "assisted_per_mille"
+    if rules.reserve_per_mille != row.reserve_per_mille:
+        return "reserve_per_mille"
+    if rules.cool_down and row.cool_down == 0 and row.cooling_slots < row.slots:
+        return "cool_down"
+    if rules.waiting_per_mille > 0 and row.waiting_per_mille == 0 and row.promoting_slots < row.slots:
+        return "waiting_per_mille"
+    return ""

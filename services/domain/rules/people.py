@@ -49,8 +49,8 @@ def free_person(state: State, campaign: CampaignRow, row: ReservationRow) -> Non
 
 
 def start_cool_down(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow, pass_no: str) -> None:
-    """Who got some has to wait, across the campaigns of the region."""
-    if slot.cool_until_ms > 0:
+    """Who got some has to wait, across the campaigns of the region; not once a campaign asks for that no more."""
+    if campaign.cool_down == 1 and slot.cool_until_ms > 0:
         key = person_key(campaign, row.resident)
         person = state.get(key)
         person.cool_until_ms = slot.cool_until_ms

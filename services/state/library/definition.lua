@@ -1,4 +1,5 @@
--- A campaign's definition, chunk by chunk until it is sealed (services/domain/rules/definition.py).
+-- A campaign's definition, chunk by chunk until it is sealed, and its rules where they are changed after that
+-- (services/domain/rules/definition.py).
 
 -- Digits as bits: {0, 3} is 9.
 local function digit_mask(digits)
@@ -14,6 +15,15 @@ local function demands_of(rules)
   return asks and 1 or 0
 end
 
+-- The days on which only some may book; none of them begins before `from_ms`.
+local function stagger_of(rules, from_ms)
+  local days = {}
+  for i, day in ipairs(rules.stagger or {}) do
+    days[i] = {math.max(day.from_ms, from_ms), day.to_ms, digit_mask(day.digits)}
+  end
+  return days
+end
+
 local function define_campaign(command)
   local before = get(K.c .. command.campaign)
   if before and before[CAMPAIGN.phase] ~= PHASE.DRAFT then
@@ -23,14 +33,12 @@ local function define_campaign(command)
   local no = head[HEAD.campaigns] + 1
   head[HEAD.campaigns] = no
   local rules = command.rules or {}
-  local stagger = {}
-  for i, day in ipairs(rules.stagger or {}) do stagger[i] = {day.from_ms, day.to_ms, digit_mask(day.digits)} end
   put(K.c .. command.campaign, {
     no, command.revision, command.region, PHASE.DRAFT, command.units_max, command.pharmacies, command.slots,
     0, 0, 0, 0, 0, 0, 0, 0, 0,
-    rules.household_max or 0, rules.cool_down and 1 or 0, rules.entitled or 0, 0, stagger,
+    rules.household_max or 0, rules.cool_down and 1 or 0, rules.entitled or 0, 0, stagger_of(rules, 0),
     rules.assisted_per_mille or 0, rules.reserve_per_mille or 0, 0, 0, 0, rules.waiting_per_mille or 0, 0, 0, 0, 0,
-    demands_of(rules),
+    demands_of(rules), 0, 0,
   })
   put(K.n .. text[no], command.campaign)
   put(K.x .. text[no], command.definition)
@@ -88,6 +96,8 @@ local function add_slots(command)
     slot_row[SLOT.change_before_ms] = slot.change_until_ms or 0
     slot_row[SLOT.promote_until_ms] = slot.promote_until_ms or 0
     put(K.s .. text[no] .. ':' .. slot.id, slot_row)
+    if slot_row[SLOT.cool_until_ms] > 0 then row[CAMPAIGN.cooling_slots] = row[CAMPAIGN.cooling_slots] + 1 end
+    if slot_row[SLOT.promote_until_ms] > 0 then row[CAMPAIGN.promoting_slots] = row[CAMPAIGN.promoting_slots] + 1 end
     row[CAMPAIGN.quota] = row[CAMPAIGN.quota] + slot.units
     row[CAMPAIGN.left] = row[CAMPAIGN.left] + public
     row[CAMPAIGN.assisted_left] = row[CAMPAIGN.assisted_left] + assisted
@@ -129,4 +139,41 @@ local function seal_definition(command)
   catalogue[#catalogue + 1] = command.campaign
   put(K.cat, catalogue)
   return done(FACT.SEALED, row[CAMPAIGN.quota])
+end
+
+-- The name of a rule among these that cannot be changed to this any more.
+local function fixed_rule(row, rules)
+  if (rules.entitled or 0) ~= row[CAMPAIGN.entitled] then return 'entitled' end
+  if (rules.assisted_per_mille or 0) ~= row[CAMPAIGN.assisted_per_mille] then return 'assisted_per_mille' end
+  if (rules.reserve_per_mille or 0) ~= row[CAMPAIGN.reserve_per_mille] then return 'reserve_per_mille' end
+  if rules.cool_down and row[CAMPAIGN.cool_down] == 0 and row[CAMPAIGN.cooling_slots] < row[CAMPAIGN.slots] then
+    return 'cool_down'
+  end
+  if (rules.waiting_per_mille or 0) > 0 and row[CAMPAIGN.waiting_per_mille] == 0
+    and row[CAMPAIGN.promoting_slots] < row[CAMPAIGN.slots] then
+    return 'waiting_per_mille'
+  end
+  return nil
+end
+
+-- Doors that have not read them yet tell nobody's digit. So a campaign that begins to stagger does so a little later.
+local function change_rules(command)
+  local key = K.c .. command.campaign
+  local row = get(key)
+  if not row or row[CAMPAIGN.phase] == PHASE.DRAFT then return refused(REASON.UNKNOWN_CAMPAIGN) end
+  if row[CAMPAIGN.revision] ~= command.before then return refused(REASON.REVISION_CHANGED, row[CAMPAIGN.revision]) end
+  local rules = command.rules or {}
+  local fixed = fixed_rule(row, rules)
+  if fixed then return refused(REASON.NOT_IN_MID_CAMPAIGN, fixed) end
+  local staggers_from_ms = #row[CAMPAIGN.stagger] == 0 and get(K.head)[HEAD.now_ms] + RULES_KNOWN_MS or 0
+  row[CAMPAIGN.revision] = command.revision
+  row[CAMPAIGN.units_max] = command.units_max
+  row[CAMPAIGN.household_max] = rules.household_max or 0
+  row[CAMPAIGN.cool_down] = rules.cool_down and 1 or 0
+  row[CAMPAIGN.stagger] = stagger_of(rules, staggers_from_ms)
+  row[CAMPAIGN.waiting_per_mille] = rules.waiting_per_mille or 0
+  row[CAMPAIGN.demands] = demands_of(rules)
+  put(key, row)
+  put(K.x .. text[row[CAMPAIGN.no]], command.definition)
+  return done(FACT.RULES_CHANGED)
 end

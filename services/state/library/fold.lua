@@ -16,7 +16,7 @@ local RULES = {
   genesis = genesis, tick = tick, adopt_rules = adopt_rules, assign_region = assign_region,
   define_campaign = define_campaign, add_pharmacies = add_pharmacies, add_slots = add_slots,
   add_entitled = add_entitled,
-  seal_definition = seal_definition, open = open_campaign, pause = pause, resume = resume, close = close,
+  seal_definition = seal_definition, change_rules = change_rules, open = open_campaign, pause = pause, resume = resume, close = close,
   cancel = cancel, pick_up = pick_up, record_pick_up = record_pick_up, undo_pick_up = undo_pick_up,
   change_quota = change_quota, release = release, expire = expire,
   change_slot = change_slot, end_waiting = end_waiting, invite_terminal = invite_terminal, pair_terminal = pair_terminal,

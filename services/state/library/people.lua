@@ -44,10 +44,10 @@ local function free_person(campaign, row)
   put(key, person)
 end
 
--- Who got some has to wait, across the campaigns of the region.
+-- Who got some has to wait, across the campaigns of the region; not once a campaign asks for that no more.
 local function start_cool_down(campaign, slot, row, pass_no)
   local cool_until_ms = slot[SLOT.cool_until_ms] or 0
-  if cool_until_ms > 0 then
+  if campaign[CAMPAIGN.cool_down] == 1 and cool_until_ms > 0 then
     local key = person_key(campaign, row[RESERVATION.resident])
     local person = get(key)
     person[PERSON.cool_until_ms], person[PERSON.cool_pass_no] = cool_until_ms, pass_no
