@@ -9,8 +9,6 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
-
 from services.domain import commands as c
 from services.domain.reasons import Reason
 from services.domain.rows import Facts
@@ -29,6 +27,7 @@ CAMPAIGN, REGION, PHARMACY, SLOT, TERMINAL = "gz-2020-02", "guangzhou", "pharmac
 
 
 NO_RULES = c.CampaignRules()
+NOBODY_WAITS: Mapping[str, int] = {}
 
 
 def digest(*words: object, length: int = 16) -> str:
@@ -108,6 +107,7 @@ def define(
     units_max: int = 5,
     region: str = REGION,
     rules: c.CampaignRules = NO_RULES,
+    delete_ms: int = 0,
     text: str = "a",
     key: str = "1",
 ) -> c.DefineCampaign:
@@ -122,6 +122,7 @@ def define(
         slots=slots,
         definition=f'{{"campaign":"{campaign}","text":"{text}"}}',
         rules=rules,
+        delete_ms=delete_ms,
     )
 
 
@@ -172,6 +173,7 @@ def definition(
     region: str = REGION,
     units_max: int = 5,
     entitled: Iterable[str] = (),
+    delete_ms: int = 0,
     **rules: Any,
 ) -> list[c.Command]:
     """The commands that define and seal a campaign, in chunks as large as they may be; its rules by their names."""
@@ -185,6 +187,7 @@ def definition(
             units_max=units_max,
             region=region,
             rules=c.CampaignRules(entitled=len(people), **rules),
+            delete_ms=delete_ms,
         )
     ]
     for first in range(0, len(names), c.MAX_CHUNK):
@@ -330,6 +333,23 @@ def expire(
     )
 
 
+def purge(
+    *bookings: c.Reserve, residents: Iterable[str] = (), phones: Iterable[str] = (), entitled: Iterable[str] = (),
+    sheets: Iterable[int] = (), waiting: Mapping[str, int] = NOBODY_WAITS, pharmacy: str = PHARMACY,
+    campaign: str = CAMPAIGN,
+) -> c.Purge:  # fmt: skip
+    """The clock: the deletion day has come. `waiting` is a chunk of each of these slots' waiting lists."""
+    return c.Purge(
+        campaign=campaign,
+        pass_nos=[booking.pass_no for booking in bookings],
+        residents=[digest("resident", who) for who in residents],
+        phones=[digest("phone", who) for who in phones],
+        entitled=[digest("resident", who) for who in entitled],
+        sheets=[c.SheetName(pharmacy=pharmacy, day=TODAY, sheet=sheet) for sheet in sheets],
+        waiting=[c.WaitingChunk(slot=slot, chunk=chunk) for slot, chunk in waiting.items()],
+    )
+
+
 def invite(
     terminal: str = TERMINAL,
     *,
@@ -358,28 +378,6 @@ def pair(code: str = TERMINAL, *, key: str = "1") -> c.PairTerminal:
 
 def revoke(terminal: str = TERMINAL, *, key: str = "1") -> c.RevokeTerminal:
     return c.RevokeTerminal(id=digest("revoke", terminal, key), terminal=terminal)
-
-
-def one_of_each() -> list[c.Command]:
-    """A command of every kind, with something in every field that its fold reads."""
-    booking = reserve("anna", digit=3, terminal=TERMINAL)
-    day = c.StaggerDay(from_ms=MIDNIGHT_MS, to_ms=MIDNIGHT_MS + DAY_MS, digits=[1, 3])
-    rules = c.CampaignRules(
-        household_max=2, cool_down=True, entitled=1, stagger=[day], waiting_per_mille=500, assisted_per_mille=100,
-        reserve_per_mille=20,
-    )  # fmt: skip
-    times_ms: dict[str, Any] = dict.fromkeys(
-        ("pick_until_ms", "cool_until_ms", "release_ms", "promote_until_ms", "change_until_ms"), NOON_MS
-    )
-    return [
-        genesis(), tick(5), adopt_rules(1), assign_region(REGION, CAMPAIGN), define(1, rules=rules),
-        add_pharmacies([pharmacy()]), add_slots([slot(**times_ms)]), add_entitled(["anna"]), seal(),
-        change_rules(**msgspec.structs.asdict(rules)),
-        open_(by_clock=True), pause(), resume(), close(by_clock=True), booking,
-        cancel(booking, terminal=TERMINAL), change_slot(booking, "evening", terminal=TERMINAL), pick_up(booking),
-        record(booking), undo(booking), change_quota(-5, share="assisted", terminal=TERMINAL), release(), end_waiting(),
-        expire(1), invite(), pair(), revoke(),
-    ]  # fmt: skip
 
 
 # -- answers -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from services.console.users import Role
-from services.domain.commands import Name, whole
+from services.domain.command_fields import Name, whole
 
 Time = Annotated[str, Meta(description="RFC 3339 with offset.")]
 Why = Annotated[str, Meta(min_length=1, max_length=500, description="Stands in the audit trail.")]

@@ -16,7 +16,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from services.domain.commands import whole
+from services.domain.command_fields import whole
 from services.platform.errors import MasklineError
 from services.platform.passwords import hash_password
 from services.platform.private_files import (

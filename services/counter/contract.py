@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from services.domain.commands import whole
+from services.domain.command_fields import whole
 from services.domain.documents import MAX_TYPED_CHARS, DocumentType
 from services.platform.pairing_codes import MAX_TYPED_CHARACTERS
 from services.platform.passes import MAX_PASS_CHARACTERS

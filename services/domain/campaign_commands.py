@@ -5,6 +5,7 @@ its own makes another try of it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from typing import TypeVar
 
 import msgspec
@@ -23,7 +24,7 @@ from services.domain.commands import (
     SealDefinition,
     Slot,
 )
-from services.domain.days import zone
+from services.domain.days import LAST_MS, begins_ms, zone
 
 MAX_CHUNK_BYTES = 128 * 1024  # half a record: long names in Chinese reach it before they are 200
 
@@ -58,6 +59,7 @@ def commands_of(
         slots=len(campaign.slots),
         definition=definition_json(campaign),
         rules=campaign_rules(campaign),
+        delete_ms=deletion_ms(campaign),
         actor=actor,
         why=why,
     )
@@ -75,6 +77,11 @@ def commands_of(
     ]
     seal = SealDefinition(id=make_id("seal"), **part, actor=actor, why=why)
     return [define, *chunks, seal]
+
+
+def deletion_ms(campaign: Campaign) -> int:
+    """When the deletion day begins, which is the contact key's as well; within what commands carry."""
+    return min(begins_ms(date.fromisoformat(campaign.deletion_day), zone(campaign.timezone)), LAST_MS)
 
 
 def campaign_rules(campaign: Campaign) -> CampaignRules:

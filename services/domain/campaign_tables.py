@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from services.domain.campaign_problems import Report
-from services.domain.commands import Name, Pharmacy, Slot
+from services.domain.command_fields import Name, Pharmacy, Slot
 from services.domain.days import MINUTE_MS, TimeUnreadable, day_of, instant_ms
 
 PHARMACY_COLUMNS = {"id": True, "name": True, "address": False, "lon": False, "lat": False, "phone": False}

@@ -13,28 +13,35 @@ from typing import Annotated, get_args
 import msgspec
 from msgspec import Meta
 
+from services.domain.command_fields import (
+    CampaignRules,
+    Contact,
+    Count,
+    Day,
+    Digest8,
+    Digest16,
+    Name,
+    OptionalDigest16,
+    OptionalName,
+    Pharmacy,
+    Revision,
+    SheetName,
+    Slot,
+    StaggerDay,
+    Text,
+    TimeMs,
+    Units,
+    WaitingChunk,
+    whole,
+)
 
-def whole(form: str, description: str | None = None) -> Meta:
-    """A string of this form from end to end. To Python `$` also stands before a last line break."""
-    return Meta(pattern=rf"^{form}$(?!\n)", description=description)
-
-
-Name = Annotated[str, whole("[A-Za-z0-9][A-Za-z0-9._-]{0,47}")]
-Digest16 = Annotated[str, whole("[A-Za-z0-9_-]{16}")]
-Digest8 = Annotated[str, whole("[A-Za-z0-9_-]{8}")]
-Revision = Annotated[str, whole("[0-9a-f]{16}")]
-OptionalDigest16 = Annotated[str, whole("([A-Za-z0-9_-]{16})?")]
-OptionalName = Annotated[str, whole("([A-Za-z0-9][A-Za-z0-9._-]{0,47})?")]
-Text = Annotated[str, Meta(max_length=500)]
-Contact = Annotated[str, Meta(max_length=200)]
-Units = Annotated[int, Meta(ge=1, le=1_000_000)]
-Count = Annotated[int, Meta(ge=0, le=1_000_000)]
-PerMille = Annotated[int, Meta(ge=0, le=1_000)]
-TimeMs = Annotated[int, Meta(ge=0, le=4_102_444_800_000)]  # to the year 2100
-Day = Annotated[int, Meta(ge=20200101, le=21001231)]
+__all__ = ["CampaignRules", "Pharmacy", "SheetName", "Slot", "StaggerDay", "WaitingChunk"]
+"""Parts of commands, to be had where the commands are."""
 
 MAX_CHUNK = 200  # pharmacies or slots in one command
 MAX_ENTITLED_CHUNK = 500
+MAX_PURGED = 200  # names in one command
+MAX_PURGED_SHEETS = 25  # of them: behind each stand up to 16 reservations to look at
 MAX_RECORD_BYTES = 256 * 1024
 
 
@@ -82,31 +89,6 @@ class AssignRegion(Command, tag="assign_region", frozen=True):
     why: Text = ""
 
 
-class StaggerDay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A day on which only some may book: those whose digit (0 to 9) is among `digits`."""
-
-    from_ms: TimeMs
-    to_ms: TimeMs
-    digits: Annotated[list[Annotated[int, Meta(ge=0, le=9)]], Meta(max_length=10)]
-
-
-class CampaignRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What a campaign demands beyond units a person; what is left out is not demanded. Shares are per mille."""
-
-    household_max: Annotated[int, Meta(ge=0, le=1_000)] = 0  # people for whom one phone may act; 0: no limit
-    cool_down: bool = False  # who got some not long ago (`Slot.cool_until_ms`) has to wait
-    entitled: Count = 0  # people on the list of the entitled, which `add_entitled` brings; 0: everybody is
-    stagger: Annotated[list[StaggerDay], Meta(max_length=400)] = []  # on days that are not listed everybody may book
-    waiting_per_mille: Annotated[int, Meta(ge=0, le=10_000)] = 0  # units that may wait for a slot, of its public quota
-    assisted_per_mille: PerMille = 0
-    reserve_per_mille: PerMille = 0
-
-    def __post_init__(self) -> None:
-        """Raises ValueError; a record that says so is malformed."""
-        if self.assisted_per_mille + self.reserve_per_mille > 1_000:
-            raise ValueError("shares are more than everything there is")
-
-
 class DefineCampaign(Command, tag="define_campaign", frozen=True):
     """Begins a definition; visible to nobody before it is sealed. `definition` is the campaign file as JSON text."""
 
@@ -119,37 +101,9 @@ class DefineCampaign(Command, tag="define_campaign", frozen=True):
     slots: Count
     definition: Annotated[str, Meta(max_length=100_000)]
     rules: CampaignRules = CampaignRules()
+    delete_ms: TimeMs = 0  # when the deletion day begins; 0: never
     actor: Text = ""
     why: Text = ""
-
-
-class Pharmacy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A pharmacy; coordinates in millionths of a degree, because the fold knows integers only."""
-
-    id: Name
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
-    address: Annotated[str, Meta(max_length=400)] = ""
-    lon_e6: Annotated[int, Meta(ge=-180_000_000, le=180_000_000)] = 0
-    lat_e6: Annotated[int, Meta(ge=-90_000_000, le=90_000_000)] = 0
-    phone: Annotated[str, Meta(max_length=40)] = ""
-
-
-class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A pick-up window; the boundaries of its day are integers because the fold knows no time zone."""
-
-    id: Name
-    pharmacy: Name
-    day: Day
-    starts_ms: TimeMs
-    ends_ms: TimeMs
-    day_from_ms: TimeMs
-    day_to_ms: TimeMs
-    units: Units
-    pick_until_ms: TimeMs = 0  # the end of the grace; 0: the end of the day
-    cool_until_ms: TimeMs = 0  # who has a reservation here may book again from then on; 0: at once
-    promote_until_ms: TimeMs = 0  # freed units go to the waiting list until then
-    change_until_ms: TimeMs = 0  # who is in it may change to another slot until then; 0: until it begins
-    release_ms: TimeMs = 0  # what the assisted share has not used becomes public; 0: never
 
 
 class AddPharmacies(Command, tag="add_pharmacies", frozen=True):
@@ -342,6 +296,27 @@ class Expire(Command, tag="expire", frozen=True):
     sheet: Count
 
 
+class Purge(Command, tag="purge", frozen=True):
+    """The clock: the deletion day of this campaign has come, and nothing is kept of these. At most MAX_PURGED in all.
+
+    It has no id, for its repeat finds nothing to delete.
+    """
+
+    campaign: Name
+    pass_nos: list[Digest16] = []
+    residents: list[Digest16] = []
+    phones: list[Digest16] = []
+    entitled: list[Digest16] = []
+    sheets: Annotated[list[SheetName], Meta(max_length=MAX_PURGED_SHEETS)] = []
+    waiting: list[WaitingChunk] = []
+
+    def __post_init__(self) -> None:
+        """Raises ValueError; a record that says so is malformed."""
+        people = len(self.pass_nos) + len(self.residents) + len(self.phones) + len(self.entitled)
+        if people + len(self.sheets) + len(self.waiting) > MAX_PURGED:
+            raise ValueError(f"more than {MAX_PURGED} names")
+
+
 class InviteTerminal(Command, tag="invite_terminal", frozen=True):
     """The ops team expects a terminal at a pharmacy; who brings the pairing code is it."""
 
@@ -375,7 +350,7 @@ class RevokeTerminal(Command, tag="revoke_terminal", frozen=True):
 AnyCommand = (
     Genesis | Tick | AdoptRules | AssignRegion | DefineCampaign | AddPharmacies | AddSlots | AddEntitled
     | SealDefinition | ChangeRules | Open | Pause | Resume | Close | Reserve | Cancel | PickUp | RecordPickUp
-    | UndoPickUp | ChangeQuota | ChangeSlot | Release | EndWaiting | Expire
+    | UndoPickUp | ChangeQuota | ChangeSlot | Release | EndWaiting | Expire | Purge
     | InviteTerminal | PairTerminal | RevokeTerminal
 )  # fmt: skip
 

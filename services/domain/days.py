@@ -4,7 +4,7 @@ campaign is written, so that nothing behind the log ever needs a time-zone table
 Units: `_ms` is milliseconds since the epoch; a day is the integer YYYYMMDD.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -84,6 +84,11 @@ def later(day: int, days: int) -> str:
     return (_date(day) + timedelta(days=days)).isoformat()
 
 
+def begins_ms(day: date, where: tzinfo) -> int:
+    """The first instant of a day there."""
+    return _midnight_ms(day, where)
+
+
 def days_after(day: int, days: int, where: ZoneInfo) -> Day:
     """The day of that zone that many days after YYYYMMDD."""
     return _day(_date(day) + timedelta(days=days), where)
@@ -104,6 +109,6 @@ def _day(local: date, where: ZoneInfo) -> Day:
     return Day(number, _midnight_ms(local, where), _midnight_ms(local + timedelta(days=1), where))
 
 
-def _midnight_ms(local: date, where: ZoneInfo) -> int:
+def _midnight_ms(local: date, where: tzinfo) -> int:
     # Where the clock jumps over midnight this is the instant of the jump: 00:00 under the offset before it.
     return (datetime(local.year, local.month, local.day, tzinfo=where) - _EPOCH) // _MILLISECOND

@@ -14,7 +14,7 @@ from services.domain import commands as c
 from services.domain.limits import AHEAD_OF_TICK_MS, RULES_VERSION
 from services.domain.reasons import Reason
 from services.domain.rows import Facts, State
-from services.domain.rules import bookings, definition, log, offline, pharmacies, phases, reservations, waiting
+from services.domain.rules import bookings, definition, log, offline, pharmacies, phases, purge, reservations, waiting
 from services.domain.rules.answers import Fact, refused, repeated
 
 
@@ -94,6 +94,7 @@ RULES: dict[type[c.Command], Callable[[State, Any], Facts]] = {
     c.Release: pharmacies.release,
     c.EndWaiting: waiting.end_waiting,
     c.Expire: pharmacies.expire,
+    c.Purge: purge.purge,
     c.InviteTerminal: pharmacies.invite_terminal,
     c.PairTerminal: pharmacies.pair_terminal,
     c.RevokeTerminal: pharmacies.revoke_terminal,

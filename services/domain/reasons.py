@@ -52,6 +52,7 @@ class Reason(IntEnum):
     TOO_LATE_TO_CHANGE = 39
     REVISION_CHANGED = 40  # the campaign's rules are not those that were to be changed; the revision in force follows
     NOT_IN_MID_CAMPAIGN = 41  # a rule that stands in slots or in a list; its name follows
+    TOO_EARLY_TO_PURGE = 42  # the campaign's deletion day has not come, or it has none; its first instant follows
 
     @property
     def word(self) -> str:

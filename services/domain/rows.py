@@ -144,6 +144,7 @@ class CampaignRow(Row):
     demands: int = 0  # 1 where it asks something of the resident: most campaigns in a rush ask nothing
     cooling_slots: int = 0  # slots that say until when who got some has to wait
     promoting_slots: int = 0  # slots that say until when somebody may be promoted
+    delete_ms: int = 0  # when its deletion day begins; 0: never
 
 
 class SlotRow(Row):
@@ -204,11 +205,12 @@ class PersonRow(Row):
     earlier one is put aside under `a:` when they come to the next, and changes places with it if they come back.
     """
 
-    no: int  # the campaign that the next two are about
+    no: int  # the campaign that the next two are about; 0: none, what was about one is deleted
     live: str = ""  # pass number of the one live reservation
     refusals: int = 0
     cool_until_ms: int = 0
-    cool_pass_no: str = ""  # the reservation that began the cool-down
+    cool_pass_no: str = ""  # the reservation that began the cool-down; none: it is deleted
+    aside: int = 0  # earlier campaigns of which something stands aside
 
 
 class Action(Row):

@@ -27,6 +27,15 @@ PUBLISHED_BEFORE_TRIMMING = (("    if (no + 1) * DECISIONS_PER_CHUNK > head[HEAD
 ONE_WRITE = (
     ("  pairs_to_set[n + 1] = K.head\n", "  call('MSET', K.head, pack(head))\n  pairs_to_set[n + 1] = K.head\n"),
 )
+LIVE_STAYS = (
+    ("  if state == RESERVATION_STATE.CONFIRMED or state == RESERVATION_STATE.WAITLISTED then return 0 end\n", ""),
+)
+DELETION_DAY = (("  if not is_past_deletion(campaign) then\n", "  if false then\n"),)
+COOL_DOWN_STAYS = (
+    ("  return not says_of_campaigns and person[PERSON.cool_until_ms] <= get(K.head)[HEAD.now_ms]\n",
+     "  return not says_of_campaigns\n"),
+)  # fmt: skip
+WHAT_IS_ASIDE = ((" or (person[PERSON.aside] or 0) > 0\n", "\n"),)
 # What goes wrong at the worst moment: just before Redis has what was decided.
 OUT_OF_MEMORY = (("  call('MSET', unpack(pairs_to_set, 1, n + 2))\n", "  error('out of memory')\n"),)
 

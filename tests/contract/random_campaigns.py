@@ -70,7 +70,7 @@ class BegunLog:
         rules = msgspec.structs.asdict(self._rules())
         entitled = [*sorted(set(RESIDENTS)), "somebody 0"] if rules.pop("entitled") else []
         return [
-            *b.definition(slots, entitled=entitled, **rules), *opened,
+            *b.definition(slots, entitled=entitled, delete_ms=self._deletion_ms(), **rules), *opened,
             b.invite(), b.pair(), b.invite("next-door"), b.pair("next-door"),
             b.invite("elsewhere", pharmacy=OTHER_PHARMACY), b.pair("elsewhere"),
             b.invite("abroad", region=OTHER_REGION), b.pair("abroad"),
@@ -94,6 +94,10 @@ class BegunLog:
         if self._has_waiting_lists:
             times_ms["promote_until_ms"] = b.NOON_MS + self._random.choice((1, 9, 40)) * b.HOUR_MS
         return times_ms
+
+    def _deletion_ms(self) -> int:
+        """When a campaign's deletion day begins, sometimes in the middle of it: the fold holds whatever it is told."""
+        return b.NOON_MS + self._random.choice((4, 9, 20, 40)) * b.HOUR_MS if self._random.random() < 0.6 else 0
 
     def _rules(self) -> c.CampaignRules:
         days = []

@@ -169,7 +169,7 @@ class RandomLog(BegunLog):
         rules, region = self._rules(), self._one_of(b.REGION, OTHER_REGION)
         names: dict[str, Any] = {"campaign": campaign, "text": text, "key": key}
         commands: list[c.Command] = [
-            b.define(len(slots), rules=rules, region=region, **names),
+            b.define(len(slots), rules=rules, region=region, delete_ms=self._deletion_ms(), **names),
             b.add_pharmacies([b.pharmacy()], self._random.choice((0, 0, 0, 1)), **names),
             b.add_slots(slots, self._random.choice((0, 0, 0, 1)), **names),
             b.seal(**names),
@@ -188,7 +188,8 @@ class RandomLog(BegunLog):
         rules = msgspec.structs.asdict(self._rules())
         entitled = sorted(set(RESIDENTS)) if rules.pop("entitled") else []
         opened = b.open_(campaign=campaign, by_clock=True, key=self._key())
-        for command in [*b.definition(slots, campaign=campaign, entitled=entitled, **rules), opened]:
+        names: dict[str, Any] = {"campaign": campaign, "entitled": entitled, "delete_ms": self._deletion_ms()}
+        for command in [*b.definition(slots, **names, **rules), opened]:
             self._write(command)
 
     def let_the_day_end(self) -> None:
@@ -198,6 +199,55 @@ class RandomLog(BegunLog):
         for pharmacy in (b.PHARMACY, OTHER_PHARMACY):
             for chunk in range(self._random.choice((1, 2))):
                 self._write(b.expire(chunk, pharmacy=pharmacy, key=self._key()))
+
+    def delete_what_is_there(self) -> None:
+        """The clock finds what there is, of a campaign whose day has come or comes now; what is live among it too."""
+        names = [key[2:] for key, row in self._state.rows.items() if key[:2] == "c:" and row.delete_ms > 0]
+        if not names:
+            return
+        campaign = self._one_of(*names)
+        row = self._state.get(f"c:{campaign}")
+        if row.delete_ms > self._now_ms:
+            self._now_ms = row.delete_ms
+            for _ in range(2):  # a tick is believed from the next record on
+                self._write(b.tick(self._now_ms))
+        found: dict[str, list[list[str]]] = {kind: [] for kind in "rpahemw"}
+        for key in self._state.rows:
+            kind, *parts = key.split(":")
+            if kind in found and self._random.random() < 0.5:
+                found[kind].append(parts)
+        self._write(
+            c.Purge(
+                campaign=campaign,
+                pass_nos=[pass_no for (pass_no,) in found["r"]][:60],
+                residents=[resident for _, resident in found["p"] + found["a"]][:60],
+                phones=[phone for _, phone in found["h"]][:20],
+                entitled=[resident for _, resident in found["e"]][:20],
+                sheets=[
+                    c.SheetName(pharmacy=parts[1], day=int(parts[2]), sheet=int(parts[3]))
+                    for parts in found["m"]
+                    if len(parts) == 4
+                ][:20],
+                waiting=[c.WaitingChunk(slot=slot, chunk=int(chunk)) for _, slot, chunk in found["w"]][:20],
+            )
+        )
+
+    def delete_whatever_is_named(self) -> None:
+        """Of any campaign, whether its day has come or not."""
+        for _ in range(self._random.choice((1, 1, 4))):
+            bookings = self._random.sample(self._bookings, min(len(self._bookings), self._random.choice((0, 1, 9, 40))))
+            self._write(
+                b.purge(
+                    *bookings,
+                    residents=self._random.sample(RESIDENTS, self._random.choice((0, 1, 6))),
+                    phones=self._random.sample(("family", "firm", *RESIDENTS), self._random.choice((0, 2))),
+                    entitled=self._random.sample(RESIDENTS, self._random.choice((0, 2))),
+                    sheets=self._random.sample(range(6), self._random.choice((0, 3))),
+                    waiting=dict.fromkeys(self._random.sample(SLOTS, 2), self._random.choice((0, 0, 1))),
+                    pharmacy=self._one_of(b.PHARMACY, b.PHARMACY, OTHER_PHARMACY),
+                    campaign=self._one_of(*CAMPAIGNS),
+                )
+            )
 
     def change_quota(self) -> None:
         terminal = self._one_of("", "", *TERMINALS)
@@ -287,6 +337,8 @@ STEPS: list[tuple[Callable[[RandomLog], None], float]] = [
     (RandomLog.change_rules, 2),
     (RandomLog.begin_the_next_round, 1),
     (RandomLog.let_the_day_end, 1),
+    (RandomLog.delete_what_is_there, 2),
+    (RandomLog.delete_whatever_is_named, 1),
     (RandomLog.time_passes, 5),
     (RandomLog.change_quota, 4),
     (RandomLog.change_terminals, 4),

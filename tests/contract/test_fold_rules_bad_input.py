@@ -13,6 +13,7 @@ from services.domain.rows import HEAD, State
 from services.domain.rules.answers import Fact, done, refused
 from tests import builders as b
 from tests.contract.worlds import LuaWorld, World, at_noon, fold_all, open_campaign, pair_terminal, without_bookkeeping
+from tests.one_of_each import one_of_each
 
 MALFORMED = refused(Reason.MALFORMED)
 OVER_LONG = '"' + "n" * 120_000 + '"'
@@ -59,13 +60,13 @@ def without_answers(rows: dict[str, Any]) -> dict[str, Any]:
 
 
 async def city(world: World) -> None:
-    """A campaign in which every command of `b.one_of_each` has something to act upon."""
+    """A campaign in which every command of `one_of_each` has something to act upon."""
     await open_campaign(world, {"noon": 10, "evening": 10})
     await pair_terminal(world)
     await world.fold(b.reserve("anna"))
 
 
-@pytest.mark.parametrize("command", b.one_of_each(), ids=lambda command: type(command).__name__)
+@pytest.mark.parametrize("command", one_of_each(), ids=lambda command: type(command).__name__)
 async def test_a_wrong_value_in_any_field_is_refused_as_malformed_and_changes_nothing(
     world: World, command: Command
 ) -> None:
@@ -79,7 +80,7 @@ async def test_a_wrong_value_in_any_field_is_refused_as_malformed_and_changes_no
     assert await world.fold(b.reserve("ben")) == b.confirmed(1)
 
 
-@pytest.mark.parametrize("command", b.one_of_each(), ids=lambda command: type(command).__name__)
+@pytest.mark.parametrize("command", one_of_each(), ids=lambda command: type(command).__name__)
 async def test_a_field_that_only_a_newer_version_knows_is_refused_as_malformed(world: World, command: Command) -> None:
     """Whoever writes it adopts the new rules first; a record from before that was written by mistake."""
     await city(world)

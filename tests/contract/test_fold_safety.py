@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from redis.exceptions import ResponseError
 
+from services.domain.commands import Command, encode
+from services.domain.reasons import Reason
 from services.domain.rows import ReservationState
 from services.state.fold_call import FoldCall
 from services.state.library import Library
@@ -180,6 +182,104 @@ async def test_without_remembered_answers_a_command_counts_twice_and_is_found(fo
     async with fold(patched.FIRST_ANSWER) as world:
         await world.fold_batch(log)
         assert (await world.row("s:1:noon")).quota == 110
+        assert await found_by_comparison(log, world) != []
+
+
+# -- the deletion day --------------------------------------------------------------------------------------------------
+
+
+DELETE_MS = b.MIDNIGHT_MS + 3 * b.DAY_MS
+COOL_UNTIL_MS = DELETE_MS + b.DAY_MS
+NEXT = b.slot("noon", 6, day=b.TODAY + 5, day_from_ms=b.MIDNIGHT_MS + 5 * b.DAY_MS)
+
+
+def a_purge(*before: Command, at_ms: int = DELETE_MS, then: Command) -> Records:
+    """Two campaigns; `before` happens at noon of the first one's only day. At `at_ms` the clock names all there is of
+    Anna in the first one, and `then` follows."""
+    noon = b.slot("noon", 6, cool_until_ms=COOL_UNTIL_MS)
+    first = [*b.definition([noon], delete_ms=DELETE_MS, cool_down=True), b.open_()]
+    second = [*b.definition([NEXT], campaign="next", cool_down=True), b.open_(campaign="next")]
+    late = [b.tick(at_ms), b.purge(b.reserve("anna"), residents=["anna"], sheets=[0]), then]
+    beginning = [b.genesis(), *first, *second, b.invite(), b.pair(), *before]
+    return at_noon(*beginning) + [(encode(command), at_ms) for command in late]
+
+
+ANNA = b.reserve("anna")
+AGAIN = b.reserve("anna", campaign="next", key="again")
+ANNAS_NEXT = b.reserve("anna", campaign="next")
+
+
+@pytest.mark.safety
+async def test_a_live_reservation_is_never_purged(fold: Fold) -> None:
+    log = a_purge(ANNA, then=b.expire())
+    async with fold() as world:
+        await world.fold_batch(log)
+        assert (await world.row(f"r:{ANNA.pass_no}")).state == ReservationState.EXPIRED
+        assert (await world.row("s:1:noon")).taken == 0
+        assert await found_by_comparison(log, world) == []
+
+
+@pytest.mark.control
+async def test_without_the_look_at_its_state_a_live_reservation_is_lost_with_its_units(fold: Fold) -> None:
+    log = a_purge(ANNA, then=b.expire())
+    async with fold(patched.LIVE_STAYS) as world:
+        await world.fold_batch(log)
+        assert await world.row(f"r:{ANNA.pass_no}") is None
+        assert (await world.row("s:1:noon")).taken == 1, "nobody will ever give these units back"
+        assert await found_by_comparison(log, world) != []
+
+
+@pytest.mark.safety
+async def test_nothing_is_purged_before_the_deletion_day(fold: Fold) -> None:
+    log = a_purge(ANNA, b.cancel(ANNA), at_ms=DELETE_MS - 1, then=b.reserve("anna", key="2"))
+    async with fold() as world:
+        await world.fold_batch(log)
+        assert (await world.row(f"r:{ANNA.pass_no}")).state == ReservationState.CANCELLED
+        assert await found_by_comparison(log, world) == []
+
+
+@pytest.mark.control
+async def test_without_the_look_at_the_day_reservations_are_gone_too_early(fold: Fold) -> None:
+    log = a_purge(ANNA, b.cancel(ANNA), at_ms=DELETE_MS - 1, then=b.reserve("anna", key="2"))
+    async with fold(patched.DELETION_DAY) as world:
+        await world.fold_batch(log)
+        assert await world.row(f"r:{ANNA.pass_no}") is None
+        assert await found_by_comparison(log, world) != []
+
+
+@pytest.mark.safety
+async def test_a_cool_down_survives_the_purge_of_what_began_it(fold: Fold) -> None:
+    log = a_purge(ANNA, b.pick_up(ANNA), then=AGAIN)
+    async with fold() as world:
+        await world.fold_batch(log)
+        assert (await world.row(f"r:{AGAIN.pass_no}")).reason == Reason.COOLING_DOWN
+        assert await found_by_comparison(log, world) == []
+
+
+@pytest.mark.control
+async def test_without_the_look_at_cool_downs_somebody_gets_some_who_has_to_wait(fold: Fold) -> None:
+    log = a_purge(ANNA, b.pick_up(ANNA), then=AGAIN)
+    async with fold(patched.COOL_DOWN_STAYS) as world:
+        await world.fold_batch(log)
+        assert (await world.row(f"r:{AGAIN.pass_no}")).state == ReservationState.CONFIRMED
+        assert await found_by_comparison(log, world) != []
+
+
+@pytest.mark.safety
+async def test_nobody_gets_a_second_one_after_the_purge_of_an_earlier_campaign(fold: Fold) -> None:
+    log = a_purge(ANNAS_NEXT, b.reserve("anna", units=9), then=AGAIN)
+    async with fold() as world:
+        await world.fold_batch(log)
+        assert broken_promises(await world.rows()) == []
+        assert await found_by_comparison(log, world) == []
+
+
+@pytest.mark.control
+async def test_without_the_look_at_what_stands_aside_two_are_found_after_a_purge(fold: Fold) -> None:
+    log = a_purge(ANNAS_NEXT, b.reserve("anna", units=9), then=AGAIN)
+    async with fold(patched.WHAT_IS_ASIDE) as world:
+        await world.fold_batch(log)
+        assert broken_promises(await world.rows()) == [f"{ANNA.resident} has 2"]
         assert await found_by_comparison(log, world) != []
 
 

@@ -80,7 +80,12 @@ class AuditWorld:
         return offset
 
     def campaign(
-        self, slots: dict[str, int], units_max: int = 5, rules: c.CampaignRules | None = None, cool_until_ms: int = 0
+        self,
+        slots: dict[str, int],
+        units_max: int = 5,
+        rules: c.CampaignRules | None = None,
+        cool_until_ms: int = 0,
+        delete_ms: int = 0,
     ) -> None:
         """A campaign that is open; its slots end, release and stop promoting when the terminals' day is over."""
         name, revision = "masks", "0" * 16
@@ -96,6 +101,7 @@ class AuditWorld:
             c.DefineCampaign(
                 id=command_id("define"), campaign=name, region="here", revision=revision, units_max=units_max,
                 pharmacies=1, slots=len(slots), definition="{}", rules=rules or c.CampaignRules(),
+                delete_ms=delete_ms,
             )
         )  # fmt: skip
         pharmacy = c.Pharmacy(id="ph", name="a pharmacy")
@@ -140,6 +146,14 @@ class AuditWorld:
         pass_no = command_id(who + "/p") if proof is None else proof
         told = command_id(who + key + "/told")
         return self.write(c.RecordPickUp(id=told, pass_no=pass_no, terminal="t1", at_ms=NOW_MS))
+
+    def purges(self, *people: str) -> int:
+        """The clock deletes what these people have, and the first sheet of the day; the deletion day has come."""
+        names = c.Purge(
+            campaign="masks", pass_nos=[command_id(who + "/p") for who in people],
+            residents=[command_id(who) for who in people], sheets=[c.SheetName(pharmacy="ph", day=20200201, sheet=0)],
+        )  # fmt: skip
+        return self.write(names)
 
     # ------------------------------------------------------------------------------------------------ fold and publish
 

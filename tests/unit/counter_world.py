@@ -169,6 +169,7 @@ class CounterWorld:
         looked_at: bool = True,
         rules: c.CampaignRules | None = None,
         read_rules: dict[str, Any] | None = None,
+        delete_ms: int = 0,
     ) -> None:
         """The console applies a campaign with these slots and opens it; `rules` are the fold's, `read_rules` what the
         doors read. Not `looked_at`: within the second in which the counter has not looked for campaigns again."""
@@ -181,7 +182,8 @@ class CounterWorld:
         self.write(
             c.DefineCampaign(
                 id=self.id(), region=region, units_max=5, pharmacies=len(PHARMACIES), slots=len(slots),
-                definition=msgspec.json.encode(written).decode(), rules=rules or c.CampaignRules(), **about,
+                definition=msgspec.json.encode(written).decode(), rules=rules or c.CampaignRules(),
+                delete_ms=delete_ms, **about,
             ),
             c.AddPharmacies(id=self.id(), first=0, pharmacies=shops, **about),
             c.AddSlots(id=self.id(), first=0, slots=list(slots), **about),

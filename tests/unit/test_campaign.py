@@ -30,7 +30,7 @@ from services.domain.commands import (
     decode,
     encode,
 )
-from services.domain.days import day_of, instant_ms, rfc3339, zone
+from services.domain.days import LAST_MS, day_of, instant_ms, iso_day, rfc3339, zone
 from services.domain.documents import DocumentType
 from tests.unit.campaign_documents import (
     RIGHT,
@@ -148,6 +148,25 @@ def test_a_revision_tells_the_entitled_by_pseudonyms_and_not_by_their_order() ->
     assert revision(one, pseudonyms(one)) != revision(third, pseudonyms(third))
     assert revision(one) == revision(third)  # the documents themselves are in no digest
     assert [encode(command) for command in written(one)] == [encode(command) for command in written(other)]
+
+
+@pytest.mark.parametrize("where", ["Asia/Shanghai", "Australia/Perth"])
+def test_the_deletion_day_goes_into_the_log_as_the_instant_at_which_it_begins_there(where: str) -> None:
+    """Two weeks after the day of the last slot, where the campaign is."""
+    campaign = checked(changed("timezone", to=where))
+    define = written(campaign)[0]
+    assert isinstance(define, DefineCampaign)
+    there = day_of(define.delete_ms, zone(where))
+    assert (iso_day(there.number), there.from_ms) == (campaign.deletion_day, define.delete_ms)
+
+
+def test_a_deletion_day_in_the_year_2100_is_still_one_that_a_command_can_carry() -> None:
+    far = [slot | {"starts_at": "2099-12-28T10:00:00+08:00", "ends_at": "2099-12-28T11:00:00+08:00"}
+           for slot in changed("region", to="x")["slots"][:1]]  # fmt: skip
+    define = written(checked(changed("slots", to=far)))[0]
+    assert isinstance(define, DefineCampaign)
+    assert define.delete_ms == LAST_MS
+    assert decode(encode(define)) == define
 
 
 def test_the_rules_go_into_the_log_as_integers() -> None:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from services.domain import commands as c
 from tests import builders as b
+from tests.one_of_each import one_of_each
 
 BOOKING = b.reserve("anna")
-ONE_OF_EACH = b.one_of_each()
+ONE_OF_EACH = one_of_each()
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),

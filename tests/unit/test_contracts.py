@@ -14,10 +14,10 @@ from msgspec import inspect as types
 from services.console import contract as console
 from services.console import users
 from services.counter import contract as counter
-from services.domain import commands
+from services.domain import command_fields, commands
 from services.front_door import messages as front_door
 
-READING = (counter, console, users, commands, front_door)
+READING = (counter, console, users, command_fields, commands, front_door)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ READING = (counter, console, users, commands, front_door)
         (counter.Instant, "2020-02-01T12:30:00+08:00"),
         (console.TerminalName, "till-1"),
         (users.UserName, "lin"),
-        (commands.Name, "gz-2020-02"),
+        (command_fields.Name, "gz-2020-02"),
     ],
 )
 def test_a_line_break_at_the_end_is_part_of_the_text(kind: Any, text: str) -> None:

@@ -110,6 +110,15 @@ def test_what_is_refused_as_malformed_tells_nothing_of_itself_whether_it_can_be_
     assert encode(event_of(named, malformed)) == encode(event_of(c.MALFORMED, malformed))
 
 
+def test_the_receipt_of_a_purge_counts_what_is_gone_and_names_nobody() -> None:
+    command = b.purge(b.reserve("anna"), residents=["anna"], phones=["anna"], entitled=["anna"], sheets=[0])
+    told = json.loads(encode(event_of(command, done(Fact.PURGED, 1, 1, 1, 1, 1, 0))))
+    assert told == {
+        "id": f"{b.LOG}:3:4711:0", "type": "purged", "command": "purge", "at_ms": AT_MS, "campaign": b.CAMPAIGN,
+        "values": [1, 1, 1, 1, 1, 0],
+    }  # fmt: skip
+
+
 def test_an_event_is_json_without_what_it_does_not_need() -> None:
     told = json.loads(encode(event_of(b.tick(5), done(Fact.TICKED))))
     assert told == {"id": f"{b.LOG}:3:4711:0", "type": "ticked", "command": "tick", "at_ms": AT_MS}

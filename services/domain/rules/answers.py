@@ -47,6 +47,7 @@ class Fact(IntEnum):
     PICK_UP_CONFLICT = 41  # campaign, slot, units, when and where it had been handed out before
     PICK_UP_UNPROVED = 42
     UNITS_RELEASED = 43  # campaign, slot, units
+    PURGED = 44  # reservations, residents, phones, entitled, sheets and chunks of waiting lists that are gone
 
 
 def refused(reason: Reason, *values: Any) -> Facts:

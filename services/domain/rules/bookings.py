@@ -18,6 +18,7 @@ from services.domain.rules.answers import Fact, done, refused, repeated
 from services.domain.rules.buckets import take, units_left
 from services.domain.rules.members import count_household, enrol, is_desk_of, remember
 from services.domain.rules.people import person_in, person_key, start_cool_down
+from services.domain.rules.phases import is_past_deletion
 from services.domain.rules.waiting import join, may_wait
 
 MINUTE_MS = 60_000
@@ -35,6 +36,8 @@ def reserve(state: State, command: c.Reserve) -> Facts:
     campaign = state.get(f"c:{command.campaign}")
     if campaign is None or campaign.phase == Phase.DRAFT:
         return refused(Reason.UNKNOWN_CAMPAIGN)
+    if is_past_deletion(state, campaign):  # who had one in it is forgotten, so "one per resident" could not hold
+        return refused(Reason.CAMPAIGN_CLOSED)
     slot_key = f"s:{campaign.no}:{command.slot}"
     slot = state.get(slot_key)
     if slot is None:

@@ -30,6 +30,7 @@ def define_campaign(state: State, command: c.DefineCampaign) -> Facts:
         assisted_per_mille=command.rules.assisted_per_mille,
         reserve_per_mille=command.rules.reserve_per_mille,
         demands=demands_of(command.rules),
+        delete_ms=command.delete_ms,
     )
     state.put(f"c:{command.campaign}", row)
     state.put(f"n:{row.no}", command.campaign)

@@ -3,6 +3,7 @@
 from services.domain.limits import PASS_NO_CHARS, SHEET_LINES
 from services.domain.rows import Action, CampaignRow, ReservationRow, SheetRow, SlotRow, State, TerminalState
 from services.domain.rules.answers import Fact
+from services.domain.rules.phases import is_past_deletion
 
 
 def is_paired(state: State, terminal: str) -> bool:
@@ -17,8 +18,8 @@ def is_desk_of(state: State, campaign: CampaignRow, terminal: str) -> bool:
 
 
 def count_household(state: State, campaign: CampaignRow, row: ReservationRow, people: int) -> None:
-    """One person more, or one less, for whom a phone acts."""
-    if row.phone != "":
+    """One person more, or one less, for whom a phone acts; nobody asks for it once the deletion day has come."""
+    if row.phone != "" and not is_past_deletion(state, campaign):
         key = f"h:{campaign.no}:{row.phone}"
         state.put(key, (state.get(key) or 0) + people)
 

@@ -20,7 +20,7 @@ from services.domain.rows import (
 )
 from services.domain.rules.answers import Fact, done, refused, repeated
 from services.domain.rules.members import is_paired
-from services.domain.rules.people import person_key, start_cool_down
+from services.domain.rules.people import person_of, start_cool_down
 
 HAD_A_PASS = frozenset(
     {
@@ -103,5 +103,5 @@ def hand_out(state: State, campaign: CampaignRow, slot: SlotRow, row: Reservatio
         campaign.picked_up += 1
         return
     slot.beside += row.units
-    if state.get(person_key(campaign, row.resident)).cool_until_ms < slot.cool_until_ms:
+    if person_of(state, campaign, row.resident).cool_until_ms < slot.cool_until_ms:
         start_cool_down(state, campaign, slot, row, pass_no)

@@ -12,6 +12,11 @@ def sealed_campaign(state: State, name: str) -> CampaignRow | None:
     return None if row is None or row.phase == Phase.DRAFT else row
 
 
+def is_past_deletion(state: State, campaign: CampaignRow) -> bool:
+    """Whether the campaign's deletion day has come: nothing is kept of anybody any more."""
+    return 0 < campaign.delete_ms <= state.head.now_ms
+
+
 def open_campaign(state: State, command: c.Open) -> Facts:
     """From scheduled or closed; the clock never reopens what an operator closed."""
     row = sealed_campaign(state, command.campaign)

@@ -74,7 +74,7 @@ def look_at_next(state: State, no: int, name: str, facts: list[Any]) -> bool:
     start = slot.waiting_first % WAITING_PER_CHUNK * PASS_NO_CHARS
     pass_no = state.get(chunk_key)[start : start + PASS_NO_CHARS]
     row = state.get(f"r:{pass_no}")
-    if row.state == ReservationState.WAITLISTED and row.slot == name:
+    if row is not None and row.state == ReservationState.WAITLISTED and row.slot == name:
         is_over = state.head.now_ms >= slot.promote_until_ms
         if not is_over and units_left(slot, Share.PUBLIC) < row.units:
             slot.waiting_work = 0

@@ -23,7 +23,7 @@ from services.state.wire import BOOKING_FIELDS, Booking
 # In the order in which they build on each other.
 FILES = (
     "state", "answers", "slots", "buckets", "log", "definition", "phases", "members", "people", "waiting", "bookings",
-    "reservations", "offline", "pharmacies", "decisions", "batch", "fold",
+    "reservations", "offline", "pharmacies", "purge", "decisions", "batch", "fold",
 )  # fmt: skip
 
 _ENUMS: dict[str, type[IntEnum]] = {

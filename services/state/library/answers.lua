@@ -4,8 +4,8 @@ local function refused(reason, a, b)
   return {{FACT.REFUSED, reason, a, b}}
 end
 
-local function done(fact, a, b, c, d, e)
-  return {{fact, a, b, c, d, e}}
+local function done(fact, a, b, c, d, e, f)
+  return {{fact, a, b, c, d, e, f}}
 end
 
 local function repeated(first)

@@ -90,6 +90,8 @@ local function reserve(booking)
   local campaign_key = K.c .. booking[BOOKING.campaign]
   local campaign = get(campaign_key)
   if not campaign or campaign[CAMPAIGN.phase] == PHASE.DRAFT then return refused(REASON.UNKNOWN_CAMPAIGN) end
+  -- Who had one in it is forgotten, so "one per resident" could not hold.
+  if is_past_deletion(campaign) then return refused(REASON.CAMPAIGN_CLOSED) end
   local no = campaign[CAMPAIGN.no]
   if booking[BOOKING.named_for] ~= text[no] then name_keys(booking, campaign) end
   local slot_key, key_of_person = booking[BOOKING.slot_key], booking[BOOKING.person_key]

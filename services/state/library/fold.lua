@@ -18,7 +18,7 @@ local RULES = {
   add_entitled = add_entitled,
   seal_definition = seal_definition, change_rules = change_rules, open = open_campaign, pause = pause, resume = resume, close = close,
   cancel = cancel, pick_up = pick_up, record_pick_up = record_pick_up, undo_pick_up = undo_pick_up,
-  change_quota = change_quota, release = release, expire = expire,
+  change_quota = change_quota, release = release, expire = expire, purge = purge,
   change_slot = change_slot, end_waiting = end_waiting, invite_terminal = invite_terminal, pair_terminal = pair_terminal,
   revoke_terminal = revoke_terminal,
 }

@@ -35,7 +35,7 @@ local function hand_out(campaign, slot, row, pass_no)
     return
   end
   slot[SLOT.beside] = slot[SLOT.beside] + row[RESERVATION.units]
-  if get(person_key(campaign, row[RESERVATION.resident]))[PERSON.cool_until_ms] < slot[SLOT.cool_until_ms] then
+  if person_of(campaign, row[RESERVATION.resident])[PERSON.cool_until_ms] < slot[SLOT.cool_until_ms] then
     start_cool_down(campaign, slot, row, pass_no)
   end
 end

@@ -13,6 +13,7 @@ end
 local function come_to(campaign, resident, key, person)
   if person[PERSON.live] ~= '' or person[PERSON.refusals] > 0 then
     put(aside_key(person[PERSON.no], resident), {person[PERSON.no], person[PERSON.live], person[PERSON.refusals], 0, ''})
+    person[PERSON.aside] = (person[PERSON.aside] or 0) + 1
   end
   local no = campaign[CAMPAIGN.no]
   local earlier = get(aside_key(no, resident))
@@ -21,8 +22,14 @@ local function come_to(campaign, resident, key, person)
   else
     person[PERSON.no], person[PERSON.live], person[PERSON.refusals] = no, earlier[PERSON.live], earlier[PERSON.refusals]
     remove(aside_key(no, resident))
+    person[PERSON.aside] = person[PERSON.aside] - 1
   end
   put(key, person)
+end
+
+-- The resident's row, whichever campaign it is about. What is deleted is as if it had never been.
+local function person_of(campaign, resident)
+  return get(person_key(campaign, resident)) or {0, '', 0, 0, '', 0}
 end
 
 -- The resident's row, about this campaign. The caller puts it under its key.
@@ -36,7 +43,7 @@ end
 -- The resident has no live reservation any more, and may book again.
 local function free_person(campaign, row)
   local key = person_key(campaign, row[RESERVATION.resident])
-  if get(key)[PERSON.no] ~= campaign[CAMPAIGN.no] then
+  if person_of(campaign, row[RESERVATION.resident])[PERSON.no] ~= campaign[CAMPAIGN.no] then
     key = aside_key(campaign[CAMPAIGN.no], row[RESERVATION.resident])
   end
   local person = get(key)
@@ -49,7 +56,7 @@ local function start_cool_down(campaign, slot, row, pass_no)
   local cool_until_ms = slot[SLOT.cool_until_ms] or 0
   if campaign[CAMPAIGN.cool_down] == 1 and cool_until_ms > 0 then
     local key = person_key(campaign, row[RESERVATION.resident])
-    local person = get(key)
+    local person = get(key) or {0, '', 0, 0, ''}
     person[PERSON.cool_until_ms], person[PERSON.cool_pass_no] = cool_until_ms, pass_no
     put(key, person)
   end
@@ -57,10 +64,54 @@ end
 
 -- Who gives a reservation back before its slot begins does not have to wait.
 local function end_cool_down(campaign, row, pass_no)
-  local key = person_key(campaign, row[RESERVATION.resident])
-  local person = get(key)
+  local person = person_of(campaign, row[RESERVATION.resident])
   if person[PERSON.cool_pass_no] == pass_no then
     person[PERSON.cool_until_ms], person[PERSON.cool_pass_no] = 0, ''
+    put(person_key(campaign, row[RESERVATION.resident]), person)
+  end
+end
+
+-- A cool-down goes on when the reservation that began it is deleted, and does not tell of it.
+local function forget_pass(campaign, resident, pass_no)
+  local person = person_of(campaign, resident)
+  if person[PERSON.cool_pass_no] == pass_no then
+    person[PERSON.cool_pass_no] = ''
+    put(person_key(campaign, resident), person)
+  end
+end
+
+-- Whether the reservation that a row names is still kept, live or picked up.
+local function has_one(person)
+  return person[PERSON.live] ~= '' and get(K.r .. person[PERSON.live]) ~= nil
+end
+
+-- Whether a row says no more than no row.
+local function says_nothing(person)
+  local says_of_campaigns = person[PERSON.live] ~= '' or person[PERSON.refusals] > 0 or (person[PERSON.aside] or 0) > 0
+  return not says_of_campaigns and person[PERSON.cool_until_ms] <= get(K.head)[HEAD.now_ms]
+end
+
+-- Deletes what the resident did in this campaign; 1 where something went. Until when they have to wait is kept until it
+-- is over, and then nothing. Whose reservation is still there stays.
+local function forget_person(campaign, resident)
+  local key = person_key(campaign, resident)
+  local person = person_of(campaign, resident)
+  local aside = get(aside_key(campaign[CAMPAIGN.no], resident))
+  local gone = 0
+  if aside and not has_one(aside) then
+    remove(aside_key(campaign[CAMPAIGN.no], resident))
+    person[PERSON.aside] = person[PERSON.aside] - 1
+    gone = 1
+  end
+  if person[PERSON.no] == campaign[CAMPAIGN.no] and not has_one(person) then
+    person[PERSON.no], person[PERSON.live], person[PERSON.refusals] = 0, '', 0
+    gone = 1
+  end
+  if says_nothing(person) then
+    gone = get(key) and 1 or 0
+    if gone == 1 then remove(key) end
+  elseif gone == 1 then
     put(key, person)
   end
+  return gone
 end

@@ -6,6 +6,12 @@ local function sealed_campaign(command)
   return nil
 end
 
+-- Whether the campaign's deletion day has come: nothing is kept of anybody any more.
+local function is_past_deletion(campaign)
+  local delete_ms = campaign[CAMPAIGN.delete_ms]
+  return delete_ms > 0 and delete_ms <= get(K.head)[HEAD.now_ms]
+end
+
 local function open_campaign(command)
   local row = sealed_campaign(command)
   if not row then return refused(REASON.UNKNOWN_CAMPAIGN) end

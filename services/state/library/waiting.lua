@@ -64,7 +64,7 @@ local function look_at_next(no, name, facts)
   local start = slot[SLOT.waiting_first] % WAITING_PER_CHUNK * PASS_NO_CHARS
   local pass_no = string.sub(get(chunk_key), start + 1, start + PASS_NO_CHARS)
   local row = get(K.r .. pass_no)
-  if row[RESERVATION.state] == RESERVATION_STATE.WAITLISTED and row[RESERVATION.slot] == name then
+  if row and row[RESERVATION.state] == RESERVATION_STATE.WAITLISTED and row[RESERVATION.slot] == name then
     local units = row[RESERVATION.units]
     local is_over = get(K.head)[HEAD.now_ms] >= slot[SLOT.promote_until_ms]
     if not is_over and units_left(slot, SHARE.PUBLIC) < units then

@@ -1,0 +1,33 @@
+"""A command of every kind."""
+
+from typing import Any
+
+import msgspec
+
+from services.domain import commands as c
+from tests import builders as b
+
+
+def one_of_each() -> list[c.Command]:
+    """A command of every kind, with something in every field that its fold reads."""
+    booking = b.reserve("anna", digit=3, terminal=b.TERMINAL)
+    day = c.StaggerDay(from_ms=b.MIDNIGHT_MS, to_ms=b.MIDNIGHT_MS + b.DAY_MS, digits=[1, 3])
+    rules = c.CampaignRules(
+        household_max=2, cool_down=True, entitled=1, stagger=[day], waiting_per_mille=500, assisted_per_mille=100,
+        reserve_per_mille=20,
+    )  # fmt: skip
+    times_ms: dict[str, Any] = dict.fromkeys(
+        ("pick_until_ms", "cool_until_ms", "release_ms", "promote_until_ms", "change_until_ms"), b.NOON_MS
+    )
+    return [
+        b.genesis(), b.tick(5), b.adopt_rules(1), b.assign_region(b.REGION, b.CAMPAIGN),
+        b.define(1, rules=rules, delete_ms=b.NOON_MS),
+        b.add_pharmacies([b.pharmacy()]), b.add_slots([b.slot(**times_ms)]), b.add_entitled(["anna"]), b.seal(),
+        b.change_rules(**msgspec.structs.asdict(rules)),
+        b.open_(by_clock=True), b.pause(), b.resume(), b.close(by_clock=True), booking,
+        b.cancel(booking, terminal=b.TERMINAL), b.change_slot(booking, "evening", terminal=b.TERMINAL),
+        b.pick_up(booking), b.record(booking), b.undo(booking),
+        b.change_quota(-5, share="assisted", terminal=b.TERMINAL), b.release(), b.end_waiting(), b.expire(1),
+        b.invite(), b.pair(), b.revoke(),
+        b.purge(booking, residents=["anna"], phones=["anna"], entitled=["anna"], sheets=[0], waiting={b.SLOT: 0}),
+    ]  # fmt: skip
