@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,7 +14,6 @@ from services.audit.report import Report
 from services.audit.rows_reader import RedisRows
 from services.audit.verify import Sources, VerifySettings, verify
 from services.platform.errors import MasklineError
-from services.platform.lifecycle import fast_loop
 from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import SystemSettings
 from services.platform.telemetry import configure_logging
@@ -30,8 +28,6 @@ from services.stream.client import start_admin
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS, EVENTS, partition_count
-
-T = TypeVar("T")
 
 
 async def main(settings: VerifySettings, on_partition: Callable[[int, Report], None] | None = None) -> Report:
@@ -52,7 +48,7 @@ def run(settings_of: Callable[[], VerifySettings], tell: Callable[[str], None], 
     try:
         settings = settings_of()
         configure_logging("verify", settings.log_level if settings.log_level != "info" else "warning")
-        report = _run(main(settings))
+        report = asyncio.run(main(settings))
     except MasklineError as error:
         if as_json:
             tell(msgspec.json.encode({"verify": "could not look", "why": str(error)}).decode())
@@ -95,7 +91,7 @@ def run_rebuild(settings_of: Callable[[], RebuildSettings], tell: Callable[[str]
         settings = settings_of()
         configure_logging("rebuild", settings.log_level if settings.log_level != "info" else "warning")
         with progress.lines(tell) if as_json else progress.bars() as on_progress:
-            done = _run(rebuild_all(settings, on_progress))
+            done = asyncio.run(rebuild_all(settings, on_progress))
     except MasklineError as error:
         if as_json:
             tell(msgspec.json.encode({"rebuild": "could not be done", "why": str(error)}).decode())
@@ -110,11 +106,6 @@ def run_rebuild(settings_of: Callable[[], RebuildSettings], tell: Callable[[str]
             tell(str(each))
         tell(f"{not_whole} of {len(done)} partitions are not whole." if not_whole else "Redis has all of the log.")
     return 1 if not_whole else 0
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=fast_loop()) as runner:
-        return runner.run(work)
 
 
 async def _partitions(settings: SystemSettings) -> int:

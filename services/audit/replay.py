@@ -37,6 +37,11 @@ class TracedState(State):
         self.rows[key] = row
         self.changed_at[key] = self.head.position
 
+    def remove(self, key: str) -> None:
+        """Forget the row, not when it went."""
+        super().remove(key)
+        self.changed_at[key] = self.head.position
+
 
 class Replay:
     """The rows of one partition after `position` records. Memory: these rows, and the facts from `keep_from` on."""

@@ -69,7 +69,8 @@ class RowsCheck:
                     self._compare_chunk(chunk, value, position)
 
     async def find_foreign_keys(self) -> None:
-        """Keys that no command made. What the model does not know yet, it knows at the position after the scan."""
+        """Keys that no command made. What the model did not know when it was seen, it knows at the position after the
+        scan, or a command has removed it since."""
         unknown: set[str] = set()
         async for keys in self._rows.keys(self._partition):
             unknown.update(
@@ -80,10 +81,11 @@ class RowsCheck:
                 unknown = {key for key in unknown if key not in self._replay.state.rows}
                 if len(unknown) > MAX_UNKNOWN_KEYS:
                     break
-        await self._read([])
-        for key in sorted(unknown):
-            if key not in self._replay.state.rows:
-                self._report.add(Kind.FOREIGN_KEY, self._partition, "Redis has a key that no command made", key=key)
+        for piece in _pieces(sorted(unknown), KEYS_PER_READ):
+            _, values = await self._read(piece)
+            for key, value in zip(piece, values, strict=True):
+                if value is not None and key not in self._replay.state.rows:
+                    self._report.add(Kind.FOREIGN_KEY, self._partition, "Redis has a key that no command made", key=key)
 
     async def _read(self, keys: Sequence[str]) -> RawReading:
         """Values, with the model moved to their position."""
@@ -96,7 +98,11 @@ class RowsCheck:
     # ------------------------------------------------------------------------------------------------------ comparing
 
     def _compare_row(self, key: str, value: bytes | None) -> None:
-        expected = self._replay.state.rows[key]
+        expected = self._replay.state.rows.get(key)
+        if expected is None:  # a command removed it since the list of keys was made
+            if value is not None:
+                self._differs(key, None, "Redis still has this row", expected="no row")
+            return
         if value is None:
             self._differs(key, expected, "Redis does not have this row", expected=shortened(expected))
             return

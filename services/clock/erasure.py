@@ -7,12 +7,12 @@ one of the embedded tier) has its day when it has begun everywhere.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from datetime import date, timedelta, timezone, tzinfo
 from typing import Final
 
 import structlog
 
-from services.domain.days import zone
+from services.domain.days import begins_ms, zone
 from services.platform.contact import ContactKeys
 from services.platform.errors import MasklineError
 from services.state.door import Door
@@ -38,8 +38,8 @@ class Erasure:
         wrong = None
         for campaign, day in self._keys.kept():
             try:
-                begins_ms = _begins_ms(day, self._zone(campaign))
-                if begins_ms <= now_ms and begins_ms <= await self._fold_ms(campaign):
+                day_ms = begins_ms(day, self._zone(campaign))
+                if day_ms <= now_ms and day_ms <= await self._fold_ms(campaign):
                     self._delete(campaign, day)
             except (MasklineError, OSError) as error:
                 wrong = f"the contact key of campaign {campaign} cannot be deleted on its day, {day}: {error}"
@@ -59,8 +59,3 @@ class Erasure:
         view = self._door.catalogue.get(campaign)
         partitions = range(self._door.partitions) if view is None else [view.partition]
         return min([(await self._door.reader.read(partition, [])).head.now_ms for partition in partitions])
-
-
-def _begins_ms(day: date, where: tzinfo) -> int:
-    """When a day begins there, in milliseconds since the epoch."""
-    return int(datetime.combine(day, time(), where).astimezone(UTC).timestamp() * 1000)

@@ -1,14 +1,18 @@
 """Verify: a true system is found true while it moves, and each kind of lie is found and told in words."""
 
+from collections.abc import AsyncIterator
+
 import msgspec
 import pytest
 
+from services.audit import rows_check
 from services.audit.errors import CouldNotLookError
 from services.audit.replay import Replay
 from services.audit.report import Kind, Report
 from services.domain import commands as c
 from services.domain.events import encode
 from services.domain.rows import HEAD
+from services.domain.rules.answers import Fact
 from services.state.readers import decode_row
 from services.stream.fake import FakeLog, FakeReader
 from services.stream.place import Offset
@@ -268,6 +272,64 @@ async def test_a_system_that_moves_between_two_readings_has_no_differences(world
     world.rows.before_read = somebody_books  # type: ignore[method-assign]
     report = await world.verify()
     assert report.differences == []
+
+
+def over(people: int) -> AuditWorld:
+    """A campaign whose deletion day has come before anything went; what people had in it they gave back."""
+    world = AuditWorld()
+    world.campaign(slots={"s1": 10}, delete_ms=NOW_MS + 1)
+    for number in range(people):
+        world.reserve(f"p{number}", "s1", 1)
+        world.cancel(f"p{number}")
+    for _ in range(2):
+        world.write(c.Tick(at_ms=NOW_MS + 1), at_ms=NOW_MS + 1)
+    return world
+
+
+async def test_a_system_from_which_everything_was_purged_has_no_differences() -> None:
+    world = over(people=3)
+    told = world.purges("p0", "p1", "p2")
+    assert world.decisions[told] == [[Fact.PURGED, 3, 3, 0, 0, 1, 0]]
+    report = await world.verify()
+    assert (report.verify, report.lost, report.differences) == ("ok", 0, [])
+
+
+async def test_rows_that_are_purged_between_two_readings_are_no_differences(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_check, "KEYS_PER_READ", 5)
+    world = over(people=20)
+
+    def the_clock_purges() -> None:
+        if 2 < world.rows.reads < 30:
+            world.purges(f"p{world.rows.reads - 3}")
+
+    world.rows.before_read = the_clock_purges  # type: ignore[method-assign]
+    report = await world.verify()
+    assert report.differences == []
+    assert len([key for key in world.rows.values if key.startswith("r:")]) < 15
+
+
+async def test_a_row_that_redis_keeps_although_it_was_purged_is_found() -> None:
+    kept = over(people=1)
+    row = kept.rows.values[f"r:{command_id('p0/p')}"]
+    kept.purges("p0")
+    kept.rows.values[f"r:{command_id('p0/p')}"] = row
+    assert "a key that no command made" in only(await kept.verify())
+
+
+async def test_a_row_that_is_made_and_removed_while_redis_is_scanned_is_no_foreign_key(world: AuditWorld) -> None:
+    """What stands in the queue of unfinished work comes and goes with one record."""
+    whole = dict(world.rows.values)
+    scanned: dict[str, bytes] = {**whole, "work:0": pack([1, "s1"])}
+    keys = world.rows.keys
+
+    async def as_it_was(partition: int) -> AsyncIterator[list[str]]:
+        world.rows.values = scanned
+        async for piece in keys(partition):
+            yield piece
+        world.rows.values = whole
+
+    world.rows.keys = as_it_was  # type: ignore[method-assign]
+    assert (await world.verify()).differences == []
 
 
 async def test_a_difference_is_found_while_the_system_moves(world: AuditWorld) -> None:
