@@ -84,7 +84,7 @@ class LiveView:
         )
 
     def _count_rate(self) -> None:
-        now_s, decided = time.monotonic(), self._tally.confirmed + self._tally.rejected
+        now_s, decided = time.monotonic(), len(self._tally.latencies_s)
         then_s, before = self._last
         if now_s - then_s >= 0.5:
             self._per_s = (decided - before) / (now_s - then_s)

@@ -29,6 +29,8 @@ STATUS_WAIT_S: Final = 10
 ANSWER_WITHIN_S: Final = 6.0
 """Beyond the time that a request asked to wait: a front door hears the log's silence after 4 s."""
 FINAL: Final = frozenset({"confirmed", "rejected", "cancelled", "picked_up"})
+DECIDED: Final = FINAL | {"waitlisted"}
+"""Who stands on a waiting list has been answered, and goes home."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -155,7 +157,7 @@ class Surge:
             self.tally.reservations[reservation_id] = heard
             body = await self._wait_for_decision(body, gives_up_s)
         state = str(body.get("state", "rejected"))
-        if state not in FINAL:
+        if state not in DECIDED:
             self.tally.unknown += 1
             return None
         heard.state = state
@@ -168,7 +170,7 @@ class Surge:
         body = pending
         path = f"{pending['status_url']}&wait={STATUS_WAIT_S}"
         loop = asyncio.get_running_loop()
-        while body.get("state") not in FINAL and loop.time() < gives_up_s:
+        while body.get("state") not in DECIDED and loop.time() < gives_up_s:
             try:
                 answer = await self._client.request("GET", path, timeout_s=self._timeout_s)
             except NoAnswer:

@@ -31,6 +31,7 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)  # reservations, by reason
     confirmed: int = 0  # reservations
     confirmed_units: int = 0
+    waitlisted: int = 0  # reservations
     reservations: dict[str, Heard] = field(default_factory=dict)  # by id, which is a credential: never printed
     latencies_s: list[float] = field(default_factory=list)  # from the intended start to the decision
     recent_s: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_ANSWERS))
@@ -53,6 +54,8 @@ class Tally:
         if heard.state == "confirmed":
             self.confirmed += 1
             self.confirmed_units += heard.units
+        elif heard.state == "waitlisted":
+            self.waitlisted += 1
         else:
             self.refused[reason] += 1
 

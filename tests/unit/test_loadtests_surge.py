@@ -20,8 +20,9 @@ QUICK = SurgeSettings(residents=40, arrive_within_s=0.0, give_up_after_s=5.0, wa
 class FrontDoor:
     """A front door that answers as a test says; `asked` are the bodies and keys it saw."""
 
-    def __init__(self, answer: Callable[[int, dict[str, Any]], Response | None]) -> None:
+    def __init__(self, answer: Callable[[int, dict[str, Any]], Response | None], later: str = "confirmed") -> None:
         self._answer = answer
+        self._later = later
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.statuses: list[str] = []
 
@@ -31,7 +32,7 @@ class FrontDoor:
         await asyncio.sleep(0)
         if method == "GET":
             self.statuses.append(path)
-            return answer(200, id="r1", state="confirmed")
+            return answer(200, id="r1", state=self._later)
         self.asked.append((headers["Idempotency-Key"], json.loads(body)))
         found = self._answer(len(self.asked), self.asked[-1][1])
         if found is None:
@@ -125,6 +126,19 @@ async def test_who_is_told_to_wait_asks_at_the_signed_place() -> None:
     tally = await run(door, SurgeSettings(residents=2, arrive_within_s=0.0))
     assert tally.confirmed == 2
     assert sorted(door.statuses) == ["/v1/reservations/r1?place=7&wait=10", "/v1/reservations/r2?place=7&wait=10"]
+
+
+@pytest.mark.parametrize("is_told_at_once", [True, False])
+async def test_who_is_put_on_a_waiting_list_has_heard_and_leaves(is_told_at_once: bool) -> None:
+    def waiting(n: int, _: dict[str, Any]) -> Response:
+        if is_told_at_once:
+            return answer(200, id=f"r{n}", state="waitlisted")
+        return answer(202, id=f"r{n}", state="pending", status_url=f"/v1/reservations/r{n}?place=7")
+
+    door = FrontDoor(waiting, later="waitlisted")
+    tally = await run(door, SurgeSettings(residents=3, arrive_within_s=0.0, give_up_after_s=1.0))
+    assert (tally.waitlisted, tally.unknown, tally.confirmed, tally.rejected) == (3, 0, 0, 0)
+    assert (tally.sent, tally.gone, len(tally.latencies_s)) == (3, 3, 3)
 
 
 async def test_an_answer_outside_the_contract_is_counted_as_such() -> None:
