@@ -253,13 +253,13 @@ def keys() -> None:
 @options_of(SecretFiles)
 def rotate_pass(data: Path, settings: SecretFiles) -> None:
     """Add a new key to sign passes with. Those that were given out stay valid."""
-    from services.platform.pass_keys import LOOK_AGAIN_S
+    from services.platform.pass_keys import LOOK_AGAIN_S, SIGN_AFTER_S
     from services.platform.secrets import SECRETS, Secrets
 
     before = Secrets.load(data / SECRETS, settings)
     key_id = before.rotate_pass_key().pass_signer().key_id
-    click.echo(f"Pass key {key_id} is there. Counters know it within {LOOK_AGAIN_S:g} s, front doors sign with")
-    click.echo("it from their next start on. Passes of the keys before stay valid until you delete the files of these:")
+    click.echo(f"Pass key {key_id} is there. Counters know it within {LOOK_AGAIN_S:g} s, new passes are signed with")
+    click.echo(f"it {SIGN_AFTER_S:g} s later. Those of the keys before stay valid until you delete the files of these:")
     click.echo(before.key_ids()["pass"])
 
 

@@ -25,6 +25,7 @@ from services.platform.identities import Identities
 from services.platform.lifecycle import Stop, TaskSet, settle_memory
 from services.platform.lifecycle import run as run_process
 from services.platform.openapi import add_document_route, mount
+from services.platform.pass_keys import PassKeys
 from services.platform.router import Router
 from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import ProcessSettings
@@ -50,7 +51,7 @@ def router_of(door: Door, secrets: Secrets, log_ends: LogEnds, health: Health, s
     """All routes of a front door, on an open door."""
     identities = Identities(secrets)
     campaigns = Campaigns(door.catalogue, ContactKeys(secrets.contact_folder))
-    passes = Passes(identities, secrets.pass_signer())
+    passes = Passes(identities, PassKeys(secrets))
     stock = StockView(door.catalogue)
     reservations = Reservations(door, campaigns, identities, settings)
     standings = Standings(door, campaigns, identities, passes, log_ends)

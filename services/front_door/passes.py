@@ -13,7 +13,8 @@ from services.domain.reasons import DoorReason
 from services.domain.rows import SlotRow
 from services.platform.booking import pass_content
 from services.platform.identities import Identities
-from services.platform.passes import PassSigner, PassTooLong
+from services.platform.pass_keys import PassKeys
+from services.platform.passes import PassTooLong
 from services.platform.problems import Problem
 
 MAX_DRAWING: Final = 16
@@ -25,11 +26,12 @@ log = structlog.get_logger(__name__)
 
 
 class Passes:
-    """Signs passes and draws them. The same reservation always has the same pass: signatures are deterministic."""
+    """Signs passes and draws them. The same reservation has the same pass until the key is rotated: signatures are
+    deterministic."""
 
-    def __init__(self, identities: Identities, signer: PassSigner) -> None:
+    def __init__(self, identities: Identities, keys: PassKeys) -> None:
         self._identities = identities
-        self._signer = signer
+        self._keys = keys
         self._drawing = 0
         self._drawn: OrderedDict[str, bytes] = OrderedDict()
 
@@ -37,7 +39,7 @@ class Passes:
         """The pass; None where the pharmacy's id leaves no room for one (then there is still the short code)."""
         content = pass_content(self._identities, pass_no, slot, units, last4_hash)
         try:
-            return self._signer.sign(content)
+            return self._keys.sign(content)
         except PassTooLong as error:
             log.error("A pass cannot be made", action="pass_too_long", pharmacy=slot.pharmacy, why=str(error))
             return None

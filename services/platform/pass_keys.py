@@ -14,7 +14,9 @@ from services.platform.passes import Pass, PassSigner, PassVerifier
 from services.platform.secrets import Secrets
 
 LOOK_AGAIN_S = 2.0
-"""A look takes 0.2 ms a key. Passes signed with a new key come later: who signs takes it up at a start."""
+"""A look takes 0.2 ms a key."""
+SIGN_AFTER_S = 3 * LOOK_AGAIN_S
+"""Whoever verifies has looked by then: nobody comes with a pass whose key is not known yet."""
 
 log = structlog.get_logger(__name__)
 
@@ -23,12 +25,17 @@ class PassKeys:
     """Signs and verifies with the keys of now."""
 
     def __init__(self, secrets: Secrets) -> None:
-        self._use(secrets)
-        self._looked_s = time.monotonic()
+        self._secrets: Secrets = secrets
+        self._verifier: PassVerifier = secrets.pass_verifier()
+        self._signer: PassSigner = secrets.pass_signer()
+        self._newest = self._signer
+        self._looked_s = self._changed_s = time.monotonic()
 
     def sign(self, content: Pass) -> str:
-        """With the newest key. Raises PassTooLong."""
+        """With the newest key that has been there for SIGN_AFTER_S. Raises PassTooLong."""
         self._look()
+        if self._signer is not self._newest and self._looked_s - self._changed_s >= SIGN_AFTER_S:
+            self._signer = self._newest
         return self._signer.sign(content)
 
     def verify(self, text: str) -> Pass:
@@ -56,6 +63,9 @@ class PassKeys:
             self._use(found)
 
     def _use(self, secrets: Secrets) -> None:
-        self._secrets: Secrets = secrets
-        self._signer: PassSigner = secrets.pass_signer()
-        self._verifier: PassVerifier = secrets.pass_verifier()
+        self._secrets = secrets
+        self._verifier = secrets.pass_verifier()
+        self._newest = secrets.pass_signer()
+        self._changed_s = self._looked_s
+        if self._signer.key_id not in self._verifier.published():  # its passes are refused from now on
+            self._signer = self._newest

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from services.platform import pass_keys
 from tests.morning import OFFSET
 from tests.unit.front_door_world import Heard, World, front_door
 
@@ -256,6 +257,19 @@ async def test_a_pass_verifies_and_does_not_tell_the_reservations_id(world: Worl
     assert (shown.pharmacy, shown.units) == ("p-1", 5)
     assert heard.json["id"] not in heard.json["pass"]
     assert shown.pass_no == world.command().pass_no  # type: ignore[attr-defined]
+
+
+async def test_a_pass_is_signed_with_the_new_key_although_the_front_door_was_not_started_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = await confirmed(world)
+    for name in ("LOOK_AGAIN_S", "SIGN_AFTER_S"):
+        monkeypatch.setattr(pass_keys, name, 0.0)
+    newest = world.secrets.rotate_pass_key()
+    again = await world.ask("GET", f"/v1/reservations/{heard.json['id']}")
+    assert again.json["pass"] != heard.json["pass"]
+    content = newest.pass_verifier().verify(heard.json["pass"])
+    assert again.json["pass"] == newest.pass_signer().sign(content)
 
 
 @pytest.mark.parametrize(("change", "reason"), [({"units": 6}, "not_confirmed"), ({}, "cancelled")])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from services.platform import pass_keys
 from services.platform.pass_keys import LOOK_AGAIN_S, PassKeys
 from services.platform.passes import Pass, PassInvalid
 from services.platform.secrets import Secrets
@@ -49,6 +50,43 @@ def test_a_pass_of_a_key_that_came_while_we_run_is_accepted(secrets: Secrets, cl
     assert keys.verify(text) == CONTENT
     assert len(keys.published()) == 2
     assert keys.verify(keys.sign(CONTENT)) == CONTENT
+
+
+@pytest.mark.safety
+def test_a_new_key_signs_when_everybody_has_had_the_time_to_know_it(secrets: Secrets, clock: Clock) -> None:
+    signing, verifying = PassKeys(secrets), PassKeys(secrets)
+    before, after = secrets.pass_signer(), secrets.rotate_pass_key().pass_signer()
+    signed = set()
+    for _ in range(40):
+        clock.now_s += LOOK_AGAIN_S / 4
+        text = signing.sign(CONTENT)
+        assert verifying.verify(text) == CONTENT
+        signed.add(text)
+    assert signed == {before.sign(CONTENT), after.sign(CONTENT)}
+    assert signing.sign(CONTENT) == after.sign(CONTENT)
+
+
+@pytest.mark.control
+def test_a_key_that_signs_as_soon_as_it_is_there_makes_passes_that_a_counter_refuses(
+    secrets: Secrets, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pass_keys, "SIGN_AFTER_S", 0.0)
+    signing = PassKeys(secrets)
+    clock.now_s += LOOK_AGAIN_S / 2
+    verifying = PassKeys(secrets)
+    secrets.rotate_pass_key()
+    clock.now_s += LOOK_AGAIN_S / 2
+    with pytest.raises(PassInvalid, match="not known here"):
+        verifying.verify(signing.sign(CONTENT))
+
+
+def test_a_key_whose_file_was_deleted_signs_no_more_from_the_next_look_on(
+    secrets: Secrets, clock: Clock, tmp_path: Path
+) -> None:
+    keys, after = PassKeys(secrets), secrets.rotate_pass_key().pass_signer()
+    (tmp_path / "secrets" / "pass" / "0001.pem").unlink()
+    clock.now_s += LOOK_AGAIN_S
+    assert keys.sign(CONTENT) == after.sign(CONTENT)
 
 
 def test_a_pass_of_a_key_that_was_deleted_is_refused(secrets: Secrets, clock: Clock, tmp_path: Path) -> None:
