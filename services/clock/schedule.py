@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 class _Course:
     """How far a campaign is through its transitions. The first `settled` ones have their answer in the state."""
 
+    revision: str
     transitions: list[Transition]
     settled: int = 0
     sent: list[Future[Place]] = field(default_factory=list)
@@ -104,7 +105,10 @@ class Schedule:
             return
         up_to = course.settled + len(missing)
         commands = [one.command(campaign.name, self._identities.command_id) for one in missing]
-        answers = (await self._door.reader.read(campaign.partition, [f"o:{command.id}" for command in commands])).rows
+        keys = [f"c:{campaign.name}", *(f"o:{command.id}" for command in commands)]
+        row, *answers = (await self._door.reader.read(campaign.partition, keys)).rows
+        if row is None or row.revision != course.revision:
+            return  # its windows may be others by now; the next refresh tells
         while answers and answers[0] is not None:
             answers.pop(0)
             commands.pop(0)
@@ -133,9 +137,9 @@ class Schedule:
     def _course(self, campaign: CampaignView) -> _Course:
         key = (campaign.partition, campaign.row.no)
         course = self._courses.get(key)
-        if course is None:
+        if course is None or course.revision != campaign.row.revision:
             definition = msgspec.convert(campaign.definition, Definition)
-            course = self._courses[key] = _Course(transitions(definition.windows))
+            course = self._courses[key] = _Course(campaign.row.revision, transitions(definition.windows))
         return course
 
     def _note(self, wrong: str | None) -> None:

@@ -36,7 +36,7 @@ class Campaigns:
     def __init__(self, desk: OpsDesk, identities: Identities) -> None:
         self._desk = desk
         self._identities = identities
-        self._definitions: dict[tuple[int, int], Definition] = {}
+        self._definitions: dict[tuple[int, int], tuple[str, Definition]] = {}
 
     async def view(self, name: str) -> CampaignView:
         """The campaign. Raises Problem `unknown_campaign`; one that is new is looked for once more."""
@@ -50,11 +50,12 @@ class Campaigns:
         return known
 
     def definition(self, view: CampaignView) -> Definition:
-        """What the campaign's file said; read once, for it never changes."""
-        key = (view.partition, view.row.no)
-        if key not in self._definitions:
-            self._definitions[key] = msgspec.convert(view.definition, Definition)
-        return self._definitions[key]
+        """What the campaign's file says; read once for each revision."""
+        key, revision = (view.partition, view.row.no), view.row.revision
+        known = self._definitions.get(key)
+        if known is None or known[0] != revision:
+            known = self._definitions[key] = (revision, msgspec.convert(view.definition, Definition))
+        return known[1]
 
     def numbers(self, view: CampaignView) -> CampaignNumbers:
         """Where a campaign stands, as of the last look at it (at most a second ago)."""

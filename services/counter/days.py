@@ -31,7 +31,7 @@ class PharmacySlot(NamedTuple):
 
 
 class PharmacyDays:
-    """The catalogue, looked at from a pharmacy. Definitions never change, so each campaign is sorted out once."""
+    """The catalogue, looked at from a pharmacy. Slots never change, so each campaign is sorted out once."""
 
     def __init__(self, catalogue: Catalogue, now_ms: Callable[[], int]) -> None:
         self._catalogue = catalogue

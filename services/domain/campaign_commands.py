@@ -19,6 +19,7 @@ from services.domain.commands import (
     AddPharmacies,
     AddSlots,
     CampaignRules,
+    ChangeRules,
     DefineCampaign,
     Pharmacy,
     SealDefinition,
@@ -82,6 +83,23 @@ def commands_of(
 def deletion_ms(campaign: Campaign) -> int:
     """When the deletion day begins, which is the contact key's as well; within what commands carry."""
     return min(begins_ms(date.fromisoformat(campaign.deletion_day), zone(campaign.timezone)), LAST_MS)
+
+
+def change_of(
+    campaign: Campaign, of_revision: str, *, before: str, command_id: str, actor: str = "", why: str = ""
+) -> ChangeRules:
+    """The command that gives a sealed campaign, which stands under revision `before`, the rules and texts of this."""
+    return ChangeRules(
+        id=command_id,
+        campaign=campaign.campaign,
+        before=before,
+        revision=of_revision,
+        units_max=campaign.rules.units_max,
+        definition=definition_json(campaign),
+        rules=campaign_rules(campaign),
+        actor=actor,
+        why=why,
+    )
 
 
 def campaign_rules(campaign: Campaign) -> CampaignRules:

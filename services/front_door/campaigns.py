@@ -1,4 +1,4 @@
-"""The campaigns on offer, each as this door needs it: found by one look-up, made once, for definitions never change."""
+"""The campaigns on offer, each as this door needs it: found by one look-up, made once for each revision."""
 
 import asyncio
 import time
@@ -37,6 +37,7 @@ class Offered:
 
     name: str
     no: int
+    revision: str
     partition: int
     definition: Definition
     where: ZoneInfo
@@ -53,6 +54,7 @@ class Offered:
         return cls(
             name=view.name,
             no=view.row.no,
+            revision=view.row.revision,
             partition=view.partition,
             definition=definition,
             where=zone(definition.timezone),
@@ -93,7 +95,7 @@ class Campaigns:
         self._catalogue = catalogue
         self._contact_keys = contact_keys
         self._offered: dict[str, Offered] = {}
-        self._keys: dict[str, ContactKey] = {}
+        self._keys: dict[tuple[str, str], ContactKey] = {}  # by campaign and deletion day, as the files are
         self._no_key_until_s: dict[str, float] = {}
         self._next_refresh_s = 0.0
         self._refreshing: asyncio.Task[None] | None = None
@@ -110,7 +112,7 @@ class Campaigns:
         if view is None:
             return None
         offered = self._offered.get(name)
-        if offered is None or offered.no != view.row.no:
+        if offered is None or (offered.no, offered.revision) != (view.row.no, view.row.revision):
             offered = self._offered[name] = Offered.of(view)
         return offered
 
@@ -139,19 +141,20 @@ class Campaigns:
 
     def contact_key(self, offered: Offered) -> ContactKey:
         """The key that a phone is encrypted with. Raises Problem 503 where this process does not have it."""
-        key = self._keys.get(offered.name)
+        day = offered.definition.deletion_day
+        key = self._keys.get((offered.name, day))
         if key is not None:
             return key
         now_s = time.monotonic()
         if now_s < self._no_key_until_s.get(offered.name, 0.0):
             raise Problem(DoorReason.CATCHING_UP)
         try:
-            key = self._contact_keys.load(offered.name, date.fromisoformat(offered.definition.deletion_day))
+            key = self._contact_keys.load(offered.name, date.fromisoformat(day))
         except (MasklineError, ValueError) as error:
             self._no_key_until_s[offered.name] = now_s + CONTACT_KEY_PAUSE_S
             log.error("No contact key", action="contact_key_missing", campaign=offered.name, why=str(error))
             raise Problem(DoorReason.CATCHING_UP) from error
-        self._keys[offered.name] = key
+        self._keys[offered.name, day] = key
         return key
 
     async def _refresh(self) -> None:

@@ -1,4 +1,4 @@
-"""What is on offer, as documents: the list of campaigns, and each campaign whole. Made anew when a phase changes."""
+"""What is on offer, as documents: the list of campaigns, and each whole. Made anew when a phase or rules change."""
 
 import asyncio
 from typing import Any, Final
@@ -32,12 +32,14 @@ class Offers:
 
     def __init__(self, campaigns: Campaigns) -> None:
         self._campaigns = campaigns
-        self._list: tuple[tuple[tuple[int, str, Phase], ...], Published] | None = None
-        self._whole: dict[str, tuple[tuple[int, Phase], asyncio.Task[Published]]] = {}
+        self._list: tuple[tuple[tuple[int, str, str, Phase], ...], Published] | None = None
+        self._whole: dict[str, tuple[tuple[int, str, Phase], asyncio.Task[Published]]] = {}
 
     def listed(self) -> Published:
         """The list, those that may be booked first."""
-        state = tuple((offered.no, offered.name, self._campaigns.phase(offered)) for offered in self._campaigns)
+        state = tuple(
+            (offered.no, offered.name, offered.revision, self._campaigns.phase(offered)) for offered in self._campaigns
+        )
         if self._list is None or self._list[0] != state:
             lines = [
                 CampaignSummary(**_summary(offered, self._campaigns.phase(offered))) for offered in self._campaigns
@@ -49,7 +51,7 @@ class Offers:
     async def whole(self, offered: Offered) -> Published:
         """One campaign with its pharmacies and slots; made in a thread, for there may be 100,000 slots."""
         phase = self._campaigns.phase(offered)
-        version = (offered.no, phase)
+        version = (offered.no, offered.revision, phase)
         known = self._whole.get(offered.name)
         if known is None or known[0] != version:
             making = asyncio.create_task(asyncio.to_thread(_whole, offered, phase), name=f"offer {offered.name}")

@@ -1,4 +1,8 @@
-"""What campaigns there are. A sealed definition never changes and is read once; phases and stock are read often."""
+"""What campaigns there are. Pharmacies and slots are read once; phases and stock are read often.
+
+A definition is read again when the campaign's revision is another one: its rules were changed. Who refreshes once a
+second may tell the old ones that much longer than the fold, and what they publish as long again as it may be kept.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -54,7 +58,8 @@ class Catalogue:
         return self._by_no.get((partition, no))
 
     async def refresh(self) -> None:
-        """Read phases anew, and definitions not known yet. Raises what the reader raises; keeps what it had then."""
+        """Read phases anew, and definitions that are new or changed. Raises what the reader raises; then it keeps what
+        it had."""
         await asyncio.gather(*(self._refresh_partition(p) for p in range(self._partitions)))
 
     async def learn(self, partition: int) -> None:
@@ -78,6 +83,8 @@ class Catalogue:
                 if not await self._lives_in(partition, name, row.region):
                     continue
                 view = await self._load(partition, name, row)
+            elif known.row.revision != row.revision:
+                view = await self._read_definition(known)
             else:
                 view = CampaignView(name, partition, row, known.definition, known.pharmacies, known.slots)
             self._campaigns[name] = view
@@ -107,6 +114,13 @@ class Catalogue:
         return CampaignView(
             name, partition, row, msgspec.json.decode(definition), pharmacies, dict(zip(ids, slots, strict=True))
         )
+
+    async def _read_definition(self, known: CampaignView) -> CampaignView:
+        """A campaign whose rules were changed; the definition and the row of the same revision."""
+        keys = [f"c:{known.name}", f"x:{known.row.no}"]
+        row, definition = (await self._reader.read(known.partition, keys)).rows
+        decoded = msgspec.json.decode(definition)
+        return CampaignView(known.name, known.partition, row, decoded, known.pharmacies, known.slots)
 
     async def stock(self, campaign: CampaignView) -> dict[str, SlotRow]:
         """Every slot of a campaign with its quota and what is taken, now."""

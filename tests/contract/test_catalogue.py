@@ -1,4 +1,4 @@
-"""What doors know of campaigns: definitions read once, phases and stock as they are now."""
+"""What doors know of campaigns: definitions read once for each revision, phases and stock as they are now."""
 
 from typing import Any
 
@@ -74,6 +74,28 @@ async def test_phases_are_read_anew_and_definitions_are_not(partition: LuaWorld,
     assert view is not None
     assert view.phase == Phase.PAUSED
     assert len(view.slots) == 450
+
+
+async def test_a_definition_is_read_again_where_rules_were_changed_and_slots_are_not(
+    partition: LuaWorld, catalogue: Catalogue
+) -> None:
+    await open_campaign(partition, {f"s-{n:04}": 1 for n in range(450)})
+    await open_campaign(partition, {"noon": 1}, campaign="other")
+    await catalogue.refresh()
+    before, other = catalogue.get(b.CAMPAIGN), catalogue.get("other")
+    assert before is not None
+    await partition.fold(b.change_rules(text="changed", household_max=2))
+    read = await mgets(partition)
+    await catalogue.refresh()
+    assert await mgets(partition) - read == PARTITIONS + 2  # names, rows where there are some, and what has changed
+    view = catalogue.get(b.CAMPAIGN)
+    assert view is not None
+    assert (view.definition["text"], view.row.revision) == ("changed", b.revision("changed"))
+    assert (view.row.household_max, view.row.no) == (2, before.row.no)
+    assert (view.slots, view.pharmacies) == (before.slots, before.pharmacies)
+    assert catalogue.by_no(0, view.row.no) is view
+    assert catalogue.get("other").definition == other.definition  # type: ignore[union-attr]
+    assert (before.definition["text"], before.row.revision) == ("a", b.revision("a")), "what somebody holds stays whole"
 
 
 async def test_stock_is_as_it_is_now(partition: LuaWorld, catalogue: Catalogue) -> None:

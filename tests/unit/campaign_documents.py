@@ -22,11 +22,11 @@ from services.domain.campaign import (
     revision,
 )
 from services.domain.campaign_check import Source, check
-from services.domain.campaign_commands import DefinitionCommand, commands_of
+from services.domain.campaign_commands import DefinitionCommand, change_of, commands_of
 from services.domain.campaign_problems import CampaignInvalid
 from services.domain.campaign_tables import MAX_PHARMACY_ID_CHARS
 from services.domain.campaign_times import timed
-from services.domain.commands import Pharmacy, Slot
+from services.domain.commands import ChangeRules, Pharmacy, Slot
 from services.domain.days import FIRST_MS, MINUTE_MS, day_of, zone
 from services.domain.documents import DocumentType
 from tests.builders import digest
@@ -98,6 +98,12 @@ def written(campaign: Campaign, of_revision: str = "", **words: str) -> list[Def
     of_revision = of_revision or revision(campaign, entitled)
     key = f"{campaign.campaign}|{of_revision}"
     return commands_of(campaign, of_revision, lambda step: digest(key, step), entitled=entitled, **words)
+
+
+def changed_to(campaign: Campaign, before: str) -> ChangeRules:
+    """The command that changes what stands under revision `before`, as some console would write it."""
+    of_revision = revision(campaign, pseudonyms(campaign))
+    return change_of(campaign, of_revision, before=before, command_id=digest("change", before, of_revision))
 
 
 # ------------------------------------------------------------------------------------------------------- any campaign

@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 
 from services.clock.schedule import Schedule
 from services.domain import commands as c
-from services.domain.campaign import Window
+from services.domain.campaign import Window, revision
 from services.domain.days import instant_ms
 from services.domain.rows import Phase
 from services.domain.schedule import due, transitions
 from services.platform.identities import Identities
 from services.platform.secrets import Secrets
 from services.state.errors import StateUnavailableError
+from services.state.readers import Reading
 from services.stream.place import PartitionId
-from tests.unit.campaign_documents import changed, checked, written
+from tests.unit.campaign_documents import changed, changed_to, checked, written
 from tests.unit.folded_world import FoldedWorld
 
 MORNING = {"opens_at": "2020-02-01T09:30:00+08:00", "closes_at": "2020-02-01T10:00:00+08:00"}
@@ -148,6 +149,87 @@ async def test_a_clock_that_starts_anew_sends_nothing_twice(
     again = Schedule(world.door, identities, resend_after_s=0.0, now_ms=wrist)
     await beat(world, again)
     assert sent(world) == ["window 1: Open", "window 1: Close"]
+
+
+# -- windows that were changed -----------------------------------------------------------------------------------------
+
+EVENING = {"opens_at": "2020-02-01T18:00:00+08:00", "closes_at": "2020-02-01T19:00:00+08:00"}
+
+
+def with_windows(*windows: dict[str, str]) -> c.ChangeRules:
+    """The campaign's windows are these from now on."""
+    return changed_to(checked(changed("windows", to=list(windows))), revision(CAMPAIGN))
+
+
+async def test_a_window_that_was_added_opens_and_one_that_was_taken_away_does_not(
+    world: FoldedWorld, schedule: Schedule, wrist: Wrist
+) -> None:
+    wrist.now_ms = at("09:30")
+    await beat(world, schedule)
+    world.write(0, with_windows(MORNING, EVENING), at_ms=at("09:31"))
+    await world.door.refresh_once()
+    seen = []
+    for time_of_day in ("10:00", "14:00", "15:00", "18:00", "19:00"):
+        wrist.now_ms = at(time_of_day)
+        await beat(world, schedule)
+        seen.append(phase(world))
+    assert seen == [Phase.CLOSED, Phase.CLOSED, Phase.CLOSED, Phase.OPEN, Phase.CLOSED]
+    assert sent(world) == ["window 1: Open", "window 1: Close", "window 2: Open", "window 2: Close"]
+
+
+async def test_a_window_that_is_open_may_be_made_longer(
+    world: FoldedWorld, schedule: Schedule, wrist: Wrist, identities: Identities
+) -> None:
+    wrist.now_ms = at("09:30")
+    await beat(world, schedule)
+    world.write(0, with_windows({**MORNING, "closes_at": "2020-02-01T11:00:00+08:00"}, AFTERNOON), at_ms=at("09:31"))
+    await world.door.refresh_once()
+    twin = Schedule(world.door, identities, resend_after_s=0.0, now_ms=wrist)
+    for time_of_day, expected in (("10:00", Phase.OPEN), ("11:00", Phase.CLOSED), ("14:00", Phase.OPEN)):
+        wrist.now_ms = at(time_of_day)
+        await beat(world, schedule)
+        await beat(world, twin)
+        assert phase(world) == expected
+    assert sent(world) == ["window 1: Open", "window 1: Close", "window 2: Open"]
+
+
+@pytest.mark.safety
+async def test_a_clock_that_has_not_heard_of_other_windows_opens_nothing_by_those_it_knows(
+    world: FoldedWorld, schedule: Schedule, wrist: Wrist
+) -> None:
+    assert await opened_by_what_was_known(world, schedule, wrist) == []
+    await beat(world, schedule)
+    await beat(world, schedule)
+    assert sent(world) == ["window 1: Open", "window 1: Close"], "and by the others as soon as it has"
+
+
+@pytest.mark.control
+async def test_without_the_look_at_the_revision_it_opens_by_windows_that_are_no_more(
+    world: FoldedWorld, schedule: Schedule, wrist: Wrist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = world.reader.read
+
+    async def as_known(partition: int, keys: list[str]) -> Reading:
+        reading = await read(partition, keys)
+        known = world.door.catalogue.get(NAME)
+        return reading._replace(rows=[known.row if key == f"c:{NAME}" and known else row
+                                      for key, row in zip(keys, reading.rows, strict=True)])  # fmt: skip
+
+    monkeypatch.setattr(world.reader, "read", as_known)
+    assert await opened_by_what_was_known(world, schedule, wrist) == [
+        "window 1: Open", "window 1: Close", "window 2: Open"
+    ]  # fmt: skip
+
+
+async def opened_by_what_was_known(world: FoldedWorld, schedule: Schedule, wrist: Wrist) -> list[str]:
+    """What a clock sends in the afternoon when other windows are in force, and it does not know."""
+    later = {"opens_at": "2020-02-01T10:00:00+08:00", "closes_at": "2020-02-01T11:00:00+08:00"}
+    world.write(0, with_windows(later, EVENING), at_ms=at("09:01"))
+    wrist.now_ms = at("14:00")
+    await acknowledged(world)
+    await schedule.beat()
+    await acknowledged(world)
+    return sent(world)
 
 
 @pytest.mark.safety
