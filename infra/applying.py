@@ -36,6 +36,11 @@ def apply_campaign(
     if before["change"] == "refused":
         raise ConsoleRefused(what="\n".join(outlook_lines(before)), reason="already_defined")
     key = f"apply-{before['revision']}"
+    if before["change"] == "changes":
+        # A change names the revision that it changes, so it is made once, whatever its key. With the same key, one that
+        # was made and taken back since could not be made again.
+        applied = _applied(console, campaign, f"{key}-{secrets.token_hex(8)}", why, on_step)
+        return applied | {"differs": before["differs"]}
     try:
         return _applied(console, campaign, key, why, on_step)
     except ConsoleRefused as error:
@@ -65,7 +70,9 @@ def outlook_lines(told: dict[str, Any]) -> list[str]:
         "unchanged": f"Nothing changed: {name} is there already with the same content.",
         "new": f"Would create {name}: {size}, in {told.get('commands')} commands"
         + (", and open it at once." if told.get("would_open") else "."),
+        "changed": f"Changed {name}; it is {told.get('phase')}, and whoever comes from now on is decided by:",
+        "changes": f"Would change {name}, for whoever comes from then on:",
         "unfinished": f"Would finish {name}, which was begun and never sealed: {size}.",
-        "refused": f"{name} is there already with another content, and a sealed campaign never changes:",
+        "refused": f"{name} is sealed, and this cannot be changed in it (nothing was):",
     }
     return [changes.get(told["change"], str(told)), *(f"  {difference}" for difference in told.get("differs", []))]

@@ -4,8 +4,9 @@
 
 Every command's id is made of the apply's `Idempotency-Key` and its step: a repeat with the same key gets the first
 answers and goes on where it stopped, and another key is another try, for a refusal is remembered for ever under its id.
-A campaign that is sealed with the same content answers `unchanged`, whoever sealed it. Of those who are entitled only
-pseudonyms come this far.
+A campaign that is sealed with the same content answers `unchanged`, whoever sealed it. One that is sealed with other
+content gets its rules and texts changed, if nothing else differs. Of those who are entitled only pseudonyms come this
+far.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from services.console.amending import Amending
 from services.console.contract import Applied, Outlook
 from services.console.desk import OpsDesk, phase_word, refuse
-from services.console.differences import differences
 from services.domain.campaign import Campaign, revision
-from services.domain.campaign_commands import DefinitionCommand, commands_of, entries_of, step_of
+from services.domain.campaign_commands import DefinitionCommand, change_of, commands_of, entries_of, step_of
 from services.domain.commands import AddEntitled, AddPharmacies, AddSlots, AssignRegion, DefineCampaign, SealDefinition
 from services.domain.reasons import DoorReason, Reason
 from services.domain.rows import CampaignRow, Phase
@@ -73,6 +74,7 @@ class Applying:
         self._identities = identities
         self._contact_keys = contact_keys
         self._now_ms = now_ms
+        self._amending = Amending(desk, now_ms)
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -99,9 +101,8 @@ class Applying:
         elif row is not None and row.revision == wish.revision:
             change = "unchanged"
         elif row is not None:
-            await self._door.refresh_once()
-            known = self._door.catalogue.get(campaign.campaign)
-            change, differs = "refused", differences(known, campaign) if known is not None else []
+            _, found = await self._amending.look(campaign, wish.entitled)
+            change, differs = ("refused", found.refused) if found.refused else ("changes", found.changes)
         opened = sum(1 if one.opens else -1 for one in due(campaign.windows, self._now_ms()))
         writes = change in ("new", "unfinished")
         return Outlook(
@@ -113,7 +114,7 @@ class Applying:
             pharmacies=len(campaign.pharmacies),
             slots=len(campaign.slots),
             units=campaign.units,
-            commands=len(self._commands(wish)) if writes else 0,
+            commands=len(self._commands(wish)) if writes else int(change == "changes"),
             would_open=opened > 0 and writes,
             differs=differs,
         )
@@ -134,16 +135,15 @@ class Applying:
         async with self._one_at_a_time:
             name = wish.campaign.campaign
             partition = await self._assign(wish)
-            await asyncio.to_thread(
-                self._contact_keys.create, name, date.fromisoformat(wish.campaign.deletion_day)
-            )
             row = await self._row(partition, name)
-            if row is None or row.phase == Phase.DRAFT:
-                change = await self._define(wish, partition, tell)
-            elif row.revision == wish.revision:
-                change = await self._who_sealed(wish, partition)
+            if row is not None and row.phase != Phase.DRAFT and row.revision != wish.revision:
+                change = await self._change(wish, partition, tell)
             else:
-                raise Problem(Reason.ALREADY_DEFINED, revision=row.revision)
+                await asyncio.to_thread(
+                    self._contact_keys.create, name, date.fromisoformat(wish.campaign.deletion_day)
+                )
+                is_new = row is None or row.phase == Phase.DRAFT
+                change = await (self._define(wish, partition, tell) if is_new else self._who_wrote(wish, partition))
             await self._open_if_due(wish, partition)
             await self._door.refresh_once()
             return await self._applied(wish, partition, change)
@@ -171,7 +171,7 @@ class Applying:
         decision = await self._desk.decide(partition, commands[0])
         row = await self._row(partition, name)
         if row is not None and row.phase != Phase.DRAFT and row.revision == wish.revision:
-            return await self._who_sealed(wish, partition)
+            return await self._who_wrote(wish, partition)
         refuse(decision)
         if row is None or row.revision != wish.revision or row.no != decision.fact[1]:
             # The first answer to this key was for another document, or somebody began the same campaign anew since.
@@ -188,10 +188,39 @@ class Applying:
             await tell(step_of(command), count, len(commands))
         return "created"
 
-    async def _who_sealed(self, wish: Order, partition: int) -> str:
-        """Of a campaign that is sealed: `created` where it was this order, at an earlier try."""
-        answers = await self._desk.read(partition, [f"o:{self._command_id(wish, 'seal')}"])
-        return "created" if answers[0] is not None and answers[0][0][0] == Fact.SEALED else "unchanged"
+    async def _who_wrote(self, wish: Order, partition: int) -> str:
+        """Of a campaign that has this content: `created` or `changed` where it was this order, at an earlier try."""
+        keys = [f"o:{self._command_id(wish, step)}" for step in ("seal", _change_step(wish))]
+        sealed, changed = await self._desk.read(partition, keys)
+        if changed is not None and changed[0][0] == Fact.RULES_CHANGED:
+            return "changed"
+        return "created" if sealed is not None and sealed[0][0] == Fact.SEALED else "unchanged"
+
+    # -- changing ----------------------------------------------------------------------------------------------------
+
+    async def _change(self, wish: Order, partition: int, tell: Tell) -> str:
+        """Other rules and texts for a sealed campaign. Raises Problem `already_defined` with a line for each thing that
+        cannot be changed, `revision_changed` where somebody else was faster."""
+        before, found = await self._amending.look(wish.campaign, wish.entitled)
+        if found.refused:
+            raise Problem(Reason.ALREADY_DEFINED, revision=before, differs=found.refused)
+        (began,) = await self._desk.read(partition, [f"o:{self._command_id(wish, 'define')}"])
+        if began is not None:  # a late try of a creation that somebody else was faster with: it means to change nothing
+            raise Problem(Reason.ALREADY_DEFINED, revision=before, differs=found.changes)
+        command = change_of(
+            wish.campaign,
+            wish.revision,
+            before=before,
+            command_id=self._command_id(wish, _change_step(wish)),
+            actor=wish.actor,
+            why=wish.why,
+        )
+        decision = await self._desk.done(partition, command)
+        row = await self._row(partition, wish.campaign.campaign)
+        if decision.repeated and row is not None and row.revision != wish.revision:
+            raise Problem(Reason.REVISION_CHANGED, revision=row.revision)  # it was so once, and was changed again since
+        await tell("change", 1, 1)
+        return "changed"
 
     async def _is_sealed(self, partition: int, wish: Order) -> bool:
         """Whether somebody else has sealed the same content meanwhile."""
@@ -249,6 +278,11 @@ class Applying:
 
     def _command_id(self, wish: Order, step: str) -> str:
         return self._identities.command_id(wish.actor, f"apply|{wish.campaign.campaign}", f"{wish.key}|{step}")
+
+
+def _change_step(wish: Order) -> str:
+    """With the revision in it, the same key with another document is another wish, and never silently dropped."""
+    return f"change|{wish.revision}"
 
 
 def _is_there(row: CampaignRow, command: DefinitionCommand) -> bool:

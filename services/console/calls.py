@@ -184,10 +184,13 @@ def _applying(handlers: Handlers) -> list[Call]:
         _change(
             path="/v1/campaigns/apply",
             name="apply_campaign",
-            summary="Write a campaign into the log, chunk by chunk until it is sealed, and open it if it is time.",
+            summary="Write a campaign into the log, chunk by chunk until it is sealed, and open it if it is time; or "
+            "give a sealed one other rules.",
             description=(
                 "The body is a campaign file's content as JSON, its tables as lists. The same key goes on where an "
-                "earlier try stopped; a campaign that is there with the same content answers `unchanged`. With "
+                "earlier try stopped; a campaign that is there with the same content answers `unchanged`. One that is "
+                "sealed with other content is `changed` where only rules, texts and later windows differ; "
+                "`already_defined` names the rest under `differs`, and then nothing is changed. With "
                 f"`Accept: {LINES}` progress comes as it goes, a JSON object a line (`step`, `done`, `of`), and last "
                 f"`result` or `problem`. At most {MAX_APPLYING} documents are taken at once."
             ),
@@ -197,6 +200,8 @@ def _applying(handlers: Handlers) -> list[Call]:
             answers={200: Applied | Outlook},
             reasons=(
                 Reason.ALREADY_DEFINED,
+                Reason.REVISION_CHANGED,
+                Reason.NOT_IN_MID_CAMPAIGN,
                 Reason.CAMPAIGN_ELSEWHERE,
                 Reason.DEFINITION_INCOMPLETE,
                 Reason.IDEMPOTENCY_KEY_REUSED,

@@ -155,12 +155,13 @@ class Checked(Result, frozen=True, kw_only=True):
 
 
 class Outlook(Result, frozen=True, kw_only=True, tag_field="kind", tag="outlook"):
-    """What applying would do. `differs` says in words what an existing campaign has otherwise."""
+    """What applying would do. `differs` says in words what would be changed in a campaign that is there; where it is
+    refused, what cannot be changed, and what to do instead."""
 
     campaign: str
     region: str
     revision: str
-    change: Literal["new", "unfinished", "unchanged", "refused"]
+    change: Literal["new", "unfinished", "unchanged", "changes", "refused"]
     partition: int | None
     pharmacies: int
     slots: int
@@ -171,12 +172,12 @@ class Outlook(Result, frozen=True, kw_only=True, tag_field="kind", tag="outlook"
 
 
 class Applied(Result, frozen=True, kw_only=True, tag_field="kind", tag="applied"):
-    """A campaign that is sealed now."""
+    """A campaign that is sealed now, with this content."""
 
     campaign: str
     region: str
     revision: str
-    change: Literal["created", "unchanged"]
+    change: Literal["created", "changed", "unchanged"]
     partition: int
     phase: PhaseWord
     pharmacies: int

@@ -31,8 +31,10 @@ def refuse(decision: Decision, **members: Any) -> None:
         members["phase"] = phase_word(said[0])
     elif reason == Reason.BELOW_CONFIRMED and said:
         members["confirmed"] = said[0]
-    elif reason == Reason.ALREADY_DEFINED and said:
+    elif reason in (Reason.ALREADY_DEFINED, Reason.REVISION_CHANGED) and said:
         members["revision"] = said[0]
+    elif reason == Reason.NOT_IN_MID_CAMPAIGN and said:
+        members["rule"] = said[0]
     elif reason == Reason.CAMPAIGN_ELSEWHERE and said:
         members["region"] = said[0]
     raise Problem(reason, **members)

@@ -63,8 +63,9 @@ def test_the_same_again_is_the_same_and_the_same_content_unchanged(ops: Ops) -> 
     assert again == first
     _, another = ops.applies(chosen)
     assert another["change"] == "unchanged"
-    status, told = ops.applies(windowed("again-1", (-60, 7_200)))
+    status, told = ops.applies(windowed("again-1", (-30, 3_600)))
     assert (status, told["reason"], told["revision"]) == (409, "already_defined", first["revision"])
+    assert told["differs"][0].startswith("windows: ")
     status, told = ops.applies(windowed("again-1", (-60, 3_600), region="foshan"))
     assert (status, told["reason"]) == (409, "campaign_elsewhere")
 

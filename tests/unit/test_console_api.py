@@ -136,7 +136,7 @@ async def test_progress_comes_line_by_line(world: ConsoleWorld) -> None:
     lines = [msgspec.json.decode(line) for line in answer.text.splitlines()]
     assert [line.get("step") for line in lines] == ["define", "pharmacies", "slots", "seal", None]
     assert lines[-1]["result"]["change"] == "created"
-    other = changed("title", "en", to="Others")
+    other = changed("slots", 0, "units", to=7)
     answer = await world.post("/v1/campaigns/apply", other, Accept="application/x-ndjson", Accept_Language="zh-CN")
     (line,) = [msgspec.json.decode(line) for line in answer.text.splitlines()]
     assert line["problem"]["reason"] == "already_defined"
