@@ -9,6 +9,8 @@ import structlog
 from msgspec import Meta
 
 from services.clock.erasure import LOOK_S, Erasure
+from services.clock.purging import LOOK_S as PURGE_S
+from services.clock.purging import Purging
 from services.clock.schedule import Schedule
 from services.platform.admin import AdminServer
 from services.platform.contact import ContactKeys
@@ -50,6 +52,13 @@ async def erase(erasure: Erasure) -> None:
         await asyncio.sleep(LOOK_S)
 
 
+async def purge(purging: Purging) -> None:
+    """Look for ever for what is to be deleted; a piece that takes long delays the next one, and no tick."""
+    while True:
+        await purging.look()
+        await asyncio.sleep(PURGE_S)
+
+
 async def main(settings: ClockSettings, stop: Stop) -> None:
     """One clock, until it is asked to stop. Two of them do no harm."""
     configure_logging("clock", settings.log_level)
@@ -64,8 +73,11 @@ async def main(settings: ClockSettings, stop: Stop) -> None:
         erasure = Erasure(door, ContactKeys(secrets.contact_folder))
         tasks.start(tick(schedule, settings.tick_s), "tick")
         tasks.start(erase(erasure), "erase")
+        purging = Purging(door)
+        tasks.start(purge(purging), "purge")
         health.add("clock", lambda: schedule.wrong)
         health.add("erasure", lambda: erasure.wrong)
+        health.add("purging", lambda: purging.wrong)
         health.started()
         settle_memory()
         await stop.wait()

@@ -21,6 +21,7 @@ from services.stream.place import Offset, PartitionId
 
 MAX_KEYS_PER_READ = 512
 MAX_WAITING_READS = 20_000
+KEYS_PER_SCAN = 1_000  # looked at, of all partitions of that Redis: less than a millisecond
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, KeyError)
 _decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
@@ -95,6 +96,20 @@ class StateReader:
         if partition not in self._busy:
             self._busy[partition] = asyncio.create_task(self._serve(partition), name=f"state-reader-{partition}")
         return await answer
+
+    async def scan(self, partition: int, kinds: str, cursor: int) -> tuple[int, list[str]]:
+        """Some logical keys of these kinds (a letter each), and the cursor to go on with: 0 begins and ends.
+
+        Whatever is there from beginning to end is found, some of it twice; unless Redis was replaced meanwhile. Raises
+        StateUnavailableError.
+        """
+        prefix = tag(partition)
+        try:
+            answer: Any = await self._redis.scan(cursor, match=f"{prefix}[{kinds}]:*", count=KEYS_PER_SCAN)
+        except (RedisError, OSError) as error:
+            raise StateUnavailableError(what=type(error).__name__) from error
+        cursor, names = answer
+        return cursor, [name[len(prefix) :].decode("utf-8", "replace") for name in names]
 
     async def _serve(self, partition: int) -> None:
         try:

@@ -40,6 +40,8 @@ class FoldedStore:
         self.is_down = False
         self.reads = 0
         self._log = log
+        self.scans: list[str] = []
+        self._scanned: list[bytes] = []
 
     async def mget(self, keys: list[str]) -> list[bytes | None]:
         """What a redis client answers."""
@@ -48,6 +50,18 @@ class FoldedStore:
             raise RedisError("the test says so")
         self.reads += 1
         return [self._value(int(key[2:4]), key[6:]) for key in keys]
+
+    async def scan(self, cursor: int, *, match: str, count: int) -> tuple[int, list[bytes]]:
+        """Of the keys that were there when it began, so many at a time."""
+        await asyncio.sleep(0)
+        if self.is_down:
+            raise RedisError("the test says so")
+        self.scans.append(match)
+        if cursor == 0:
+            rows = self.states[int(match[2:4])].rows
+            self._scanned = [f"{match[:6]}{key}".encode() for key in rows if key[0] in match and key[1:2] == ":"]
+        end = cursor + count
+        return end if end < len(self._scanned) else 0, self._scanned[cursor:end]
 
     def _value(self, partition: int, key: str) -> bytes | None:
         row = self.decided.get((partition, key)) if key.startswith("d:") else self.states[partition].get(key)
