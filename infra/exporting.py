@@ -15,8 +15,7 @@ from services.platform.settings import SystemSettings
 from services.state.catalogue import CampaignView, Catalogue
 from services.state.readers import StateReader
 from services.state.redis_client import connect
-from services.stream.client import start_admin
-from services.stream.topics import partition_count
+from services.stream.topics import count_partitions
 
 
 class CampaignUnknown(MasklineError):
@@ -29,11 +28,7 @@ class FileExists(MasklineError):
 
 async def campaign_now(settings: SystemSettings, name: str) -> Campaign:
     """The campaign as it stands: quotas that were changed since are those of now. Raises CampaignUnknown."""
-    admin = await start_admin(settings)
-    try:
-        partitions = await partition_count(admin)
-    finally:
-        await admin.close()
+    partitions = await count_partitions(settings)
     redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
     try:
         catalogue = Catalogue(StateReader(redis), partitions)

@@ -22,10 +22,9 @@ from services.platform.secrets import SECRETS, Secrets
 from services.state.catalogue import Catalogue
 from services.state.readers import StateReader
 from services.state.redis_client import connect
-from services.stream.client import start_admin
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
-from services.stream.topics import COMMANDS, partition_count
+from services.stream.topics import COMMANDS, count_partitions
 
 SETTLE_TIMEOUT_S: Final = 30.0
 SETTLE_LOOK_S: Final = 0.02
@@ -77,11 +76,7 @@ async def settled(settings: VerifySettings, partition: int) -> int:
 
 async def prove(settings: VerifySettings, campaign: str, tally: Tally) -> Proof:
     """Verify the whole system, and look up everything that the surge was promised. Raises CampaignGone."""
-    admin = await start_admin(settings)
-    try:
-        partitions = await partition_count(admin)
-    finally:
-        await admin.close()
+    partitions = await count_partitions(settings)
     redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
     try:
         reader = StateReader(redis)

@@ -32,13 +32,12 @@ from services.state.recovery import GROUP, Start, find_start
 from services.state.redis_client import Redis, RedisError, connect, dedicated
 from services.state.stopped import PartitionStoppedError, UnreadableLogError
 from services.state.store_check import LibraryReplaced, StoreUnfit
-from services.stream.client import start_admin
 from services.stream.errors import CommitRefused, HoleInLog, LogReconnected, PositionOutsideLog, StreamError
 from services.stream.genesis import GenesisMissing
 from services.stream.log_producer import LogProducer
 from services.stream.partition_reader import PartitionReader, ReaderSettings
 from services.stream.place import Offset, PartitionId
-from services.stream.topics import COMMANDS, partition_count
+from services.stream.topics import COMMANDS, count_partitions
 
 FETCH_TIMEOUT_MS = 200
 HELD_PAUSE_S = 0.01
@@ -266,9 +265,7 @@ async def main(settings: AllocatorSettings, stop: Stop) -> None:
         admin = AdminServer(settings.host, settings.admin_port, health)
         await admin.start()
         stack.push_async_callback(admin.stop)
-        kafka_admin = await start_admin(settings)
-        count = await partition_count(kafka_admin)
-        await kafka_admin.close()
+        count = await count_partitions(settings)
         redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
         stack.push_async_callback(redis.aclose)
         producer = await LogProducer.start(settings)

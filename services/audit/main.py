@@ -15,7 +15,6 @@ from services.audit.rows_reader import RedisRows
 from services.audit.verify import Sources, VerifySettings, verify
 from services.platform.errors import MasklineError
 from services.platform.secrets import SECRETS, Secrets
-from services.platform.settings import SystemSettings
 from services.platform.telemetry import configure_logging
 from services.state.errors import StateUnavailableError
 from services.state.fold_call import FoldCall
@@ -24,15 +23,14 @@ from services.state.readers import read_head
 from services.state.recovery import Start
 from services.state.redis_client import Redis, RedisError, ResponseError, connect, dedicated
 from services.state.store_check import StoreUnfit, check_library, check_store
-from services.stream.client import start_admin
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
-from services.stream.topics import COMMANDS, EVENTS, partition_count
+from services.stream.topics import COMMANDS, EVENTS, count_partitions
 
 
 async def main(settings: VerifySettings, on_partition: Callable[[int, Report], None] | None = None) -> Report:
     """The report on the whole system. Raises CouldNotLookError, KafkaUnreachable, TopicMissing, LogUnavailable."""
-    partitions = await _partitions(settings)
+    partitions = await count_partitions(settings)
     commands, events = PartitionReader(settings, COMMANDS), PartitionReader(settings, EVENTS)
     redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
     try:
@@ -65,7 +63,7 @@ async def rebuild_all(settings: RebuildSettings, on_progress: Progress) -> list[
     """What was done to each partition. Raises StoreUnfit, LibraryReplaced, LogUnavailable, RebuildFailed, and what
     keeps it from reaching Kafka or the secrets."""
     key_check = Secrets.load(settings.data / SECRETS, settings.secret_files).key_check()
-    partitions = await _partitions(settings)
+    partitions = await count_partitions(settings)
     commands = PartitionReader(settings, COMMANDS)
     redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
     library = build()
@@ -106,14 +104,6 @@ def run_rebuild(settings_of: Callable[[], RebuildSettings], tell: Callable[[str]
             tell(str(each))
         tell(f"{not_whole} of {len(done)} partitions are not whole." if not_whole else "Redis has all of the log.")
     return 1 if not_whole else 0
-
-
-async def _partitions(settings: SystemSettings) -> int:
-    admin = await start_admin(settings)
-    try:
-        return await partition_count(admin)
-    finally:
-        await admin.close()
 
 
 async def _check_redis(redis: Redis, library: Library) -> None:

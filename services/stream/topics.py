@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from services.stream.client import KafkaSettings, start_admin
 from services.stream.errors import LogUnavailable, StreamError
 from services.stream.log_producer import reason_of
 
@@ -70,6 +71,15 @@ async def ensure_topics(admin: AIOKafkaAdminClient, partitions: int, replicas: i
                 raise PartitionsDiffer(topic=topic, found=found, asked=partitions)
     except KafkaError as error:
         raise LogUnavailable(why=reason_of(error)) from error
+
+
+async def count_partitions(settings: KafkaSettings) -> int:
+    """How many partitions the log has, for who asks nothing else. Raises TopicMissing, KafkaUnreachable."""
+    admin = await start_admin(settings)
+    try:
+        return await partition_count(admin)
+    finally:
+        await admin.close()
 
 
 async def partition_count(admin: AIOKafkaAdminClient, topic: str = COMMANDS) -> int:

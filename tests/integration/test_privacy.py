@@ -20,10 +20,9 @@ from aiokafka import ConsumerRecord
 from services.audit.verify import VerifySettings
 from services.domain.events import decode, place_of
 from services.platform.campaign_files import load
-from services.stream.client import start_admin
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import Offset, PartitionId
-from services.stream.topics import COMMANDS, TOPICS, partition_count
+from services.stream.topics import COMMANDS, TOPICS, count_partitions
 from tests.integration.cli_system import Up, maskline, small_campaign, up
 
 pytestmark = pytest.mark.embedded
@@ -129,9 +128,7 @@ def plant(system: Up, file: Path) -> dict[str, bytes]:
 async def of_the_log(system: Up) -> dict[str, bytes]:
     """Every command, and the events of all of them: a counter answers before the last ones are published."""
     settings = VerifySettings(kafka=system.endpoints["kafka"], redis=system.endpoints["redis"], data=system.data)
-    admin = await start_admin(settings)
-    partitions = await partition_count(admin)
-    await admin.close()
+    partitions = await count_partitions(settings)
     readers = {topic: PartitionReader(settings, topic) for topic in TOPICS}
     texts = {}
     for partition in map(PartitionId, range(partitions)):
