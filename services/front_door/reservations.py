@@ -16,18 +16,11 @@ from services.front_door.campaigns import Campaigns, Offered
 from services.front_door.messages import ReservationRequest
 from services.platform.booking import Wish, digit_for, reserve_command
 from services.platform.identities import Identities
-from services.platform.metrics import COMMANDS_OFFERED
 from services.platform.problems import Problem
 from services.platform.settings import Settings
 from services.state.door import Door
-from services.stream.errors import LogUnavailable, Overloaded, UnknownOutcome
 from services.stream.place import Place
 
-TYPE_WORDS: Final[dict[type[Command], str]] = {
-    Reserve: "reserve",
-    Cancel: "cancel",
-    ChangeSlot: "change_slot",
-}
 CANCEL_WITHOUT_KEY: Final = "cancel"
 """A reservation is cancelled once: a client that names no key of its own means this one."""
 
@@ -127,14 +120,6 @@ class Reservations:
             raise Problem(DoorReason.OVERLOADED)
         in_flight.count += 1
         try:
-            place = await self._door.offer(partition, command)
-        except Overloaded as error:
-            raise Problem(DoorReason.OVERLOADED) from error
-        except LogUnavailable as error:
-            raise Problem(DoorReason.LOG_UNAVAILABLE) from error
-        except UnknownOutcome as error:
-            raise Problem(DoorReason.UNKNOWN_OUTCOME) from error
+            return await self._door.write(partition, command)
         finally:
             in_flight.count -= 1
-        COMMANDS_OFFERED.add(TYPE_WORDS[type(command)], partition)
-        return place

@@ -10,12 +10,11 @@ from services.domain.commands import Command
 from services.domain.reasons import DoorReason, Reason
 from services.domain.rows import Facts
 from services.domain.rules.answers import Fact
-from services.platform.metrics import COMMANDS_OFFERED, REFUSED_BEFORE_LOG
+from services.platform.metrics import REFUSED_BEFORE_LOG
 from services.platform.problems import Problem
 from services.state.decisions import DecisionGoneError
 from services.state.door import Door
 from services.state.errors import CatchingUpError, StateUnavailableError
-from services.stream.errors import LogUnavailable, Overloaded, RecordTooLarge, StreamError
 
 MAX_IN_FLIGHT: Final = 500
 
@@ -44,7 +43,8 @@ class Desk:
     def admit(self) -> None:
         """Raises Problem `overloaded` where one more command is too many. Asked before a body is read."""
         if self._in_flight >= self._max_in_flight:
-            raise _refused(DoorReason.OVERLOADED)
+            REFUSED_BEFORE_LOG.add(DoorReason.OVERLOADED)
+            raise Problem(DoorReason.OVERLOADED)
 
     async def decide(self, partition: int, command: Command) -> Decision:
         """The decision on a command; of a repeated one the first.
@@ -81,16 +81,11 @@ class Desk:
 
     async def _decided(self, partition: int, command: Command) -> Facts:
         try:
-            place = await self.door.offer(partition, command)
-        except Overloaded as error:
-            raise _refused(DoorReason.OVERLOADED) from error
-        except LogUnavailable as error:
-            raise _refused(DoorReason.LOG_UNAVAILABLE) from error
-        except RecordTooLarge as error:
-            raise _refused(DoorReason.TOO_LARGE) from error
-        except StreamError as error:
-            raise Problem(DoorReason.UNKNOWN_OUTCOME) from error
-        COMMANDS_OFFERED.add(str(command.__struct_config__.tag), partition)
+            place = await self.door.write(partition, command)
+        except Problem as problem:
+            if problem.reason != DoorReason.UNKNOWN_OUTCOME:
+                REFUSED_BEFORE_LOG.add(problem.reason)
+            raise
         try:
             facts = await self.door.decided(place, self._decision_timeout_s)
         except (DecisionGoneError, CatchingUpError, StateUnavailableError) as error:
@@ -98,9 +93,3 @@ class Desk:
         if facts is None:
             raise Problem(DoorReason.UNKNOWN_OUTCOME)
         return facts
-
-
-def _refused(reason: DoorReason) -> Problem:
-    """Surely not written, and in the numbers."""
-    REFUSED_BEFORE_LOG.add(reason)
-    return Problem(reason)

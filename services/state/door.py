@@ -10,24 +10,26 @@ from functools import partial
 from typing import Final
 
 from services.domain.commands import Command, Genesis, encode
+from services.domain.reasons import DoorReason
 from services.domain.rows import Facts
 from services.platform.errors import MasklineError
 from services.platform.lifecycle import TaskSet
-from services.platform.metrics import ACK_SECONDS, BATCH_RECORDS, IN_FLIGHT
+from services.platform.metrics import ACK_SECONDS, BATCH_RECORDS, COMMANDS_OFFERED, IN_FLIGHT
+from services.platform.problems import Problem
 from services.platform.settings import ProcessSettings
 from services.state.catalogue import Catalogue
 from services.state.decisions import DecisionWaiter
 from services.state.readers import StateReader
 from services.state.recovery import GROUP
 from services.state.redis_client import connect
-from services.stream.client import start_admin
+from services.stream.errors import LogUnavailable, Overloaded, RecordTooLarge, StreamError
 from services.stream.genesis import AnotherKey, read_genesis
 from services.stream.group_commit import GroupCommit, GroupCommitSettings
 from services.stream.log_producer import LogProducer
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import Offset, PartitionId, Place
 from services.stream.same_log import SameLog
-from services.stream.topics import COMMANDS, partition_count
+from services.stream.topics import COMMANDS, count_partitions
 
 REFRESH_S: Final = 1.0
 FIRST_REFRESH_S: Final = 0.1
@@ -49,6 +51,22 @@ class Door:
         """The future of the command's place. Raises Overloaded or LogUnavailable before anything is kept; the future
         ends with LogUnavailable (surely not written) or UnknownOutcome."""
         return self.commit.offer(PartitionId(partition), encode(command))
+
+    async def write(self, partition: int, command: Command) -> Place:
+        """The command's place in the log. Raises Problem: `overloaded`, `log_unavailable` and `too_large` say that
+        surely nothing was written, `unknown_outcome` that nobody can tell."""
+        try:
+            place = await self.offer(partition, command)
+        except Overloaded as error:
+            raise Problem(DoorReason.OVERLOADED) from error
+        except LogUnavailable as error:
+            raise Problem(DoorReason.LOG_UNAVAILABLE) from error
+        except RecordTooLarge as error:
+            raise Problem(DoorReason.TOO_LARGE) from error
+        except StreamError as error:
+            raise Problem(DoorReason.UNKNOWN_OUTCOME) from error
+        COMMANDS_OFFERED.add(str(command.__struct_config__.tag), partition)
+        return place
 
     async def decided(self, place: Place, timeout_s: float) -> Facts | None:
         """The facts at a place; None when it was not decided in time. Raises DecisionGoneError, CatchingUpError,
@@ -118,14 +136,9 @@ async def _look_at_log(
     settings: ProcessSettings, key_check: str
 ) -> tuple[dict[PartitionId, Genesis], dict[PartitionId, Offset]]:
     """Whose log it is, and below which offset everything is published: Redis has had that, and anybody may know it."""
-    admin = await start_admin(settings)
-    try:
-        partitions = await partition_count(admin)
-    finally:
-        await admin.close()
+    numbers = [PartitionId(number) for number in range(await count_partitions(settings))]
     reader = PartitionReader(settings, COMMANDS)
     try:
-        numbers = [PartitionId(number) for number in range(partitions)]
         genesis = {partition: await read_genesis(reader, partition) for partition in numbers}
         published = {partition: await reader.committed(GROUP, partition) for partition in numbers}
     finally:
