@@ -106,33 +106,30 @@ class DefineCampaign(Command, tag="define_campaign", frozen=True):
     why: Text = ""
 
 
-class AddPharmacies(Command, tag="add_pharmacies", frozen=True):
-    """A chunk of the definition's pharmacies, in order; `first` is how many came before."""
+class _Chunk(Command, frozen=True):
+    """A piece of a definition, in order; `first` is how many of the same kind came before."""
 
     id: Digest16
     campaign: Name
     revision: Revision
     first: Count
+
+
+class AddPharmacies(_Chunk, tag="add_pharmacies", frozen=True):
+    """Some of the definition's pharmacies."""
+
     pharmacies: Annotated[list[Pharmacy], Meta(min_length=1, max_length=MAX_CHUNK)]
 
 
-class AddSlots(Command, tag="add_slots", frozen=True):
-    """A chunk of the definition's slots, in order; `first` is how many came before."""
+class AddSlots(_Chunk, tag="add_slots", frozen=True):
+    """Some of the definition's slots."""
 
-    id: Digest16
-    campaign: Name
-    revision: Revision
-    first: Count
     slots: Annotated[list[Slot], Meta(min_length=1, max_length=MAX_CHUNK)]
 
 
-class AddEntitled(Command, tag="add_entitled", frozen=True):
-    """A chunk of the list of the entitled, by pseudonym, in order; `first` is how many came before."""
+class AddEntitled(_Chunk, tag="add_entitled", frozen=True):
+    """Some of the entitled, by pseudonym."""
 
-    id: Digest16
-    campaign: Name
-    revision: Revision
-    first: Count
     residents: Annotated[list[Digest16], Meta(min_length=1, max_length=MAX_ENTITLED_CHUNK)]
 
 
@@ -270,20 +267,18 @@ class ChangeQuota(Command, tag="change_quota", frozen=True):
     why: Text = ""
 
 
-class Release(Command, tag="release", frozen=True):
+class _TimeOfSlots(Command, frozen=True):
+    id: Digest16
+    campaign: Name
+    slots: Annotated[list[Name], Meta(min_length=1, max_length=MAX_CHUNK)]
+
+
+class Release(_TimeOfSlots, tag="release", frozen=True):
     """The clock: what the assisted share of these slots has not used becomes public."""
 
-    id: Digest16
-    campaign: Name
-    slots: Annotated[list[Name], Meta(min_length=1, max_length=MAX_CHUNK)]
 
-
-class EndWaiting(Command, tag="end_waiting", frozen=True):
+class EndWaiting(_TimeOfSlots, tag="end_waiting", frozen=True):
     """The clock: nobody is promoted in these slots any more; who still waits hears so."""
-
-    id: Digest16
-    campaign: Name
-    slots: Annotated[list[Name], Meta(min_length=1, max_length=MAX_CHUNK)]
 
 
 class Expire(Command, tag="expire", frozen=True):
