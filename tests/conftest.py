@@ -2,10 +2,12 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from infra.embedded.stores import running_stores
 from tests.work_counted import WorkCounted
 
 # Two busy cores are slow without being wrong. The integration server judges a change, so it draws the same examples
@@ -39,6 +41,13 @@ class PairsCounted:
         counts = {outcome: self._finished[marker, outcome] for outcome in ("passed", "failed", "skipped")}
         told = [f"{count} {outcome}" for outcome, count in counts.items() if count or outcome == "passed"]
         return f"{COUNTED[marker]}: {', '.join(told)}"
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One Valkey for all who empty it before they use it."""
+    with running_stores(tmp_path_factory.mktemp("stores")) as stores:
+        yield stores.redis
 
 
 def pytest_configure(config: pytest.Config) -> None:

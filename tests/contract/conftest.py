@@ -1,17 +1,10 @@
-"""One Valkey for all contract tests of the fold, emptied before each."""
+"""The worlds that contract tests of the fold run in."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
-from infra.embedded.stores import running_stores
 from tests.contract.worlds import LuaWorld, ModelWorld, World, begin, lua_world
-
-
-@pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_stores(tmp_path_factory.mktemp("stores")) as stores:
-        yield stores.redis
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """A partition's loop: whatever happens to it, Redis and the events end as the log says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import structlog
 
-from infra.embedded.stores import running_stores
 from services.allocator import loop as loop_module
 from services.allocator import publisher as publisher_module
 from services.domain import limits
@@ -25,12 +24,6 @@ from tests.integration.allocator_world import TIMEOUT_S, AllocatorWorld, P, allo
 pytestmark = pytest.mark.embedded
 
 BEGINNING = [*b.definition(b.slots_of({"noon": 300, "evening": 50})), b.open_()]
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_stores(tmp_path_factory.mktemp("stores")) as stores:
-        yield stores.redis
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """The fold of the simulation is the library's: same answers, same rows, same recorded decisions, whatever is called."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from random import Random
 from typing import Any
 
 import msgspec
 import pytest
 
-from infra.embedded.stores import running_stores
 from services.domain.commands import encode
 from services.domain.limits import RULES_VERSION
 from services.domain.rows import HEAD, Head
@@ -23,12 +22,6 @@ pytestmark = [pytest.mark.embedded, pytest.mark.timeout(120)]
 
 LOGS = 25
 CALLS = 60
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_stores(tmp_path_factory.mktemp("stores")) as stores:
-        yield stores.redis
 
 
 @pytest.fixture
