@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -104,12 +104,27 @@ def test_a_front_door_that_is_asked_to_stop_answers_what_it_has_begun(system: Sy
         os.kill(system.processes["allocator"].pid, signal.SIGSTOP)
         with ThreadPoolExecutor(1) as person:
             waiting = person.submit(book, other, "while-stopping", 5)
-            time.sleep(0.3)
+            until(lambda: b'maskline_commands_offered_total{' in ask("GET", f"http://127.0.0.1:{admin_port}/metrics")[2])
             process.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
+            until(lambda: not is_listening(port))
             os.kill(system.processes["allocator"].pid, signal.SIGCONT)
             assert waiting.result()[0] == 201
         assert process.wait(10) == 0
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + BACK_WITHIN_S
+    while not is_so():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+def is_listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
 
 
 # -- F13: clients that misbehave ----------------------------------------------------------------------------------
@@ -156,6 +171,7 @@ def test_a_redis_that_stands_still_takes_no_booking_away(system: System) -> None
 
 
 def test_a_log_that_stands_still_is_unknown_first_and_then_refused_and_the_same_key_mends_it(system: System) -> None:
+    assert book(system, "while-it-moves")[0] == 202
     resident = system.passport()
     os.kill(system.stores.broker_pid, signal.SIGSTOP)
     try:

@@ -195,6 +195,21 @@ async def test_a_log_that_answers_again_is_tried_by_a_few_first(start: Start, pr
     assert len(await asyncio.gather(*[group.offer(P, b"4") for _ in range(50)])) == 50
 
 
+async def test_a_log_that_was_away_for_long_is_asked_so_often_that_it_is_back_within_two_seconds(
+    start: Start, producer: FakeProducer
+) -> None:
+    group = start()
+    producer.is_down = True
+    await answers(group.offer(P, b"0"))
+    await asyncio.sleep(2.0)  # by then the pauses are as long as they ever get
+    producer.is_down = False
+    back_s = asyncio.get_running_loop().time()
+    await until(lambda: not group.is_away(P))
+    await group.offer(P, b"1")
+    assert len(await asyncio.gather(*[group.offer(P, b"2") for _ in range(500)])) == 500
+    assert asyncio.get_running_loop().time() - back_s < 2.0
+
+
 async def test_one_partition_away_leaves_the_others_alone(start: Start, producer: FakeProducer) -> None:
     group = start(partitions=5)  # the fake's log has four
     await answers(group.offer(PartitionId(4), b"0"))
