@@ -36,7 +36,7 @@ AUDITED: Final = (
     c.AssignRegion, c.DefineCampaign, c.SealDefinition, c.ChangeRules, c.Open, c.Pause, c.Resume, c.Close,
     c.ChangeQuota, c.InviteTerminal, c.PairTerminal, c.RevokeTerminal, c.AdoptRules,
 )  # fmt: skip
-_TOLD: Final = ("actor", "why", "campaign", "region", "slot", "terminal", "pharmacy", "revision", "change")
+_TOLD: Final = ("actor", "why", "campaign", "region", "slot", "terminal", "pharmacy", "revision", "change", "version")
 
 
 class Trail:

@@ -23,6 +23,8 @@ from services.console.contract import (
     QuotaChange,
     QuotaChanged,
     Reasoned,
+    RulesInForce,
+    RulesVersion,
     SignedIn,
     SignInRequest,
     SlotList,
@@ -66,7 +68,14 @@ TRANSITION_SUMMARIES: Final = {
 
 def calls(handlers: Handlers) -> list[Call]:
     """Every call of `/v1`."""
-    return [*_session(handlers), *_campaigns(handlers), *_applying(handlers), *_terminals(handlers), *_now(handlers)]
+    return [
+        *_session(handlers),
+        *_campaigns(handlers),
+        *_applying(handlers),
+        *_terminals(handlers),
+        *_rules(handlers),
+        *_now(handlers),
+    ]
 
 
 def openapi(handlers: Handlers) -> bytes:
@@ -239,6 +248,33 @@ def _terminals(handlers: Handlers) -> list[Call]:
             parameters=(TERMINAL,),
             body=(Reasoned,),
             answers={200: TerminalNumbers},
+        ),
+    ]
+
+
+def _rules(handlers: Handlers) -> list[Call]:
+    return [
+        Call(
+            method="GET",
+            path="/v1/rules",
+            name="read_rules",
+            summary="By which version of the rules each partition decides, and the newest that this console knows.",
+            handler=handlers.rules,
+            sign_in=USER,
+            answers={200: RulesInForce},
+        ),
+        _change(
+            path="/v1/rules",
+            name="adopt_rules",
+            summary="Put a version of the rules in force in every partition, for ever; for the role admin.",
+            description=(
+                "Once every allocator is of a version that knows them: one that is not stops there, and its partition "
+                "decides nothing until it is replaced. A version below that in force changes nothing. Where a "
+                "partition does not answer, `partitions` tells what each of them has; the same key goes on."
+            ),
+            handler=handlers.adopt_rules,
+            body=(RulesVersion,),
+            answers={200: RulesInForce},
         ),
     ]
 

@@ -54,6 +54,13 @@ class QuotaChange(Body, frozen=True, kw_only=True):
     share: Literal["public"] = "public"
 
 
+class RulesVersion(Body, frozen=True, kw_only=True):
+    """The version of the rules of the fold that is to be in force."""
+
+    version: Annotated[int, Meta(ge=1, le=1_000)]
+    why: Why
+
+
 class Invitation(Body, frozen=True, kw_only=True):
     """A terminal that the ops team expects at a pharmacy.
 
@@ -246,6 +253,7 @@ class AuditEntry(Result, frozen=True, kw_only=True, omit_defaults=True):
     pharmacy: str = ""
     revision: str = ""
     change: int = 0
+    version: int = 0
     outcome: str = ""
     reason: str = ""
 
@@ -256,6 +264,21 @@ class AuditTrail(Result, frozen=True, kw_only=True):
     partition: int
     entries: list[AuditEntry]
     before: int | None
+
+
+class PartitionRules(Result, frozen=True, kw_only=True, omit_defaults=True):
+    """A partition's rules; null where it could not be looked. `reason`: why it did not answer when asked to adopt."""
+
+    partition: int
+    version: int | None
+    reason: str = ""
+
+
+class RulesInForce(Result, frozen=True, kw_only=True):
+    """By which version of the rules each partition decides, and the newest that this console knows."""
+
+    known: int
+    partitions: list[PartitionRules]
 
 
 class PartitionNow(Result, frozen=True, kw_only=True):

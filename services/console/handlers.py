@@ -19,12 +19,15 @@ from services.console.contract import (
     Invitation,
     QuotaChange,
     Reasoned,
+    RulesVersion,
     SignedIn,
     SignInRequest,
 )
 from services.console.live import UTC, Live
+from services.console.rules_in_force import Rules
 from services.console.sign_in import SESSION_COOKIE, Operator, SignIn
 from services.console.terminals import Terminals
+from services.console.users import Role
 from services.domain.campaign import Campaign
 from services.domain.campaign_check import Source, check
 from services.domain.campaign_problems import MAX_PROBLEMS_SHOWN, CampaignInvalid
@@ -56,6 +59,7 @@ class Handlers:
         campaigns: Campaigns,
         applying: Applying,
         terminals: Terminals,
+        rules: Rules,
         trail: Trail,
         live: Live,
     ) -> None:
@@ -63,6 +67,7 @@ class Handlers:
         self._campaigns = campaigns
         self._applying = applying
         self._terminals = terminals
+        self._rules = rules
         self._trail = trail
         self._live = live
         self._documents = 0
@@ -213,7 +218,23 @@ class Handlers:
         )
         return json_answer(200, changed)
 
-    # -- terminals, the audit trail, now ----------------------------------------------------------------------------
+    # -- rules, terminals, the audit trail, now ---------------------------------------------------------------------
+
+    async def rules(self, request: web.BaseRequest) -> Answer:
+        """GET /v1/rules"""
+        self._viewer(request)
+        return json_answer(200, await self._rules.now())
+
+    async def adopt_rules(self, request: web.BaseRequest) -> Answer:
+        """POST /v1/rules"""
+        operator = self._changer(request)
+        if operator.role is not Role.ADMIN:
+            raise Problem(DoorReason.FORBIDDEN)
+        key = idempotency_key(request)
+        wish = await read_json(request, RulesVersion)
+        in_force = await self._rules.adopt(wish.version, actor=operator.actor, why=wish.why, key=key)
+        log.info("Rules are in force", action="rules_adopted", version=wish.version, actor=operator.actor)
+        return json_answer(200, in_force)
 
     async def terminals(self, request: web.BaseRequest) -> Answer:
         """GET /v1/terminals"""

@@ -16,6 +16,7 @@ from services.console.desk import OpsDesk
 from services.console.handlers import Handlers
 from services.console.live import Live
 from services.console.pages.site import Site
+from services.console.rules_in_force import Rules
 from services.console.sign_in import SignIn, read_admin_token
 from services.console.terminals import Terminals
 from services.console.users import Users
@@ -76,6 +77,7 @@ class Parts:
         self.campaigns = Campaigns(self.desk, identities)
         self.applying = Applying(self.desk, identities, ContactKeys(secrets.contact_folder))
         self.terminals = Terminals(self.desk, identities, code_valid_s=settings.pairing_code_valid_s)
+        self.rules = Rules(self.desk, identities)
         self.trail = Trail(self.desk, looker)
         self.live = Live(self.desk, self.campaigns, looker, max_watchers=settings.max_watchers)
 
@@ -86,6 +88,7 @@ class Parts:
             campaigns=self.campaigns,
             applying=self.applying,
             terminals=self.terminals,
+            rules=self.rules,
             trail=self.trail,
             live=self.live,
         )

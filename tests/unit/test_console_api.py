@@ -88,6 +88,7 @@ CHANGES = {
     f"/v1/campaigns/{NAME}/slots/s-1/quota": {"why": "x", "change": 1},
     "/v1/terminals": {"pharmacy": "p-1", "why": "x"},
     "/v1/terminals/t-1/revoke": {"why": "x"},
+    "/v1/rules": {"version": 1, "why": "x"},
     "/v1/campaigns/apply": dict(RIGHT),
     "/v1/campaigns/apply?dry_run=true": dict(RIGHT),
 }
