@@ -1,7 +1,7 @@
 """F15: a version with other rules is rolled out while people book: old and new allocators fold the same log.
 
 The new one brings its own function library, which stands in Redis beside the old one. What is new in it counts from the
-record on that puts its rules in force, which an operator writes when every allocator knows them.
+record on that puts its rules in force. An admin has it written, by a new console, when every allocator knows them.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from services.domain import commands as c
+from infra.console_client import ConsoleClient
 from services.domain import events
 from services.stream.topics import EVENTS
 from tests.chaos import next_version
@@ -84,10 +84,12 @@ async def new_beside_old(city: City, program: Program) -> None:
 
 
 async def in_force(city: City) -> None:
-    """What an operator does when every allocator knows the new rules."""
+    """What an admin does when every allocator knows the new rules."""
     tell("version 2 of the rules is put in force")
-    adopt = c.AdoptRules(id="adopt-version-2-", version=next_version.VERSION, actor="ops", why="all know it")
-    await put(city, [c.encode(adopt)])
+    console = ConsoleClient.of(city.data, city.url("console"))
+    wish = {"version": next_version.VERSION, "why": "all know it"}
+    adopted = await asyncio.to_thread(console.post, "/v1/rules", wish)
+    assert {each["version"] for each in adopted["partitions"]} == {next_version.VERSION}
     await put(city, [next_version.greeting()] * GREETINGS)
     await asyncio.sleep(BESIDE_S)
 
@@ -137,7 +139,7 @@ def plan(installed: Path) -> Plan:
     """Two allocators, which are of the version that is installed when they start."""
     install(installed, "")
     program = altered(f"as_told_in={installed}")
-    return Plan(programs={"allocator": program, "verify": NEW}, allocators=2, units=UNITS)
+    return Plan(programs={"allocator": program, "console": NEW, "verify": NEW}, allocators=2, units=UNITS)
 
 
 @pytest.mark.safety
@@ -171,6 +173,6 @@ async def test_an_old_allocator_that_does_not_ask_for_the_version_decides_by_rul
         await in_force(city)
         assert TOO_NEW not in await old_one_comes_back(city, altered("version_check"))
 
-    plan = Plan(programs={"allocator": NEW, "verify": NEW}, allocators=2, units=UNITS)
+    plan = Plan(programs={"allocator": NEW, "console": NEW, "verify": NEW}, allocators=2, units=UNITS)
     verdict = await played(fault, plan, tmp_path, gives_up_after_s=10.0)
     assert verdict.differing > 0
