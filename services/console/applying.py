@@ -144,7 +144,8 @@ class Applying:
                 )
                 is_new = row is None or row.phase == Phase.DRAFT
                 change = await (self._define(wish, partition, tell) if is_new else self._who_wrote(wish, partition))
-            await self._open_if_due(wish, partition)
+            if change != "changed":  # of windows only what is still to come has changed
+                await self._open_if_due(wish, partition)
             await self._door.refresh_once()
             return await self._applied(wish, partition, change)
 

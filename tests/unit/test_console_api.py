@@ -144,6 +144,21 @@ async def test_progress_comes_line_by_line(world: ConsoleWorld) -> None:
     assert line["problem"]["status"] == 409
 
 
+async def test_a_campaign_that_was_changed_is_told_as_it_is_now(world: ConsoleWorld) -> None:
+    await world.post("/v1/campaigns/apply", dict(RIGHT))
+    before = (await world.get(f"/v1/campaigns/{NAME}")).json
+    answer = await world.post("/v1/campaigns/apply?why=a%20slip", changed("title", "en", to="Masks for all"))
+    assert (answer.status, answer.json["change"]) == (200, "changed")
+    after = (await world.get(f"/v1/campaigns/{NAME}")).json
+    assert (before["definition"]["title"]["en"], after["definition"]["title"]["en"]) == (
+        RIGHT["title"]["en"], "Masks for all"
+    )  # fmt: skip
+    assert after["numbers"]["title"]["en"] == "Masks for all"
+    assert after["numbers"]["revision"] == answer.json["revision"] != before["numbers"]["revision"]
+    (newest, *_) = (await world.get("/v1/audit")).json["entries"]
+    assert (newest["command"], newest["why"], newest["outcome"]) == ("change_rules", "a slip", "rules_changed")
+
+
 async def test_a_dry_run_says_what_would_be_done(world: ConsoleWorld) -> None:
     answer = await world.post("/v1/campaigns/apply?dry_run=true", dict(RIGHT))
     assert (answer.json["change"], answer.json["units"], answer.json["commands"]) == ("new", 150, 4)
