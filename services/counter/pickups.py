@@ -94,7 +94,7 @@ class PickUps:
         self, terminal: Terminal, reason: Reason, record: Record | None, shown: Shown | None
     ) -> Problem:
         if record is None:
-            return _unknown(terminal, reason, shown)
+            return self._unknown(terminal, reason, shown)
         slot, pharmacy, members = record.slot, record.pharmacy, dict[str, Any](pass_no=record.pass_no)
         if reason == Reason.ALREADY_PICKED_UP and (pick_up := record.last_pick_up):
             where = await self._pharmacy_of(terminal.partition, pick_up.actor)
@@ -109,6 +109,17 @@ class PickUps:
         elif reason == Reason.NOT_CONFIRMED:
             members |= {"state": ReservationState(record.row.state).word}
         return Problem(reason, how_to_appeal=record.how_to_appeal, **members)
+
+    def _unknown(self, terminal: Terminal, reason: Reason, shown: Shown | None) -> Problem:
+        """There is no such reservation in this region; a genuine pass may still say which pharmacy it is for."""
+        if reason != Reason.UNKNOWN_RESERVATION:
+            return Problem(reason)
+        deleted = self._desk.door.deleted_on(terminal.partition)
+        if shown is None:
+            return Problem(reason, **deleted)
+        if shown.pharmacy not in ("", terminal.pharmacy):
+            return Problem(Reason.OTHER_PHARMACY, pharmacy=shown.pharmacy)
+        return Problem(DoorReason.UNKNOWN_PASS, **deleted)
 
     async def _pharmacy_of(self, partition: int, terminal: str) -> str:
         row: TerminalRow | None = (await self._desk.read(partition, [f"t:{terminal}"]))[0] if terminal else None
@@ -127,15 +138,6 @@ def _readable(pass_no: str) -> str:
     if not _PASS_NO.fullmatch(pass_no):
         raise Problem(Reason.UNKNOWN_RESERVATION)
     return pass_no
-
-
-def _unknown(terminal: Terminal, reason: Reason, shown: Shown | None) -> Problem:
-    """There is no such reservation in this region; a genuine pass may still say which pharmacy it is for."""
-    if reason != Reason.UNKNOWN_RESERVATION or shown is None:
-        return Problem(reason)
-    if shown.pharmacy not in ("", terminal.pharmacy):
-        return Problem(Reason.OTHER_PHARMACY, pharmacy=shown.pharmacy)
-    return Problem(DoorReason.UNKNOWN_PASS)
 
 
 def _with_state(told: Reservation, state: ReservationState) -> Reservation:

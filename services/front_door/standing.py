@@ -87,7 +87,9 @@ class Standings:
         if reason == Reason.IDEMPOTENCY_KEY_REUSED:
             raise Problem(reason)
         if row is None:
-            raise Problem(DoorReason.UNKNOWN_OUTCOME if facts is None else Reason.UNKNOWN_RESERVATION)
+            deleted = self._door.deleted_on(owner.partition)
+            is_unclear = facts is None and not deleted
+            raise Problem(DoorReason.UNKNOWN_OUTCOME) if is_unclear else Problem(Reason.UNKNOWN_RESERVATION, **deleted)
         reservation = await self._of_row(owner, row)
         return reservation if reason is None else structs.replace(reservation, refused=reason.word)
 
@@ -118,7 +120,7 @@ class Standings:
         except (TimeoutError, StreamError) as error:
             raise Problem(DoorReason.CATCHING_UP) from error
         if row is None:
-            raise Problem(Reason.UNKNOWN_RESERVATION)
+            raise Problem(Reason.UNKNOWN_RESERVATION, **self._door.deleted_on(owner.partition))
         return row
 
     async def live_row(self, owner: Owner) -> ReservationRow:

@@ -57,6 +57,11 @@ class Catalogue:
         """The campaign that rows call by its number."""
         return self._by_no.get((partition, no))
 
+    def last_deletion_day(self, partition: int, now_ms: int) -> str | None:
+        """The latest deletion day, YYYY-MM-DD, that has come to a campaign of the partition; None where none has."""
+        over = [view for view in self if view.partition == partition and 0 < view.row.delete_ms <= now_ms]
+        return max((str(view.definition["deletion_day"]) for view in over), default=None)
+
     async def refresh(self) -> None:
         """Read phases anew, and definitions that are new or changed. Raises what the reader raises; then it keeps what
         it had."""

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from services.domain.commands import Command, Genesis, encode
 from services.domain.reasons import DoorReason
@@ -72,6 +72,11 @@ class Door:
         """The facts at a place; None when it was not decided in time. Raises DecisionGoneError, CatchingUpError,
         StateUnavailableError."""
         return await self.decisions.decision(place.partition, place.offset, timeout_s)
+
+    def deleted_on(self, partition: int) -> dict[str, Any]:
+        """What to say beside that a reservation is not there: the day on which some were deleted last, if ever."""
+        day = self.catalogue.last_deletion_day(partition, self.reader.now_ms(partition))
+        return {} if day is None else {"deleted_on": day}
 
     async def refresh_catalogue(self) -> None:
         """Keep the catalogue fresh for ever; a failed refresh keeps what is known and tries again."""

@@ -76,6 +76,11 @@ class StateReader:
         """The furthest position that this process has read or heard of."""
         return self._seen.get(partition, 0)
 
+    def now_ms(self, partition: int) -> int:
+        """The fold's time as it was read last; 0 before the first reading."""
+        head = self._heads.get(partition)
+        return 0 if head is None else head.now_ms
+
     async def head(self, partition: int) -> Head | None:
         """The head as it is now; where Redis does not answer or is behind, as it was read last. None before that."""
         with suppress(CatchingUpError, StateUnavailableError):

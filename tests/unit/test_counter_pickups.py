@@ -11,7 +11,7 @@ from services.domain.rows import ReservationState
 from services.platform.crypto import base64url
 from services.platform.passes import PassSigner
 from services.platform.secrets import Secrets
-from tests.unit.counter_world import APPEAL, DAY_MS, MIDNIGHT_MS, NOON_MS, CounterWorld, counter, slot
+from tests.unit.counter_world import APPEAL, DAY_MS, MIDNIGHT_MS, NOON_MS, SLOTS, CounterWorld, counter, slot
 
 
 @pytest.fixture
@@ -91,6 +91,23 @@ async def test_a_torn_or_changed_pass_is_not_known(world: CounterWorld, edit: ob
     heard = await till.post("/v1/pickups", {"pass": edit(world.pass_of(anna))})
     assert (heard.status, heard.reason) == (404, "unknown_pass")
     assert world.row(anna).state == ReservationState.CONFIRMED
+
+
+async def test_a_pass_whose_reservation_was_deleted_on_its_day_is_not_known_and_the_answer_says_why(
+    world: CounterWorld,
+) -> None:
+    delete_ms = MIDNIGHT_MS + 3 * DAY_MS
+    await world.applies(*SLOTS, campaign="over", delete_ms=delete_ms)
+    till, anna = await world.paired(), world.books("A0000001", campaign="over")
+    shown = world.pass_of(anna)
+    world.cancels(anna)
+    world.time_is(delete_ms)
+    world.time_is(delete_ms)  # a tick is believed from the next record on
+    world.write(c.Purge(campaign="over", pass_nos=[anna.pass_no]))
+    heard = await till.post("/v1/pickups", {"pass": shown})
+    assert (heard.status, heard.reason, heard.json["deleted_on"]) == (404, "unknown_pass", "2020-02-16")
+    told = await till.post(f"/v1/reservations/{anna.pass_no}/cancel", {"why": "a test"})
+    assert told.status == 404
 
 
 @pytest.mark.safety

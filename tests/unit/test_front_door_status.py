@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from services.domain import commands as c
 from services.platform import pass_keys
 from tests.morning import OFFSET
-from tests.unit.front_door_world import Heard, World, front_door
+from tests.unit.front_door_world import CAMPAIGN, Heard, World, front_door
 
 
 @pytest.fixture
@@ -60,6 +61,32 @@ async def test_an_id_that_nobody_booked_under_is_unknown(world: World) -> None:
 @pytest.mark.parametrize("reservation_id", ["x", "00", "99" + "x" * 22, "00" + "x" * 21, "0é" + "x" * 22, "%00" * 8])
 async def test_what_cannot_be_an_id_is_unknown(world: World, reservation_id: str) -> None:
     assert (await world.ask("GET", f"/v1/reservations/{reservation_id}")).status == 404
+
+
+async def test_what_was_deleted_on_its_day_is_not_there_and_the_answer_says_why(world: World) -> None:
+    status_url = (await world.book()).json["status_url"]
+    booking = world.command()
+    assert isinstance(booking, c.Reserve)
+    world.write(0, c.Cancel(id="cancel-000000001", pass_no=booking.pass_no))
+    world.model.fold()
+    own = f"/v1/reservations/{(await world.ask('GET', status_url)).json['id']}"
+    campaign = world.door.catalogue.get(CAMPAIGN)
+    assert campaign is not None
+    delete_ms, day = campaign.row.delete_ms, campaign.definition["deletion_day"]
+    purge = c.Purge(campaign=CAMPAIGN, pass_nos=[booking.pass_no])
+    world.folded.write(0, c.Tick(at_ms=delete_ms), purge, at_ms=delete_ms)  # a tick is believed from the next record on
+    world.model.fold()
+    world.model.forget_decisions()
+    for path in (own, status_url):
+        gone = await world.ask("GET", path, headers={"Accept-Language": "en"})
+        assert (gone.status, gone.reason, gone.json["deleted_on"]) == (404, "unknown_reservation", day)
+        assert f"the last time was on {day}." in gone.json["detail"]
+
+
+async def test_before_any_deletion_day_nothing_is_told_of_one(world: World) -> None:
+    heard = await world.ask("GET", f"/v1/reservations/00{'x' * 22}", headers={"Accept-Language": "en"})
+    assert "deleted_on" not in heard.json
+    assert "deleted" not in heard.json["detail"]
 
 
 @pytest.mark.safety

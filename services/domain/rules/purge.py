@@ -2,6 +2,9 @@
 
 Nothing live goes: who did not come is a no-show first. A resident and a sheet go after their reservations, so nothing
 that is still to be decided misses its rows, whatever is named and in whatever order.
+
+What stays names nobody: counts of campaigns, slots and sheets, terminals, and first answers (`o:`). Those stand under
+keyed digests of what was asked, and say what happened to units of a slot, not to whom.
 """
 
 from services.domain import commands as c
