@@ -274,8 +274,14 @@ class _Lane:
         return True
 
     async def _check_same_log(self) -> None:
-        if self._check_log is not None:
-            await self._check_log(self.partition, self._last)
+        """Bounded as a whole: it is several requests, each with a time-out, and waits for those of other partitions."""
+        if self._check_log is None:
+            return
+        try:
+            async with asyncio.timeout(self._settings.ack_timeout_s):
+                await self._check_log(self.partition, self._last)
+        except TimeoutError as error:
+            raise LogUnavailable(why=f"not looked at within {self._settings.ack_timeout_s:g} s") from error
 
     def _note_away(self, error: StreamError) -> None:
         self._why_away = str(error)

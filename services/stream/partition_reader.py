@@ -56,8 +56,9 @@ class LogReader(Protocol):
     ) -> list[ConsumerRecord]:
         """The next records, in order within each partition; empty after `timeout_ms` without any.
 
-        None reads all assigned partitions; of some, what the others have stays where it is. Raises HoleInLog,
-        PositionOutsideLog, LogUnavailable; after an error the same fetch raises again: it never goes on behind a hole.
+        None reads all assigned partitions; of some, what the others have stays where it is. Raises HoleInLog (on Kafka
+        where it has stayed for HOLE_LASTS_S), PositionOutsideLog, LogUnavailable; after an error the same fetch raises
+        again: it never goes on behind a hole.
         """
 
     def end_seen(self, partition: PartitionId) -> Offset | None:

@@ -201,6 +201,31 @@ async def test_when_the_right_log_is_back_it_takes_commands_again(
     assert await group.offer(P, b"five") == Place(P, Offset(4))
 
 
+async def test_a_look_that_does_not_end_is_given_up_and_begun_again(producer: FakeProducer) -> None:
+    looks = 0
+
+    async def look_once_in_vain(*_: object) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            await asyncio.Event().wait()
+
+    settings = GroupCommitSettings(ack_timeout_s=0.2)
+    group = GroupCommit(producer, COMMANDS, [P], settings, check_log=look_once_in_vain)
+    running = asyncio.create_task(group.run())
+    producer.has_reconnected = True
+    heard = await outcome(group.offer(P, b"three"))
+    assert isinstance(heard, LogUnavailable)
+    assert "not looked at within 0.2 s" in str(heard)
+    async with asyncio.timeout(5):
+        while group.is_away(P):
+            await asyncio.sleep(0.02)
+    assert await group.offer(P, b"four") == Place(P, Offset(3))
+    assert looks == 2
+    await group.stop()
+    await running
+
+
 async def test_an_offset_that_goes_back_is_nobodys_place(
     start: Start, log: FakeLog, producer: FakeProducer
 ) -> None:
