@@ -84,12 +84,7 @@ async def _phases(city: City, crowd: Crowd, fault: Fault, settle_timeout_s: floa
     crowd.healed()
     await asyncio.sleep(HEAL_S)
     await crowd.end()
-    verdict = Verdict(
-        crowd.tally,
-        steps_back=crowd.steps_back,
-        accepted_again_s=crowd.accepted_again_s,
-        decided_again_s=crowd.decided_again_s,
-    )
+    verdict = Verdict(crowd.tally, steps_back=crowd.steps_back)
     if not await settled(city, settle_timeout_s):
         verdict.faults.append(f"the log was not decided and published {settle_timeout_s:g} s after the last one came")
     try:
@@ -97,6 +92,8 @@ async def _phases(city: City, crowd: Crowd, fault: Fault, settle_timeout_s: floa
     except CouldNotVerify as error:
         verdict.faults.append(f"verify: {error}")
         return verdict
+    # Only now: the second in which the last one heard had to end.
+    verdict.accepted_again_s, verdict.decided_again_s = crowd.accepted_again_s, crowd.decided_again_s
     verdict.hearing = await hear(city.settings, city.plan.partitions, crowd.wishes(), crowd.tally)
     _judge(verdict)
     return verdict

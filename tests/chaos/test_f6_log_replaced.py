@@ -25,7 +25,7 @@ WRONG_FOR_S = 6.0
 SETTLE_TIMEOUT_S = 5.0
 GROWN_BY = 3_000
 BACK_WITHIN_S = 5.0
-"""From the right log's return; 2 s and 4 s were measured, to a second."""
+"""From the right log's return; 1.3 to 2.8 s were measured, in 18 stories."""
 
 Replacement = Callable[[City, LogCopy], Awaitable[None]]
 
