@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.contract.worlds import LuaWorld, ModelWorld, World, begin, lua_world
+from tests.contract.watched_world import WatchedWorld
+from tests.contract.worlds import LuaWorld, World, begin, lua_world
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ async def lua(redis_url: str) -> AsyncIterator[LuaWorld]:
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     """A partition that has its genesis record, folded by the model or by the library."""
     if request.param == "model":
-        model = ModelWorld()
+        model = WatchedWorld()
         await begin(model)
         yield model
         return
