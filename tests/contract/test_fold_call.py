@@ -9,6 +9,7 @@ from redis.exceptions import ResponseError
 from services.domain import limits
 from services.domain.commands import encode
 from services.domain.rows import HEAD, Head
+from services.domain.rules.answers import Fact
 from services.state.fold_call import MAX_COMMANDS_PER_CALL, FoldCall, LogIdentity
 from services.state.keys import key
 from services.state.library import build
@@ -87,12 +88,12 @@ async def test_another_log_or_one_made_with_other_keys_is_refused(
     log = a_rush()
     await lua.fold_batch(log[:20])
     before = await lua.values()
-    stranger = FoldCall(dedicated(redis_url, timeout_s=REDIS_TIMEOUT_S), build(), 0, identity)
-    for start in (0, 20, 25):
-        folded = await stranger.fold(batch_of(start, log[start:]), published=20)
+    stranger = FoldCall(dedicated(redis_url, timeout_s=REDIS_TIMEOUT_S), lua.library, 0, identity)
+    answers = [await stranger.fold(batch_of(start, log[start:]), published=20) for start in (0, 20, 25)]
+    await stranger.drop()
+    for folded in answers:
         assert (folded.status, folded.position, folded.decisions) == (status, 20, [])
     assert await lua.values() == before
-    await stranger.drop()
 
 
 async def test_a_call_with_very_much_to_write_stops_early_and_the_rest_goes_on_from_there(lua: LuaWorld) -> None:
@@ -204,6 +205,38 @@ async def test_what_happens_to_reservations_is_read_ahead_as_well(lua: LuaWorld)
     await lua.fold_batch(at_noon(*commands))
     stats: dict[str, Any] = await lua.redis.info("commandstats")
     assert stats["cmdstat_mget"]["calls"] == 4, "two more: a campaign by its number, a person by its region"
+
+
+async def test_what_the_rules_of_a_campaign_ask_is_read_ahead_as_well(lua: LuaWorld) -> None:
+    people = [f"resident {n}" for n in range(40)]
+    slots = [b.slot(f"slot-{n}", 40, pharmacy=f"pharmacy-{n}") for n in range(4)]
+    definition = b.definition(slots, entitled=people, household_max=2, cool_down=True)
+    await lua.fold_batch(at_noon(b.genesis(), *definition, b.open_()))
+    await lua.redis.config_resetstat()
+    bookings = [b.reserve(who, f"slot-{at % 4}", phone=f"family {at // 2}") for at, who in enumerate(people)]
+    folded = await lua.fold_batch(at_noon(*bookings))
+    assert [facts[0][0] for facts in folded.decisions if isinstance(facts, list)] == [Fact.CONFIRMED] * 40
+    stats: dict[str, Any] = await lua.redis.info("commandstats")
+    assert stats["cmdstat_mget"]["calls"] == 3
+
+
+async def test_what_a_batch_changed_is_not_read_again_by_what_comes_behind_it(lua: LuaWorld) -> None:
+    """Rules that name many rows read them in one go, of which some are those that were changed just now."""
+    slots = [b.slot("noon", 10, release_ms=b.NOON_MS), b.slot("evening", 10, hour=18, release_ms=b.NOON_MS)]
+    beginning = at_noon(b.genesis(), *b.definition(slots, assisted_per_mille=500), b.open_())
+    batch = at_noon(b.reserve("anna", units=5), b.reserve("ben", "evening"), b.release("noon", "evening"))
+    model, facts = await decided_by_the_model([*beginning, *batch])
+    await lua.fold_batch(beginning)
+    assert (await lua.fold_batch(batch)).decisions == facts[-3:]
+    assert differences(await model.rows(), await lua.rows()) == []
+
+
+async def test_a_row_of_a_slot_ends_where_the_zeros_begin_whoever_looked_at_it(lua: LuaWorld) -> None:
+    await lua.fold_batch(at_noon(b.genesis(), *b.definition(b.slots_of({"noon": 10})), b.open_()))
+    before = (await lua.values())["s:1:noon"]
+    assert msgspec.msgpack.decode(before)[-2:] == [0, ""], "nothing stands behind what is written on its sheet"
+    await lua.fold_batch(at_noon(b.change_quota(+5), b.change_quota(-5, key="2")))
+    assert (await lua.values())["s:1:noon"] == before
 
 
 async def test_every_read_asks_for_a_key_that_never_exists(lua: LuaWorld) -> None:

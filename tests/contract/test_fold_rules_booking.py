@@ -35,6 +35,7 @@ async def test_a_refused_reservation_keeps_the_reason_and_nothing_of_the_person(
     row = await world.row(f"r:{booking.pass_no}")
     assert (row.state, row.reason, row.left) == (ReservationState.REJECTED, Reason.SLOT_FULL, 2)
     assert (row.resident, row.last4_hash) == ("", "")
+    assert (await world.row(f"c:{b.CAMPAIGN}")).rejected == 1
 
 
 @pytest.mark.parametrize("units", [1, 5])

@@ -5,7 +5,7 @@ import pytest
 from services.domain import commands as c
 from services.domain.reasons import Reason
 from services.domain.rows import Phase
-from services.domain.rules.answers import Fact, refused, repeated
+from services.domain.rules.answers import Fact, done, refused, repeated
 from tests import builders as b
 from tests.contract.worlds import World, fold_all, open_campaign, without_bookkeeping
 
@@ -54,6 +54,14 @@ async def test_slots_out_of_order_are_refused_with_the_number_that_is_there(worl
     await world.fold(b.define(slots=2))
     assert await world.fold(b.add_slots([EVENING], first=1)) == refused(Reason.DEFINITION_INCOMPLETE, 0)
     assert await world.row("s:1:evening") is None
+
+
+async def test_each_chunk_is_answered_with_how_many_there_are_now(world: World) -> None:
+    await world.fold(b.define(3, pharmacies=3))
+    pharmacies = [b.add_pharmacies([b.pharmacy(f"pharmacy-{n}")], n) for n in range(3)]
+    assert await fold_all(world, pharmacies) == [done(Fact.PHARMACIES_ADDED, n) for n in (1, 2, 3)]
+    slots = [b.add_slots([b.slot("noon"), b.slot("evening", hour=18)]), b.add_slots([b.slot("night", hour=22)], 2)]
+    assert await fold_all(world, slots) == [done(Fact.SLOTS_ADDED, n) for n in (2, 3)]
 
 
 async def test_a_chunk_sent_again_gets_its_first_answer(world: World) -> None:

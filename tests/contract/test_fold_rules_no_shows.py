@@ -164,6 +164,14 @@ async def test_a_no_show_at_one_pharmacy_is_none_at_another(city: World) -> None
     assert (await city.row(f"r:{here.pass_no}")).state == ReservationState.CONFIRMED
 
 
+async def test_who_went_to_another_pharmacys_slot_is_a_no_show_on_its_list_alone(city: World) -> None:
+    booking = b.reserve("anna", "short")
+    await fold_all(city, [booking, b.change_slot(booking, "next-door")])
+    await it_is(city, UNTIL_MS)
+    assert await city.fold(b.expire()) == done(Fact.EXPIRY_DONE, 0)
+    assert await city.fold(b.expire(pharmacy="pharmacy-2")) == expired(booking, slot="next-door")
+
+
 async def test_units_of_a_desks_no_show_go_back_to_the_assisted_share(world: World) -> None:
     await open_campaign(world, {"noon": 10}, assisted_per_mille=500)
     await pair_terminal(world)

@@ -76,6 +76,13 @@ async def test_handed_out_on_a_wrong_day_is_late_and_still_done(city: World, ms:
     assert await counted(city) == (2, 2, 0, int(not is_right), 0)
 
 
+async def test_handed_out_before_its_day_is_late_and_still_done(world: World) -> None:
+    await open_campaign(world, [b.slot("noon", day_from_ms=b.MIDNIGHT_MS + b.DAY_MS)])
+    await pair_terminal(world)
+    booking = await anna_books(world)
+    assert await world.fold(b.record(booking)) == late(Reason.WRONG_TIME)
+
+
 @pytest.mark.parametrize("terminal", ["elsewhere", "abroad"])
 async def test_handed_out_by_another_pharmacy_is_late(city: World, terminal: str) -> None:
     booking = await anna_books(city)
@@ -106,6 +113,16 @@ async def test_who_got_what_was_cancelled_has_to_wait_like_everybody(city: World
     await city.fold(b.record(booking))
     minute = COOL_UNTIL_MS // b.MINUTE_MS
     assert await city.fold(b.reserve("anna", "noon", key="2")) == b.rejected(Reason.COOLING_DOWN, minute)
+
+
+async def test_what_was_handed_out_late_shortens_no_longer_wait(world: World) -> None:
+    longer_ms = COOL_UNTIL_MS + b.DAY_MS
+    slots = [b.slot("two", hour=14, cool_until_ms=COOL_UNTIL_MS), b.slot("evening", hour=18, cool_until_ms=longer_ms)]
+    await open_campaign(world, slots, cool_down=True)
+    await pair_terminal(world)
+    booking = b.reserve("anna", "two")
+    await fold_all(world, [booking, b.cancel(booking), b.reserve("anna", "evening", key="2"), b.record(booking)])
+    assert (await world.row(f"p:{b.REGION}:{booking.resident}")).cool_until_ms == longer_ms
 
 
 async def test_handed_out_twice_is_a_conflict_that_says_when_and_where_the_first_was(city: World) -> None:

@@ -83,6 +83,7 @@ async def test_the_limit_of_a_household_is_one_campaigns(world: World) -> None:
     await open_campaign(world, TEN, campaign="second", household_max=1)
     assert await world.fold(family("anna")) == b.confirmed()
     assert (await world.fold(family("ben", campaign="second")))[0][0] == Fact.CONFIRMED
+    assert await world.fold(family("cleo", campaign="second")) == NO(Reason.HOUSEHOLD_LIMIT)
 
 
 async def test_who_has_no_phone_belongs_to_no_household(world: World) -> None:
@@ -266,6 +267,14 @@ ODD_TODAY = [c.StaggerDay(from_ms=b.MIDNIGHT_MS, to_ms=TOMORROW_MS, digits=[1, 3
 async def test_a_day_takes_its_digits(world: World, digit: int) -> None:
     await open_campaign(world, TEN, stagger=ODD_TODAY)
     assert await world.fold(b.reserve("anna", digit=digit)) == (b.confirmed() if digit % 2 else NO(Reason.WRONG_DAY))
+
+
+@pytest.mark.parametrize(("ms", "is_right"), [(-1, True), (0, False), (b.DAY_MS - 1, False), (b.DAY_MS, True)])
+async def test_a_day_begins_and_ends_at_midnight(world: World, ms: int, is_right: bool) -> None:
+    tomorrow = [c.StaggerDay(from_ms=TOMORROW_MS, to_ms=TOMORROW_MS + b.DAY_MS, digits=[1])]
+    await open_campaign(world, [b.slot("noon", day_from_ms=b.MIDNIGHT_MS + 5 * b.DAY_MS)], stagger=tomorrow)
+    await time_passes(world, TOMORROW_MS - b.NOON_MS + ms)
+    assert await world.fold(b.reserve("anna", digit=2)) == (b.confirmed() if is_right else NO(Reason.WRONG_DAY))
 
 
 async def test_where_the_digit_is_missing_nobody_knows_the_day_so_it_is_refused(world: World) -> None:

@@ -75,6 +75,7 @@ async def test_the_clocks_closing_takes_nothing_back_from_an_operators(scheduled
 async def test_an_operator_may_reopen_and_then_the_clock_is_in_charge_again(scheduled: World) -> None:
     await fold_all(scheduled, [b.open_(), b.close()])
     assert await scheduled.fold(b.open_(key="2")) == OPENED
+    assert (await scheduled.row(f"c:{b.CAMPAIGN}")).closed_by_operator == 0
     assert await scheduled.fold(b.close(by_clock=True)) == CLOSED
     assert await scheduled.fold(b.open_(by_clock=True)) == OPENED
 

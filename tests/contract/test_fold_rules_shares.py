@@ -60,6 +60,11 @@ async def test_shares_are_rounded_down_and_the_rest_is_public(
     assert (await world.row(f"c:{b.CAMPAIGN}")).quota == units
 
 
+async def test_a_seal_tells_the_units_of_all_shares(world: World) -> None:
+    facts = await fold_all(world, b.definition(b.slots_of({"evening": 20}), assisted_per_mille=250))
+    assert facts[-1] == done(Fact.SEALED, 20)
+
+
 async def test_shares_that_are_more_than_everything_make_a_definition_malformed(world: World) -> None:
     whole = encode(b.define(1, rules=CampaignRules(assisted_per_mille=600, reserve_per_mille=400)))
     assert await world.fold(whole.replace(b":600", b":601")) == refused(Reason.MALFORMED)

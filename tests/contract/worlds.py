@@ -90,7 +90,8 @@ class LuaWorld:
         self.position = 0
         self.redis = redis
         self.partition = partition
-        self.call = FoldCall(dedicated(url, timeout_s=REDIS_TIMEOUT_S), library or build(), partition, IDENTITY)
+        self.library = library or build()
+        self.call = FoldCall(dedicated(url, timeout_s=REDIS_TIMEOUT_S), self.library, partition, IDENTITY)
 
     async def fold(self, command: Command | bytes, *, at_ms: int | None = None) -> Facts:
         self.now_ms = self.now_ms if at_ms is None else at_ms
