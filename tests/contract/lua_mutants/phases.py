@@ -1,0 +1,37 @@
+"""Mutants of phases.lua."""
+
+from tests.contract.lua_mutants.mutant import Mutant
+
+MUTANTS = (
+    Mutant("sealed_campaign", "shows a draft", "row and row[CAMPAIGN.phase] ~= PHASE.DRAFT", "row",
+           "test_a_campaign_that_is_not_sealed_has_no_phases"),
+    Mutant("open_campaign", "does not find out that there is no campaign", "REASON.UNKNOWN_CAMPAIGN",
+           "REASON.WRONG_PHASE", "test_a_campaign_that_is_not_sealed_has_no_phases"),
+    Mutant("open_campaign", "opens what is open or paused",
+           "if phase ~= PHASE.SCHEDULED and phase ~= PHASE.CLOSED then return refused(REASON.WRONG_PHASE, phase) end",
+           "", "test_the_clock_closes_what_an_operator_paused"),
+    Mutant("open_campaign", "opens nothing a second time", "phase ~= PHASE.SCHEDULED and phase ~= PHASE.CLOSED",
+           "phase ~= PHASE.SCHEDULED", "test_the_clock_opens_a_second_window_after_it_closed_the_first"),
+    Mutant("open_campaign", "lets the clock open what an operator closed", "row[CAMPAIGN.closed_by_operator] == 1",
+           "false", "test_the_clocks_closing_takes_nothing_back_from_an_operators"),
+    Mutant("open_campaign", "remembers for ever that an operator closed it", "row[CAMPAIGN.closed_by_operator] = 0", "",
+           "test_an_operator_may_reopen_and_then_the_clock_is_in_charge_again"),
+    Mutant("open_campaign", "tells another fact", "FACT.OPENED", "FACT.RESUMED",
+           "test_a_scheduled_campaign_opens_and_closes"),
+    Mutant("pause", "pauses what is not open", "row[CAMPAIGN.phase] ~= PHASE.OPEN", "false",
+           "test_a_transition_that_the_phase_does_not_allow_is_refused_with_the_phase"),
+    Mutant("pause", "pauses nothing", "row[CAMPAIGN.phase] = PHASE.PAUSED", "",
+           "test_the_clock_closes_what_an_operator_paused"),
+    Mutant("pause", "tells another fact", "FACT.PAUSED", "FACT.CLOSED", "test_a_campaign_pauses_and_goes_on"),
+    Mutant("resume", "resumes what is not paused", "row[CAMPAIGN.phase] ~= PHASE.PAUSED", "false",
+           "test_a_transition_that_the_phase_does_not_allow_is_refused_with_the_phase"),
+    Mutant("resume", "tells another fact", "FACT.RESUMED", "FACT.OPENED", "test_a_campaign_pauses_and_goes_on"),
+    Mutant("close", "lets the clock close what is closed", "phase == PHASE.CLOSED or ", "",
+           "test_the_clocks_closing_takes_nothing_back_from_an_operators"),
+    Mutant("close", "lets the clock close what never opened", " or phase == PHASE.SCHEDULED", "",
+           "test_a_transition_that_the_phase_does_not_allow_is_refused_with_the_phase"),
+    Mutant("close", "does not remember that an operator closed it", "command.by_clock and 0 or 1", "0",
+           "test_the_clocks_closing_takes_nothing_back_from_an_operators"),
+    Mutant("close", "tells another fact", "FACT.CLOSED", "FACT.PAUSED",
+           "test_the_clock_opens_a_second_window_after_it_closed_the_first"),
+)  # fmt: skip
