@@ -223,6 +223,27 @@ async def test_who_was_refused_only_leaves_nothing(world: World) -> None:
     assert not [name for name in await world.rows() if name.partition(":")[0] in {"r", "p", "a"}]
 
 
+async def test_who_was_refused_in_the_next_campaign_is_still_counted_there(world: World) -> None:
+    await campaign(world)
+    await open_campaign(world, {"noon": 3}, campaign="next")
+    await world.fold(b.reserve("anna", units=9, campaign="next"))
+    await the_day_has_come(world)
+    assert await world.fold(b.purge(residents=["anna"])) == purged()
+    assert await world.row(f"p:{b.REGION}:{b.reserve('anna').resident}") == PersonRow(no=2, refusals=1)
+
+
+async def test_a_cool_down_that_another_reservation_began_still_tells_of_that_one(world: World) -> None:
+    await campaign(world)
+    later = b.slot("noon", day=b.TODAY + 5, day_from_ms=b.MIDNIGHT_MS + 5 * b.DAY_MS, cool_until_ms=COOL_UNTIL_MS)
+    await open_campaign(world, [later], campaign="next", cool_down=True)
+    first, second = b.reserve("anna"), b.reserve("anna", campaign="next")
+    await fold_all(world, [first, second])
+    await the_day_has_come(world)
+    await world.fold(b.purge(first, residents=["anna"]))
+    row = await world.row(f"p:{b.REGION}:{first.resident}")
+    assert (row.cool_until_ms, row.cool_pass_no) == (COOL_UNTIL_MS, second.pass_no)
+
+
 async def test_what_stands_aside_of_an_earlier_campaign_goes_on_that_ones_day(world: World) -> None:
     await campaign(world)
     await open_campaign(world, {"noon": 3}, campaign="next")
@@ -262,10 +283,8 @@ async def test_who_comes_back_after_a_purge_is_like_somebody_new(world: World) -
     await the_day_has_come(world)
     await world.fold(b.purge(first, residents=["anna"]))
     second = b.reserve("anna", campaign="next")
-    assert await fold_all(world, [second, b.cancel(second)]) == [
-        b.confirmed(),
-        [[Fact.CANCELLED, "next", "noon", 1]],
-    ]
+    cancelled = [[Fact.CANCELLED, "next", "noon", 1]]
+    assert await fold_all(world, [second, b.cancel(second)]) == [b.confirmed(), cancelled]
 
 
 async def test_what_happens_to_a_reservation_whose_resident_was_purged_with_another_campaign(world: World) -> None:

@@ -5,6 +5,12 @@ from tests.contract.lua_mutants.mutant import Mutant
 MUTANTS = (
     Mutant("sealed_campaign", "shows a draft", "row and row[CAMPAIGN.phase] ~= PHASE.DRAFT", "row",
            "test_a_campaign_that_is_not_sealed_has_no_phases"),
+    Mutant("is_past_deletion", "deletes where no day is set", "delete_ms > 0 and ", "",
+           "test_what_desks_have_not_used_goes_to_who_waits"),
+    Mutant("is_past_deletion", "deletes before the day", "delete_ms <= get(K.head)[HEAD.now_ms]", "true",
+           "test_a_waiting_list_passes_over_who_was_purged_before_somebody_who_still_waits"),
+    Mutant("is_past_deletion", "deletes a moment too late", "delete_ms <= get", "delete_ms < get",
+           "test_a_waiting_list_passes_over_who_was_purged_before_somebody_who_still_waits"),
     Mutant("open_campaign", "does not find out that there is no campaign", "REASON.UNKNOWN_CAMPAIGN",
            "REASON.WRONG_PHASE", "test_a_campaign_that_is_not_sealed_has_no_phases"),
     Mutant("open_campaign", "opens what is open or paused",
