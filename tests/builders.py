@@ -336,7 +336,7 @@ def expire(
 def purge(
     *bookings: c.Reserve, residents: Iterable[str] = (), phones: Iterable[str] = (), entitled: Iterable[str] = (),
     sheets: Iterable[int] = (), waiting: Mapping[str, int] = NOBODY_WAITS, pharmacy: str = PHARMACY,
-    campaign: str = CAMPAIGN,
+    campaign: str = CAMPAIGN, draft: int = 0,
 ) -> c.Purge:  # fmt: skip
     """The clock: the deletion day has come. `waiting` is a chunk of each of these slots' waiting lists."""
     return c.Purge(
@@ -345,6 +345,7 @@ def purge(
         residents=[digest("resident", who) for who in residents],
         phones=[digest("phone", who) for who in phones],
         entitled=[digest("resident", who) for who in entitled],
+        draft=draft,
         sheets=[c.SheetName(pharmacy=pharmacy, day=TODAY, sheet=sheet) for sheet in sheets],
         waiting=[c.WaitingChunk(slot=slot, chunk=chunk) for slot, chunk in waiting.items()],
     )

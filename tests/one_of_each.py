@@ -29,5 +29,7 @@ def one_of_each() -> list[c.Command]:
         b.pick_up(booking), b.record(booking), b.undo(booking),
         b.change_quota(-5, share="assisted", terminal=b.TERMINAL), b.release(), b.end_waiting(), b.expire(1),
         b.invite(), b.pair(), b.revoke(),
-        b.purge(booking, residents=["anna"], phones=["anna"], entitled=["anna"], sheets=[0], waiting={b.SLOT: 0}),
+        b.purge(
+            booking, residents=["anna"], phones=["anna"], entitled=["anna"], sheets=[0], waiting={b.SLOT: 0}, draft=1
+        ),
     ]  # fmt: skip

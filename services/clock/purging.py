@@ -61,6 +61,8 @@ class _Course:
     gone: int = 0
     again_ms: int = 0  # when to look again for what has to stay for now; 0: nothing has
     names: defaultdict[int, list[Name]] = field(default_factory=lambda: defaultdict(list))
+    drafts: dict[int, int] = field(default_factory=dict)
+    """Other numbers in keys: the campaign that is due and whose definition was begun under it, or 0."""
 
     def begin_pass(self) -> None:
         self.is_passing, self.cursor, self.is_at_end, self.gone, self.again_ms = True, 0, False, 0, 0
@@ -126,17 +128,30 @@ class Purging:
 
     async def _find(self, partition: int, course: _Course, due: dict[int, CampaignView], keys: Sequence[str]) -> None:
         looked_at = []
-        for key in filter(_KEY.fullmatch, keys):
+        told = [key for key in keys if _KEY.fullmatch(key)]
+        await self._learn_drafts(partition, course, due, told)
+        for key in told:
             kind, no, *names = key.split(":")
             if kind in "rpm":
                 looked_at.append(key)
-            elif int(no) in due:
+            elif int(no) in due or (kind == "e" and course.drafts.get(int(no))):
                 course.names[int(no)].append(_named(kind, names))
         for first in range(0, len(looked_at), MAX_KEYS_PER_READ):
             piece = looked_at[first : first + MAX_KEYS_PER_READ]
             reading = await self._door.reader.read(partition, piece)
             for key, row in zip(piece, reading.rows, strict=True):
                 self._look_into(course, due, key, row, reading.head.now_ms)
+
+    async def _learn_drafts(
+        self, partition: int, course: _Course, due: dict[int, CampaignView], keys: Sequence[str]
+    ) -> None:
+        """Whose lists of the entitled stand under other numbers: a definition may have been begun anew."""
+        numbers = {int(key.split(":")[1]) for key in keys if key[0] == "e"} - due.keys() - course.drafts.keys()
+        if numbers:
+            unknown = sorted(numbers)[:MAX_KEYS_PER_READ]
+            rows = (await self._door.reader.read(partition, [f"n:{no}" for no in unknown])).rows
+            by_name = {campaign.name: no for no, campaign in due.items()}
+            course.drafts |= {no: by_name.get(name, 0) for no, name in zip(unknown, rows, strict=True)}
 
     def _look_into(self, course: _Course, due: dict[int, CampaignView], key: str, row: Any, now_ms: int) -> None:
         """A row that names its campaign; None where it has gone since."""
@@ -176,7 +191,8 @@ class Purging:
         sent = 0
         while sent < commands and course.found > 0:
             no = next(no for no, names in course.names.items() if names)
-            command = _command(due[no].name, course.names[no])
+            draft = 0 if no in due else no
+            command = _command(due[course.drafts[no] if draft else no].name, draft, course.names[no])
             facts = await self._decided(partition, command)
             sent += 1
             if facts is None:
@@ -211,7 +227,7 @@ def _named(kind: str, names: Sequence[str]) -> Name:
     return "residents", names[0]
 
 
-def _command(campaign: str, names: list[Name]) -> Purge:
+def _command(campaign: str, draft: int, names: list[Name]) -> Purge:
     """As much as one command may carry, taken from the names."""
     parts: dict[str, list[Any]] = defaultdict(list)
     taken = 0
@@ -221,4 +237,4 @@ def _command(campaign: str, names: list[Name]) -> Purge:
         parts[what].append(name)
         taken += 1
     del names[:taken]
-    return Purge(campaign=campaign, **parts)
+    return Purge(campaign=campaign, draft=draft, **parts)

@@ -302,6 +302,7 @@ class Purge(Command, tag="purge", frozen=True):
     residents: list[Digest16] = []
     phones: list[Digest16] = []
     entitled: list[Digest16] = []
+    draft: Count = 0  # the number under which `entitled` stand, where this campaign's definition was begun anew
     sheets: Annotated[list[SheetName], Meta(max_length=MAX_PURGED_SHEETS)] = []
     waiting: list[WaitingChunk] = []
 

@@ -223,6 +223,7 @@ class RandomLog(BegunLog):
                 residents=[resident for _, resident in found["p"] + found["a"]][:60],
                 phones=[phone for _, phone in found["h"]][:20],
                 entitled=[resident for _, resident in found["e"]][:20],
+                draft=self._random.choice((0, 0, row.no - 1, row.no, row.no + 1)),
                 sheets=[
                     c.SheetName(pharmacy=parts[1], day=int(parts[2]), sheet=int(parts[3]))
                     for parts in found["m"]

@@ -320,6 +320,16 @@ async def test_phones_and_the_list_of_the_entitled_go_and_are_not_written_again(
     assert not [name for name in await world.rows() if name.partition(":")[0] in {"h", "e"}]
 
 
+async def test_the_list_of_a_definition_that_was_begun_anew_goes_with_what_came_of_it(world: World) -> None:
+    first = b.define(1, rules=c.CampaignRules(entitled=2), text="first")
+    await fold_all(world, [first, b.add_entitled(["anna", "ben"], text="first"), b.define(1, campaign="other")])
+    await campaign(world, entitled=["ben"])
+    await it_is(world, DELETE_MS)
+    assert await world.fold(b.purge(entitled=["anna", "ben"], draft=1)) == purged(entitled=2)
+    assert await world.fold(b.purge(entitled=["anna", "ben"], draft=2)) == purged(entitled=1)  # another's: its own
+    assert not [name for name in await world.rows() if name.startswith("e:")]
+
+
 async def test_sheets_go_after_their_reservations_full_ones_and_the_open_one(world: World) -> None:
     await campaign(world)
     people = [b.reserve(f"somebody {n}") for n in range(SHEET_LINES + 2)]

@@ -117,6 +117,18 @@ async def test_nothing_of_a_campaigns_people_is_left_once_its_day_has_come_and_c
     assert world.row(0, f"c:{b.CAMPAIGN}") == counted
 
 
+async def test_the_list_of_a_definition_that_was_begun_anew_goes_as_well(world: World) -> None:
+    drafts = [b.define(1, rules=c.CampaignRules(entitled=2), campaign=name, text="first")
+              for name in (b.CAMPAIGN, "never-sealed")]  # fmt: skip
+    lists = [b.add_entitled(["anna", "ben"], campaign=name, text="first") for name in (b.CAMPAIGN, "never-sealed")]
+    world.happens(*drafts, *lists)
+    await world.begins()
+    assert len(world.left("e")) == 4 + PEOPLE
+    await world.it_is(DELETE_MS)
+    await world.looks()
+    assert {key.split(":")[1] for key in world.left("e")} == {"2"}
+
+
 async def test_until_the_day_begins_by_the_time_of_the_fold_nothing_is_looked_for(world: World) -> None:
     await day_after(world)
     before = set(world.left())

@@ -28,10 +28,15 @@ def purge(state: State, command: c.Purge) -> Facts:
         sum(purge_reservation(state, campaign, pass_no) for pass_no in command.pass_nos),
         sum(forget_person(state, campaign, resident) for resident in command.residents),
         sum(purge_row(state, f"h:{campaign.no}:{phone}") for phone in command.phones),
-        sum(purge_row(state, f"e:{campaign.no}:{resident}") for resident in command.entitled),
+        sum(purge_row(state, f"e:{list_no(state, campaign, command)}:{resident}") for resident in command.entitled),
         sum(purge_sheet(state, campaign, sheet) for sheet in command.sheets),
         sum(purge_waiting(state, campaign, chunk) for chunk in command.waiting),
     )
+
+
+def list_no(state: State, campaign: CampaignRow, command: c.Purge) -> int:
+    """Under which number the named entitled stand: the campaign's, or one that its definition was begun under."""
+    return command.draft if state.get(f"n:{command.draft}") == command.campaign else campaign.no
 
 
 def purge_row(state: State, key: str) -> int:

@@ -6,6 +6,12 @@ local function purge_row(key)
   return 1
 end
 
+-- Under which number the named entitled stand: the campaign's, or one that its definition was begun under.
+local function list_no(campaign, command)
+  local draft = command.draft or 0
+  return get(K.n .. text[draft]) == command.campaign and draft or campaign[CAMPAIGN.no]
+end
+
 local function purge_reservation(campaign, pass_no)
   local key = K.r .. pass_no
   local row = get(key)
@@ -61,7 +67,8 @@ local function read_named(campaign, command, sheets)
     want(aside_key(campaign[CAMPAIGN.no], resident))
   end
   for _, phone in ipairs(command.phones or {}) do want(K.h .. no .. ':' .. phone) end
-  for _, resident in ipairs(command.entitled or {}) do want(K.e .. no .. ':' .. resident) end
+  local list = text[list_no(campaign, command)]
+  for _, resident in ipairs(command.entitled or {}) do want(K.e .. list .. ':' .. resident) end
   for _, name in ipairs(sheets) do want(named_sheet(campaign, name)) end
   for _, name in ipairs(command.waiting or {}) do
     want(K.s .. no .. ':' .. name.slot)
@@ -106,7 +113,8 @@ local function purge(command)
   end
   for _, resident in ipairs(command.residents or {}) do people = people + forget_person(campaign, resident) end
   for _, phone in ipairs(command.phones or {}) do phones = phones + purge_row(K.h .. no .. ':' .. phone) end
-  for _, resident in ipairs(command.entitled or {}) do entitled = entitled + purge_row(K.e .. no .. ':' .. resident) end
+  local list = text[list_no(campaign, command)]
+  for _, resident in ipairs(command.entitled or {}) do entitled = entitled + purge_row(K.e .. list .. ':' .. resident) end
   for _, name in ipairs(sheets) do on_sheets = on_sheets + purge_sheet(campaign, name) end
   for _, name in ipairs(command.waiting or {}) do waiting = waiting + purge_waiting(campaign, name) end
   return done(FACT.PURGED, reservations, people, phones, entitled, on_sheets, waiting)
