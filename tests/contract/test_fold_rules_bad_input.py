@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.domain.commands import Command, encode
+from services.domain.commands import MAX_PURGED, MAX_PURGED_SHEETS, Command, encode
 from services.domain.fold import apply
 from services.domain.reasons import Reason
 from services.domain.rows import HEAD, State
@@ -89,6 +89,25 @@ async def test_a_field_that_only_a_newer_version_knows_is_refused_as_malformed(w
     assert await world.fold(json.dumps({**told, "of_a_newer_version": 1}).encode()) == MALFORMED
     assert await world.fold(json.dumps({**told, "type": told["type"] + "_2"}).encode()) == MALFORMED
     assert without_bookkeeping(await world.rows()) == before
+
+
+# -- the bounds of a command -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "is_malformed"),
+    [({}, False), ({"phones": ["p" * 16]}, True), ({"sheets": [{"pharmacy": "p", "day": b.TODAY, "sheet": 1}]}, True)],
+)
+async def test_a_purge_names_two_hundred_at_most(world: World, more: dict[str, object], is_malformed: bool) -> None:
+    names = [b.digest("pass", number) for number in range(MAX_PURGED)]
+    record = json.dumps({"type": "purge", "campaign": "unknown", "pass_nos": names} | more).encode()
+    assert await world.fold(record) == (MALFORMED if is_malformed else refused(Reason.UNKNOWN_CAMPAIGN))
+
+
+async def test_a_purge_names_few_sheets_for_behind_each_are_many_reservations(world: World) -> None:
+    sheets = b.purge(sheets=range(MAX_PURGED_SHEETS), campaign="unknown")
+    assert await world.fold(sheets) == refused(Reason.UNKNOWN_CAMPAIGN)
+    assert await world.fold(b.purge(sheets=range(MAX_PURGED_SHEETS + 1))) == MALFORMED
 
 
 # -- what lives in another partition ---------------------------------------------------------------------------------
