@@ -7,7 +7,7 @@ from services.domain.reasons import Reason
 from services.domain.rows import HEAD, Head
 from services.domain.rules.answers import Fact, done, refused, repeated
 from tests import builders as b
-from tests.contract.worlds import World, as_written, fold_all, open_campaign, without_bookkeeping
+from tests.contract.worlds import ModelWorld, World, as_written, begin, fold_all, open_campaign, without_bookkeeping
 
 AHEAD_MS = 120_000
 MALFORMED = refused(Reason.MALFORMED)
@@ -124,6 +124,22 @@ async def test_rules_that_nobody_knows_stop_the_fold_before_anything_is_changed(
     with pytest.raises(RulesTooNewError):
         await world.fold(b.adopt_rules(2))
     assert await world.rows() == before
+
+
+async def test_a_log_that_begins_with_rules_that_nobody_knows_is_not_begun() -> None:
+    model = ModelWorld()
+    with pytest.raises(RulesTooNewError, match="2"):
+        await model.fold(b.genesis(rules=2))
+    assert await model.rows() == {HEAD: Head()}
+
+
+async def test_rules_in_force_that_are_too_new_stop_the_fold_whatever_the_record() -> None:
+    """As after the death of a newer process: the record that brought the rules lies behind."""
+    model = ModelWorld()
+    await begin(model)
+    model.state.head.rules = 2
+    with pytest.raises(RulesTooNewError, match="2"):
+        await model.fold(b.tick(b.NOON_MS))
 
 
 async def test_a_region_gets_the_least_used_partition(world: World) -> None:
