@@ -48,6 +48,10 @@ chaos: $(LINKED) $(DEV) ## a whole system under load: killed, paused, emptied, d
 soak: $(LINKED) $(DEV) ## new random logs and simulated schedules, for as long as you like; MINUTES=60
 	@$(RUN) -m tests.soak $(or $(MINUTES),10)
 
+.PHONY: mutants
+mutants: $(LINKED) $(DEV) ## changes the reference fold in one place after the other: who notices? ARGS=--survivors, "waiting.py"
+	@$(RUN) -m tests.mutation $(ARGS)
+
 .PHONY: test-all
 test-all: $(LINKED) $(DEV) ## what CI runs: `make test`, then lint and type; grows by the real tier and the browser
 	@failed=; for part in test "lint ARGS=" "type ARGS="; do $(MAKE) $$part || failed="$$failed $${part%% *}"; done; \
@@ -91,7 +95,7 @@ deps-debian: ## what Debian and Ubuntu need first: python3 with venv, make, and 
 
 .PHONY: clean
 clean: ## removes .venv, caches and what builds leave behind (never a data folder)
-	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis ./*.egg-info
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .mutation ./*.egg-info
 
 .PHONY: help
 help: ## this list

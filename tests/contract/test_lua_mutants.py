@@ -14,7 +14,7 @@ import pytest
 from services.state.library import FILES, build, source
 from tests.contract.lua_mutants import all_mutants
 from tests.contract.lua_mutants.mutant import Mutant, functions_of
-from tests.contract.without_pytest import CALLS, RULES, Noticed, contract_tests, run, the_library
+from tests.contract.without_pytest import CALLS, RULES, Noticed, run, library_tests, the_library
 
 MUTANTS = [mutant for table in all_mutants().values() for mutant in table]
 NAMED = re.compile(r"\b(?:REASON|FACT)\.[A-Z_]+")
@@ -29,7 +29,7 @@ DECIDES_NOTHING = {
 @pytest.mark.embedded
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
 async def test_a_library_that_is_wrong_in_one_place_is_noticed(redis_url: str, mutant: Mutant) -> None:
-    test = contract_tests(RULES, *CALLS, ask_for=["world", "lua"])[mutant.caught_by]
+    test = library_tests(RULES, *CALLS)[mutant.caught_by]
     await run(test, the_library(redis_url, build()))
     with pytest.raises(Noticed):
         await run(test, the_library(redis_url, mutant.library()))

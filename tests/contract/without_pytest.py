@@ -50,12 +50,21 @@ async def the_model() -> AsyncIterator[dict[str, Any]]:
     yield {"world": world}
 
 
-def contract_tests(*patterns: str, ask_for: Iterable[str]) -> dict[str, Test]:
-    """By name: the tests of these files that ask for one of these, and for nothing that is not known here."""
+def library_tests(*patterns: str) -> dict[str, Test]:
+    """By name: the tests of these files that can be run on a library of one's choice."""
+    return _contract_tests(patterns, lambda asked: bool(asked & {"world", "lua"}))
+
+
+def model_tests() -> dict[str, Test]:
+    """By name: the tests of the rules that need no Valkey."""
+    return _contract_tests((RULES,), lambda asked: "lua" not in asked)
+
+
+def _contract_tests(patterns: Iterable[str], is_wanted: Callable[[set[str]], bool]) -> dict[str, Test]:
     found: dict[str, Test] = {}
     for path in sorted(path for pattern in patterns for path in Path(__file__).parent.glob(pattern)):
         for name, test in vars(import_module(f"tests.contract.{path.stem}")).items():
-            if name.startswith("test_") and inspect.isfunction(test) and set(ask_for) & _asks_for(test):
+            if name.startswith("test_") and inspect.isfunction(test) and is_wanted(_asks_for(test)):
                 assert name not in found, f"two contract tests have the name {name}"
                 found[name] = test
     return found

@@ -8,12 +8,12 @@ from pathlib import Path
 from infra.embedded.stores import running_stores
 from tests.contract.lua_mutants import all_mutants
 from tests.contract.lua_mutants.mutant import Mutant
-from tests.contract.without_pytest import CALLS, RULES, Noticed, contract_tests, run, the_library
+from tests.contract.without_pytest import CALLS, RULES, Noticed, run, library_tests, the_library
 
 
 async def who_notices(mutant: Mutant, url: str, tests: list[str]) -> list[str]:
     """Names of those of these tests, or of all, that fail on the mutant."""
-    known, found = contract_tests(RULES, *CALLS, ask_for=["world", "lua"]), []
+    known, found = library_tests(RULES, *CALLS), []
     for name in tests or known:
         try:
             await run(known[name], the_library(url, mutant.library()))
