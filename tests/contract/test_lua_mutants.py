@@ -14,7 +14,7 @@ import pytest
 from services.state.library import FILES, build, source
 from tests.contract.lua_mutants import all_mutants
 from tests.contract.lua_mutants.mutant import Mutant, functions_of
-from tests.contract.without_pytest import CALLS, RULES, Noticed, run, library_tests, the_library
+from tests.contract.without_pytest import CALLS, RULES, Noticed, library_tests, run, the_library
 
 MUTANTS = [mutant for table in all_mutants().values() for mutant in table]
 NAMED = re.compile(r"\b(?:REASON|FACT)\.[A-Z_]+")

@@ -8,7 +8,7 @@ from pathlib import Path
 from infra.embedded.stores import running_stores
 from tests.contract.lua_mutants import all_mutants
 from tests.contract.lua_mutants.mutant import Mutant
-from tests.contract.without_pytest import CALLS, RULES, Noticed, run, library_tests, the_library
+from tests.contract.without_pytest import CALLS, RULES, Noticed, library_tests, run, the_library
 
 
 async def who_notices(mutant: Mutant, url: str, tests: list[str]) -> list[str]:
