@@ -20,8 +20,8 @@ from tests.unit.campaign_documents import written
 pytestmark = [pytest.mark.embedded, pytest.mark.slow, pytest.mark.timeout(120)]
 
 NAME, SLOT, PHARMACY = "deleted", "s-1", "p-1"
-DELETED_AFTER_MS = 8_000
-COOLS_FOR_MS = 12_000
+DELETED_AFTER_MS = 12_000
+COOLS_FOR_MS = 16_000
 GONE_WITHIN_S = 40.0
 PEOPLE = 40
 
@@ -61,7 +61,6 @@ def what_stands_in_redis(ops: Ops, bookings: list[c.Reserve]) -> list[str]:
         texts = {key: key + b"\n" + (client.get(key) or b"") for key in client.scan_iter(count=1_000)}
     finally:
         client.close()
-    assert texts
     return [key.decode() for key, text in texts.items() if any(name in text for name in names)]
 
 
