@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from services.domain import commands as c
-from services.domain.limits import WAITING_PER_RECORD
+from services.domain.limits import MAX_ACTIONS, MAX_REFUSED_ACTIONS, WAITING_PER_RECORD
 from services.domain.reasons import Reason
+from services.domain.rows import PersonRow
 from services.domain.rules.answers import Fact, done, refused
 from tests import builders as b
 from tests.contract.worlds import World, fold_all, open_campaign, pair_terminal, time_passes
@@ -126,3 +127,100 @@ async def test_the_smallest_line_is_a_rule_too_that_needs_its_times(world: World
     await open_campaign(world, {"noon": 10})
     change = b.change_rules(waiting_per_mille=1)
     assert await world.fold(change) == refused(Reason.NOT_IN_MID_CAMPAIGN, "waiting_per_mille")
+
+
+async def test_one_per_mille_of_a_thousand_units_is_a_line_of_one(world: World) -> None:
+    slots = [b.slot("noon", 1_000, hour=18, promote_until_ms=EVENING_MS)]
+    await open_campaign(world, slots, waiting_per_mille=1, units_max=100)
+    await fold_all(world, [wish(f"resident {n}", 100) for n in range(10)])
+    assert await world.fold(wish("anna")) == b.rejected(Reason.SOLD_OUT)
+    assert await world.fold(wish("ben", 1)) == done(Fact.WAITLISTED, 0)
+
+
+async def test_lines_that_end_are_counted_and_one_that_nobody_ended_ends_with_a_no_show(world: World) -> None:
+    slots = [b.slot(name, 2, hour=18, promote_until_ms=EVENING_MS) for name in ("noon", "second", "third")]
+    await open_campaign(world, slots, waiting_per_mille=1_000)
+    names = ("noon", "second", "third")
+    line = [wish(f"late {slot}", slot=slot) for slot in names]
+    await fold_all(world, [*(wish(slot, slot=slot) for slot in names), *line])
+    await time_passes(world, EVENING_MS - b.NOON_MS)
+    assert (await world.fold(b.end_waiting("noon", "second")))[0] == [Fact.ENDING_WAITING, 2]
+    await time_passes(world, b.DAY_MS)
+    facts = await world.fold(b.expire(2))
+    assert [fact[0] for fact in facts] == [Fact.EXPIRY_DONE, Fact.EXPIRED, Fact.WAITING_ENDED]
+    assert facts[2][1] == line[2].pass_no
+
+
+async def test_terminals_are_listed_in_the_order_of_their_invitations(world: World) -> None:
+    await fold_all(world, [b.invite("first"), b.invite("second"), b.invite("third")])
+    assert await world.row("tl") == ["first", "second", "third"]
+    assert (await world.row("t:second")).since_ms == b.NOON_MS
+
+
+async def test_what_stands_aside_is_counted_over_many_campaigns(world: World) -> None:
+    campaigns = ["first", "second", "third"]
+    for name in campaigns:
+        await open_campaign(world, {"noon": 10}, campaign=name)
+    await fold_all(world, [wish("anna", campaign=name) for name in campaigns])
+    await world.fold(wish("anna", campaign="first", key="2"))
+    row = await world.row(f"p:{b.REGION}:{wish('anna').resident}")
+    assert (row.no, row.aside) == (1, 2)
+
+
+async def test_of_a_wait_that_was_ended_nothing_is_left(world: World) -> None:
+    slots = [b.slot("noon", hour=18, cool_until_ms=EVENING_MS + b.DAY_MS)]
+    await open_campaign(world, slots, cool_down=True)
+    await fold_all(world, [wish("anna"), b.cancel(wish("anna"))])
+    assert await world.row(f"p:{b.REGION}:{wish('anna').resident}") == PersonRow(no=1)
+
+
+async def test_a_wait_belongs_to_the_reservation_that_began_it_and_to_none_that_ends_at_the_same_time(
+    world: World,
+) -> None:
+    until_ms = EVENING_MS + b.DAY_MS
+    slots = [b.slot(name, hour=18, cool_until_ms=until_ms) for name in ("noon", "second")]
+    await open_campaign(world, slots, cool_down=True)
+    await pair_terminal(world)
+    first, second = wish("anna"), wish("anna", slot="second", key="2")
+    await fold_all(world, [first, b.cancel(first), second, b.record(first)])
+    row = await world.row(f"p:{b.REGION}:{first.resident}")
+    assert (row.cool_until_ms, row.cool_pass_no) == (until_ms, second.pass_no)
+
+
+async def test_a_hand_out_in_the_first_moment_of_its_day_is_right(world: World) -> None:
+    await open_campaign(world, [b.slot("noon", day_from_ms=b.MIDNIGHT_MS + b.DAY_MS)])
+    await pair_terminal(world)
+    booking = wish("anna")
+    await world.fold(booking)
+    await time_passes(world, b.DAY_MS)
+    facts = await world.fold(b.record(booking, at_ms=b.MIDNIGHT_MS + b.DAY_MS))
+    assert facts == done(Fact.PICKED_UP, b.CAMPAIGN, "noon", 2)
+
+
+async def test_a_conflict_is_not_remembered_behind_the_last_action_that_has_room(world: World) -> None:
+    await open_campaign(world, {"noon": 10})
+    booking, tills = wish("anna"), [f"till-{n}" for n in range(4)]
+    await pair_terminal(world)
+    await pair_terminal(world, "terminal-2")
+    for till in tills:
+        await pair_terminal(world, till, pharmacy="pharmacy-2")
+    tries = [b.pick_up(booking, terminal=till, key=str(n)) for till in tills for n in range(MAX_REFUSED_ACTIONS)]
+    await fold_all(world, [booking, *tries[:-1], b.record(booking), b.record(booking, terminal="terminal-2")])
+    assert len((await world.row(f"r:{booking.pass_no}")).history) == MAX_ACTIONS
+
+
+async def test_a_change_of_nothing_makes_nobody_look_at_a_line(world: World) -> None:
+    await open_campaign(world, [b.slot("noon", 2, hour=18, promote_until_ms=EVENING_MS)], waiting_per_mille=1_000)
+    await fold_all(world, [wish("anna"), wish("ben")])
+    assert await world.fold(b.change_quota(0)) == done(Fact.QUOTA_CHANGED, 2, 0, 0)
+    assert await world.row("work") is None
+
+
+async def test_a_purged_sheet_that_was_still_open_leaves_no_pass_number_in_its_slot(world: World) -> None:
+    day_ms = b.MIDNIGHT_MS + b.DAY_MS
+    await open_campaign(world, {"noon": 10}, delete_ms=day_ms)
+    await world.fold(wish("anna"))
+    await time_passes(world, day_ms - b.NOON_MS)
+    await fold_all(world, [b.expire(), b.purge(wish("anna"), sheets=[0])])
+    assert (await world.row("s:1:noon")).on_sheet == ""
+    assert await world.row(f"m:{b.REGION}:{b.PHARMACY}:{b.TODAY}:0") is None

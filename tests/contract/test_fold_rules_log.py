@@ -24,6 +24,10 @@ async def test_the_genesis_record_names_the_log_and_is_the_first_tick(world: Wor
     assert (found.now_ms, found.tick_ms) == (b.NOON_MS, b.NOON_MS)
 
 
+async def test_the_partitions_own_row_is_called_head(world: World) -> None:
+    assert list(await world.rows()) == ["head"]
+
+
 async def test_every_record_moves_the_position_and_leaves_its_digest(world: World) -> None:
     assert await world.fold(b"no command") == MALFORMED
     found = await head(world)
