@@ -54,7 +54,7 @@ def changes_of(path: Path, told: str) -> list[Change]:
 def _told(place: str, was: str, text: str) -> str:
     """The lines that differ, as a patch without its frame."""
     lines = [
-        line
+        f"{line[0]} {line[1:].strip()}"
         for line in difflib.unified_diff(was.splitlines(), text.splitlines(), n=0, lineterm="")
         if not line.startswith(("---", "+++", "@@"))
     ]

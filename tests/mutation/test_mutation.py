@@ -35,8 +35,8 @@ def module(tmp_path: Path) -> Path:
 def test_every_operator_is_tried_in_one_place_at_a_time_behind_decorators_too(module: Path) -> None:
     told = [change.told for change in changes_of(module, "rule.py")]
     assert told == [
-        "rule.py: rule\n-    return units > 0\n+    return units >= 0",
-        "rule.py: rule\n-    return units > 0\n+    return units > 1",
+        "rule.py: rule\n- return units > 0\n+ return units >= 0",
+        "rule.py: rule\n- return units > 0\n+ return units > 1",
     ]
 
 
