@@ -296,14 +296,9 @@ def undo(booking: c.Reserve, *, terminal: str = TERMINAL, key: str = "1") -> c.U
 
 
 def change_quota(
-    change: int,
-    slot: str = SLOT,
-    *,
-    share: str = "public",
-    terminal: str = "",
-    campaign: str = CAMPAIGN,
+    change: int, slot: str = SLOT, *, share: str = "public", terminal: str = "", campaign: str = CAMPAIGN,
     key: str = "1",
-) -> c.ChangeQuota:
+) -> c.ChangeQuota:  # fmt: skip
     return c.ChangeQuota(
         id=digest("quota", campaign, slot, terminal, key),
         campaign=campaign,
@@ -312,6 +307,16 @@ def change_quota(
         share=share,
         terminal=terminal,
     )
+
+
+def withdraw(slot: str = SLOT, *, keep: int = 0, campaign: str = CAMPAIGN, key: str = "1") -> c.WithdrawSlot:
+    """The pharmacy got no more than `keep` units for this slot."""
+    return c.WithdrawSlot(id=digest("withdraw", campaign, slot, key), campaign=campaign, slot=slot, keep=keep)
+
+
+def move(slot: str, to: str, *, keep: int = 0, campaign: str = CAMPAIGN, key: str = "1") -> c.MoveSlot:
+    """The pharmacy got no more than `keep` units for this slot, and another slot has room."""
+    return c.MoveSlot(id=digest("move", campaign, slot, to, key), campaign=campaign, slot=slot, to=to, keep=keep)
 
 
 def release(*slots: str, campaign: str = CAMPAIGN, key: str = "1") -> c.Release:
@@ -352,14 +357,9 @@ def purge(
 
 
 def invite(
-    terminal: str = TERMINAL,
-    *,
-    region: str = REGION,
-    pharmacy: str = PHARMACY,
-    code: str = "",
-    expires_ms: int = NOON_MS + DAY_MS,
-    key: str = "1",
-) -> c.InviteTerminal:
+    terminal: str = TERMINAL, *, region: str = REGION, pharmacy: str = PHARMACY, code: str = "",
+    expires_ms: int = NOON_MS + DAY_MS, key: str = "1",
+) -> c.InviteTerminal:  # fmt: skip
     """Expects a terminal; its pairing code is named like it unless the test says otherwise."""
     return c.InviteTerminal(
         id=digest("invite", terminal, key),

@@ -27,7 +27,8 @@ def one_of_each() -> list[c.Command]:
         b.open_(by_clock=True), b.pause(), b.resume(), b.close(by_clock=True), booking,
         b.cancel(booking, terminal=b.TERMINAL), b.change_slot(booking, "evening", terminal=b.TERMINAL),
         b.pick_up(booking), b.record(booking), b.undo(booking),
-        b.change_quota(-5, share="assisted", terminal=b.TERMINAL), b.release(), b.end_waiting(), b.expire(1),
+        b.change_quota(-5, share="assisted", terminal=b.TERMINAL),
+        b.withdraw(keep=2), b.move(b.SLOT, "evening", keep=3), b.release(), b.end_waiting(), b.expire(1),
         b.invite(), b.pair(), b.revoke(),
         b.purge(
             booking, residents=["anna"], phones=["anna"], entitled=["anna"], sheets=[0], waiting={b.SLOT: 0}, draft=1

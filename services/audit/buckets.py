@@ -38,6 +38,14 @@ class Bucket:
         if units < 0:
             self.refused = None
 
+    def give_back(self, units: int, gone: int) -> None:
+        """Units come back, and some of them are gone at once: the pharmacy has not got them."""
+        refused = self.refused
+        self.take(-units)
+        self.stock(-gone)
+        if gone == units:
+            self.refused = refused  # nobody can have them
+
     def stock(self, units: int) -> None:
         """There is more, or less, to give out."""
         self.quota += units

@@ -3,13 +3,15 @@
 Quotas come from the definition's commands, everything else from events. So a mistake that the model and the Lua share
 is still found: units beyond the quota of a share (I1), a second live reservation (I2), a pick-up that happens twice
 (I6), somebody served before another who was refused for lack of stock or waits (I7), and a refusal that was not true.
+What a withdrawal does to units and people is followed in `withdrawals.py`.
 """
 
 from typing import Any
 
-from services.audit.buckets import Bucket, Buckets
+from services.audit.buckets import PUBLIC, RESERVE, Bucket, Buckets
 from services.audit.report import Kind, Report
-from services.domain.commands import AddSlots, Command, DefineCampaign
+from services.audit.withdrawals import Withdrawals
+from services.domain.commands import AddSlots, Command, DefineCampaign, MoveSlot, WithdrawSlot
 from services.domain.events import Event
 
 
@@ -23,6 +25,7 @@ class Walk:
         self._live: dict[tuple[str, str], str] = {}
         self._held: dict[str, _Held] = {}
         self._handed_out_late: set[str] = set()
+        self._withdrawals = Withdrawals(self._buckets)
         self._steps = {
             "confirmed": self._confirmed,
             "rejected": self._rejected,
@@ -39,6 +42,9 @@ class Walk:
             "pick_up_unproved": self._unproved,
             "quota_changed": self._quota_changed,
             "units_released": self._released,
+            "withdrawn": self._withdrawn,
+            "moved": self._moved,
+            "withdrawal_done": self._withdrawal_done,
         }
 
     def step(self, offset: int, command: Command, event: Event) -> None:
@@ -52,11 +58,17 @@ class Walk:
             self._buckets.add(event.campaign, command.slots)
         elif event.type == "sealed":
             self._buckets.seal(event.campaign)
+        elif event.type == "slot_withdrawn" and isinstance(command, WithdrawSlot | MoveSlot):
+            self._slot_withdrawn(offset, command, event)
 
     # ------------------------------------------------------------------------------------------------ getting units
 
     def _confirmed(self, offset: int, event: Event) -> None:
+        if event.share == RESERVE and not self._withdrawals.has_precedence(event.campaign, event.resident):
+            what = "the reserve is for those with precedence"
+            self._out_of_turn(offset, event, what, f"confirmed {event.units} units")
         self._gets(offset, event, self._bucket(event), event.units)
+        self._withdrawals.got_units(event.campaign, event.resident)
         self._holds(offset, event, _Held(event.campaign, event.slot, event.share, event.resident, event.units))
 
     def _waitlisted(self, offset: int, event: Event) -> None:
@@ -75,6 +87,7 @@ class Walk:
             self._out_of_turn(offset, event, f"{first} had waited longer", f"promoted {event.pass_no}")
         bucket.waiting.pop(event.pass_no, None)
         held.is_waiting = False
+        self._withdrawals.got_units(held.campaign, held.resident)
         self._takes(offset, event, bucket, held.units)
 
     def _slot_changed(self, offset: int, event: Event) -> None:
@@ -83,6 +96,7 @@ class Walk:
             self._add(Kind.NOT_HELD, offset, event, f"{event.pass_no} changed its slot and nobody had it")
             return
         self._gives_back(event.pass_no, held)
+        self._withdrawals.got_units(held.campaign, held.resident)
         held.slot, held.is_waiting = event.slot, False
         self._gets(offset, event, self._buckets.of(held.campaign, held.slot, held.share), held.units)
 
@@ -117,6 +131,8 @@ class Walk:
         self._held[event.pass_no] = held
 
     def _rejected(self, offset: int, event: Event) -> None:
+        if event.reason == "slot_withdrawn" and not self._withdrawals.is_withdrawn(event.campaign, event.slot):
+            self._add(Kind.UNTRUE_REFUSAL, offset, event, "refused as slot_withdrawn and the slot was not")
         if event.reason not in {"slot_full", "sold_out"}:
             return
         bucket = self._bucket(event)
@@ -150,10 +166,10 @@ class Walk:
             bucket.waiting.pop(pass_no, None)
             bucket.refused = None  # what was kept for this one may be had by others now
         else:
-            bucket.take(-held.units)
+            bucket.give_back(held.units, self._withdrawals.absorbs(held.campaign, held.slot, held.units))
 
     def _quota_changed(self, _offset: int, event: Event) -> None:
-        self._bucket(event).stock(event.change)
+        self._bucket(event).stock(event.change - self._withdrawals.more_came(event.campaign, event.slot, event.change))
 
     def _released(self, offset: int, event: Event) -> None:
         assisted = self._buckets.of(event.campaign, event.slot, "assisted")
@@ -164,6 +180,42 @@ class Walk:
                 expected=f"at least {assisted.taken} units", found=f"{assisted.quota} units",
             )  # fmt: skip
         self._buckets.of(event.campaign, event.slot, "public").stock(event.units)
+
+    # ------------------------------------------------------------------------------------------------ withdrawals
+
+    def _slot_withdrawn(self, offset: int, command: WithdrawSlot | MoveSlot, event: Event) -> None:
+        for bucket in self._withdrawals.begin(command, event.values):
+            if bucket.left < 0:
+                self._add(
+                    Kind.OVERSOLD, offset, event, "more was cut, or kept for people who move, than nobody had",
+                    expected=f"at least {bucket.taken} units", found=f"{bucket.quota} units",
+                )  # fmt: skip
+
+    def _withdrawn(self, offset: int, event: Event) -> None:
+        held = self._held.get(event.pass_no)
+        self._has_to_go(offset, event, event.slot)
+        self._ended(offset, event)
+        if held is not None:
+            self._withdrawals.lost(event.pass_no, held.campaign, held.resident)
+
+    def _moved(self, offset: int, event: Event) -> None:
+        held = self._held.get(event.pass_no)
+        if held is None or held.is_waiting or held.is_picked_up:
+            self._add(Kind.NOT_HELD, offset, event, f"{event.pass_no} was moved and nobody was to come for it")
+            return
+        self._has_to_go(offset, event, event.old_slot)
+        self._gives_back(event.pass_no, held)
+        kept = self._withdrawals.arrives(event.campaign, event.old_slot, held.units)
+        held.slot, held.share = event.slot, PUBLIC
+        if kept < held.units:
+            self._gets(offset, event, self._buckets.of(held.campaign, held.slot, held.share), held.units - kept)
+
+    def _has_to_go(self, offset: int, event: Event, slot: str) -> None:
+        if event.pass_no in self._held and not self._withdrawals.is_under_way(event.campaign, slot):
+            self._out_of_turn(offset, event, "the slot could keep this place", f"{event.type} {event.pass_no}")
+
+    def _withdrawal_done(self, _offset: int, event: Event) -> None:
+        self._withdrawals.end(event.campaign, event.slot)
 
     # ------------------------------------------------------------------------------------------------- handing out
 
@@ -186,6 +238,7 @@ class Walk:
             held.is_picked_up = True
         else:
             self._handed_out_late.add(event.pass_no)
+            self._withdrawals.got_it_after_all(event.pass_no)
 
     def _undone(self, offset: int, event: Event) -> None:
         held = self._held.get(event.pass_no)

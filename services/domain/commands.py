@@ -267,6 +267,32 @@ class ChangeQuota(Command, tag="change_quota", frozen=True):
     why: Text = ""
 
 
+class WithdrawSlot(Command, tag="withdraw_slot", frozen=True):
+    """The pharmacy got less than was promised: the slot keeps `keep` units in all, or what was picked up already.
+
+    Who loses a place over it has precedence in the campaign.
+    """
+
+    id: Digest16
+    campaign: Name
+    slot: Name
+    keep: Count = 0  # 0: the slot is withdrawn
+    actor: Text = ""
+    why: Text = ""
+
+
+class MoveSlot(Command, tag="move_slot", frozen=True):
+    """As `withdraw_slot`, but whoever would lose a place gets one in the slot `to`."""
+
+    id: Digest16
+    campaign: Name
+    slot: Name
+    to: Name
+    keep: Count = 0
+    actor: Text = ""
+    why: Text = ""
+
+
 class _TimeOfSlots(Command, frozen=True):
     id: Digest16
     campaign: Name
@@ -346,7 +372,7 @@ class RevokeTerminal(Command, tag="revoke_terminal", frozen=True):
 AnyCommand = (
     Genesis | Tick | AdoptRules | AssignRegion | DefineCampaign | AddPharmacies | AddSlots | AddEntitled
     | SealDefinition | ChangeRules | Open | Pause | Resume | Close | Reserve | Cancel | PickUp | RecordPickUp
-    | UndoPickUp | ChangeQuota | ChangeSlot | Release | EndWaiting | Expire | Purge
+    | UndoPickUp | ChangeQuota | WithdrawSlot | MoveSlot | ChangeSlot | Release | EndWaiting | Expire | Purge
     | InviteTerminal | PairTerminal | RevokeTerminal
 )  # fmt: skip
 

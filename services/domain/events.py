@@ -61,7 +61,7 @@ _REFUSED_AS_MALFORMED = [int(Fact.REFUSED), int(Reason.MALFORMED)]
 _RESERVATION = ("campaign", "slot", "units")
 _NAMES: dict[int, tuple[str, ...]] = {
     Fact.CONFIRMED: ("ordinal", "share"),
-    Fact.REJECTED: ("reason", "left"),
+    Fact.REJECTED: ("reason", "left", "share"),
     Fact.REFUSED: ("reason",),
     Fact.CANCELLED: _RESERVATION,
     Fact.PICKED_UP: _RESERVATION,
@@ -73,8 +73,11 @@ _NAMES: dict[int, tuple[str, ...]] = {
     Fact.EXPIRED: ("pass_no", *_RESERVATION),
     Fact.UNITS_RELEASED: _RESERVATION,
     Fact.PROMOTED: ("pass_no", *_RESERVATION, "ordinal"),
-    Fact.WAITING_ENDED: ("pass_no", *_RESERVATION),
+    Fact.WAITING_ENDED: ("pass_no", *_RESERVATION, "reason"),
     Fact.SLOT_CHANGED: ("campaign", "old_slot", *_RESERVATION[1:], "ordinal"),
+    Fact.WITHDRAWN: ("pass_no", *_RESERVATION),
+    Fact.MOVED: ("pass_no", "campaign", "old_slot", *_RESERVATION[1:], "ordinal"),
+    Fact.WITHDRAWAL_DONE: _RESERVATION[:2],
 }
 """Which fields of an event the values of a fact are, from the first on."""
 

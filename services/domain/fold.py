@@ -14,7 +14,18 @@ from services.domain import commands as c
 from services.domain.limits import AHEAD_OF_TICK_MS, RULES_VERSION
 from services.domain.reasons import Reason
 from services.domain.rows import Facts, State
-from services.domain.rules import bookings, definition, log, offline, pharmacies, phases, purge, reservations, waiting
+from services.domain.rules import (
+    bookings,
+    definition,
+    log,
+    offline,
+    pharmacies,
+    phases,
+    purge,
+    reservations,
+    waiting,
+    withdrawal,
+)
 from services.domain.rules.answers import Fact, refused, repeated
 
 
@@ -36,7 +47,7 @@ def apply(state: State, *, offset: int, timestamp_ms: int, digest: int, command:
     if offset == 0:
         head.tick_ms = timestamp_ms
     head.now_ms = max(head.now_ms, min(timestamp_ms, head.tick_ms + AHEAD_OF_TICK_MS))
-    facts = decide(state, command) + waiting.do_a_piece(state)
+    facts = decide(state, command) + waiting.do_a_piece(state) + withdrawal.do_a_piece(state)
     head.position = offset + 1
     head.digest = digest
     return facts
@@ -91,6 +102,8 @@ RULES: dict[type[c.Command], Callable[[State, Any], Facts]] = {
     c.RecordPickUp: offline.record_pick_up,
     c.UndoPickUp: reservations.undo_pick_up,
     c.ChangeQuota: pharmacies.change_quota,
+    c.WithdrawSlot: withdrawal.withdraw_slot,
+    c.MoveSlot: withdrawal.move_slot,
     c.Release: pharmacies.release,
     c.EndWaiting: waiting.end_waiting,
     c.Expire: pharmacies.expire,
@@ -117,6 +130,8 @@ REMEMBERED: frozenset[type[c.Command]] = frozenset(
         c.Close,
         c.RecordPickUp,
         c.ChangeQuota,
+        c.WithdrawSlot,
+        c.MoveSlot,
         c.Release,
         c.EndWaiting,
         c.Expire,

@@ -8,6 +8,7 @@ MAX_REFUSED_ACTIONS = 10  # of one terminal, or of the owner: nobody may use up 
 UNDO_WITHIN_MS = 300_000  # a terminal may take a pick-up back
 WAITING_PER_RECORD = 8  # entries of waiting lists that one record looks at; what is left is for the next records
 WAITING_PER_CHUNK = 32
+FOREIGN_SHEETS_PER_RECORD = 8  # that a withdrawal passes over, looking for one of its slot
 RULES_KNOWN_MS = 60_000  # by then every door has read new rules: a stagger that is switched on holds from then on
 READABLE_BEFORE_MS = 7_200_000  # a promotion later than this before its slot starts no cool-down (DESIGN section 6)
 PASS_NO_CHARS = 16

@@ -53,6 +53,8 @@ class Reason(IntEnum):
     REVISION_CHANGED = 40  # the campaign's rules are not those that were to be changed; the revision in force follows
     NOT_IN_MID_CAMPAIGN = 41  # a rule that stands in slots or in a list; its name follows
     TOO_EARLY_TO_PURGE = 42  # the campaign's deletion day has not come, or it has none; its first instant follows
+    SLOT_WITHDRAWN = 43  # the pharmacy did not get what was promised
+    WITHDRAWAL_UNDER_WAY = 44  # people of this slot, or on their way into it, are still being dealt with
 
     @property
     def word(self) -> str:

@@ -23,8 +23,10 @@ is ever nil: nil makes holes in a Lua array.
 | `m:<region>:<pharmacy>:<day>` | int           | pharmacy and day: sheets given out so far                            |
 | `m:<region>:<pharmacy>:<day>:<k>` | `SheetRow` | sheet: its slot, and once it is full its pass numbers            |
 | `w:<no>:<slot>:<k>`        | str              | 32 entries of a slot's waiting list: pass numbers                    |
-| `work`                     | `WorkRow`        | partition: queue of slots with unfinished work                       |
+| `work`                     | `WorkRow`        | partition: queue of slots whose waiting lists are to be looked at    |
 | `work:<i>`                 | list             | entry of that queue: campaign number, slot                           |
+| `withdrawals`              | `WorkRow`        | partition: queue of slots that take places back                      |
+| `withdrawals:<i>`          | `WithdrawalRow`  | entry of that queue: how far it has come                             |
 | `o:<command id>`           | Facts            | command on a campaign, slot, terminal or region: its first answer    |
 | `t:<terminal>`             | `TerminalRow`    | terminal                                                             |
 | `tc:<code digest>`         | `CodeRow`        | pairing code                                                         |
@@ -145,6 +147,7 @@ class CampaignRow(Row):
     cooling_slots: int = 0  # slots that say until when who got some has to wait
     promoting_slots: int = 0  # slots that say until when somebody may be promoted
     delete_ms: int = 0  # when its deletion day begins; 0: never
+    precedence: int = 0  # people who lost their place to a withdrawal and have got no other since
 
 
 class SlotRow(Row):
@@ -179,6 +182,10 @@ class SlotRow(Row):
     waiting_next: int = 0  # where the next one is written
     waiting_work: int = 0  # 1 while the slot stands in the queue of unfinished work
     beside: int = 0  # units handed out offline beside the quota: after they had gone back, or a second time
+    withdrawn: int = 0  # 1 where the pharmacy got nothing: nobody books here, and what comes back is gone
+    to_withdraw: int = 0  # units that people still have and the pharmacy has not: nothing is left while there are any
+    withdrawal_work: int = 0  # 1 while the slot stands in the queue of withdrawals
+    moving_in: int = 0  # units of `taken` kept for people who are on their way here from another slot
 
     @property
     def pick_until_ms(self) -> int:
@@ -192,10 +199,20 @@ class SlotRow(Row):
 
 
 class WorkRow(Row):
-    """The queue of unfinished work: slots whose waiting list has to be looked at."""
+    """A queue of unfinished work."""
 
     first: int = 0
     next: int = 0
+
+
+class WithdrawalRow(Row):
+    """A slot that takes places back, from its last sheet to its first."""
+
+    no: int  # campaign number
+    slot: str
+    to: str  # the slot that people move to; none: they lose their place
+    kept: int  # units kept for them there
+    sheet: int  # of the pharmacy's day, to be looked at next; below 0: all are through
 
 
 class PersonRow(Row):
@@ -211,6 +228,7 @@ class PersonRow(Row):
     cool_until_ms: int = 0
     cool_pass_no: str = ""  # the reservation that began the cool-down; none: it is deleted
     aside: int = 0  # earlier campaigns of which something stands aside
+    precedence: int = 0  # in the campaign of `no`: 1 after a place was lost to a withdrawal, until there is another
 
 
 class Action(Row):
@@ -302,6 +320,8 @@ ROW_TYPES: dict[str, Any] = {
     "w": str,
     "work": WorkRow,
     "work:i": list[Any],
+    "withdrawals": WorkRow,
+    "withdrawals:i": WithdrawalRow,
     "m": int,
     "m:k": SheetRow,
     "o": Facts,
@@ -320,8 +340,8 @@ def row_type(logical_key: str) -> Any:
     kind = parts[0]
     if kind == "x" and len(parts) == 4:
         kind = f"x:{parts[2]}"
-    elif kind == "work" and len(parts) == 2:
-        kind = "work:i"
+    elif kind in ("work", "withdrawals") and len(parts) == 2:
+        kind = f"{kind}:i"
     elif kind == "m" and len(parts) == 5:
         kind = "m:k"
     return ROW_TYPES[kind]

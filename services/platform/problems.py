@@ -88,6 +88,7 @@ STATUS: Mapping[str, int] = {
     "revision_changed": 409,
     "not_in_mid_campaign": 409,
     "too_early_to_purge": 409,
+    "withdrawal_under_way": 409,
     "campaign_elsewhere": 409,
     "pairing_code_expired": 409,
     "pairing_code_used": 409,

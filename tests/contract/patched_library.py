@@ -15,7 +15,7 @@ GAP_CHECK = (
     ),
 )
 QUOTA_CHECK = (
-    ("  if campaign[CAMPAIGN.left] == 0 then return REASON.SOLD_OUT, 0 end\n", ""),
+    ("  if left_in_campaign(campaign, share) == 0 then return REASON.SOLD_OUT, 0 end\n", ""),
     ("  return REASON.SLOT_FULL, left\n", "  return nil, 0\n"),
 )
 ONE_PER_RESIDENT = (
@@ -36,6 +36,12 @@ COOL_DOWN_STAYS = (
      "  return not says_of_campaigns\n"),
 )  # fmt: skip
 WHAT_IS_ASIDE = ((" or (person[PERSON.aside] or 0) > 0\n", "\n"),)
+WHAT_COMES_BACK_IS_GONE = (("    absorb(campaign, slot, row[RESERVATION.share], row[RESERVATION.units])\n", ""),)
+KEPT_FOR_THOSE_WHO_MOVE = (
+    ("  take(campaign, to, SHARE.PUBLIC, units)\n", ""),
+    ("  to[SLOT.moving_in] = to[SLOT.moving_in] + units\n", ""),
+    (", to ~= '' and units or 0, sheets - 1}", ", 0, sheets - 1}"),
+)
 # What goes wrong at the worst moment: just before Redis has what was decided.
 OUT_OF_MEMORY = (("  call('MSET', unpack(pairs_to_set, 1, n + 2))\n", "  error('out of memory')\n"),)
 

@@ -256,6 +256,25 @@ class RandomLog(BegunLog):
         share = self._one_of(*SHARES)
         self._write(b.change_quota(change, slot, share=share, terminal=terminal, campaign=campaign, key=self._key()))
 
+    def withdraw_slots(self) -> None:
+        """Part of a slot or all of it, mostly where people are; now and then again before they have arrived."""
+        if self._random.random() < 0.2:
+            self.come_in_a_crowd()
+        at = self._a_booking() if self._bookings else b.reserve("anna")
+        campaign = self._one_of(at.campaign, at.campaign, *CAMPAIGNS)
+        for _ in range(self._random.choice((1, 1, 1, 2))):
+            slot, to = self._one_of(*(at.slot,) * 20, *SLOTS), self._one_of(*dict.fromkeys(SLOTS))
+            keep = self._random.choice((0, 0, 1, 3, 8))
+            if self._random.random() < 0.5:
+                self._write(b.withdraw(slot, keep=keep, campaign=campaign, key=self._key()))
+            else:
+                if self._random.random() < 0.7:
+                    self._write(b.change_quota(+9, to, campaign=campaign, key=self._key()))
+                self._write(b.move(slot, to, keep=keep, campaign=campaign, key=self._key()))
+        if self._random.random() < 0.4:
+            reserve = b.change_quota(+3, self._one_of(*SLOTS), share="reserve", campaign=campaign, key=self._key())
+            self._write(reserve)
+
     def change_terminals(self) -> None:
         terminal = self._one_of(*TERMINALS)
         match self._random.randrange(4):
@@ -342,6 +361,7 @@ STEPS: list[tuple[Callable[[RandomLog], None], float]] = [
     (RandomLog.delete_whatever_is_named, 1),
     (RandomLog.time_passes, 5),
     (RandomLog.change_quota, 4),
+    (RandomLog.withdraw_slots, 4),
     (RandomLog.change_terminals, 4),
     (RandomLog.happen_to_the_log, 3),
     (RandomLog.scribble, 3),

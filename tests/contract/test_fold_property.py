@@ -162,22 +162,33 @@ async def test_nothing_is_oversold_and_nobody_holds_two_whatever_the_log(seed: i
     for no, slot, row in slots_of(rows):
         for share in Share:
             held, taken = units.get((no, slot, share), 0), units_taken(row, share)
+            taken -= row.moving_in if share == Share.PUBLIC else 0  # kept for people on their way
             assert held == taken or (held < taken and no in past_deletion)  # counts outlive what was picked up
             assert units_left(row, share) >= 0
+            assert units_left(row, share) == 0 or not (row.withdrawn or row.to_withdraw)
         given = handed_out.get((no, slot), 0)
         assert row.picked_up == given or (given < row.picked_up and no in past_deletion)
     told_so = zip(log, decided, strict=True)
     changed = [decode(record.value) for record, facts in told_so if facts[0][0] == Fact.RULES_CHANGED]
     with_other_rules = {rows[f"c:{each.campaign}"].no for each in changed if isinstance(each, ChangeRules)}
+    first_in_line = [row.precedence and row.no for name, row in rows.items() if name[:2] in ("p:", "a:")]
     for name, campaign in rows.items():
         if not name.startswith("c:"):
             continue
+        assert campaign.precedence == first_in_line.count(campaign.no)
+        quotas = [quota_of(row) for no, _, row in slots_of(rows) if no == campaign.no]
+        assert campaign.quota == sum(quotas)
         most = campaign.household_max or len(households)
         if campaign.no in with_other_rules:  # it let more people of a household come before, or did not count them
             most = len(live)
         assert all(people <= most for (no, _), people in households.items() if no == campaign.no)
         for share, left in zip(Share, (campaign.left, campaign.assisted_left, campaign.reserve_left), strict=True):
             assert left == sum(units_left(row, share) for no, _, row in slots_of(rows) if no == campaign.no)
+
+
+def quota_of(slot: SlotRow) -> int:
+    """Units of all its shares."""
+    return slot.quota + slot.assisted_quota + slot.reserve_quota
 
 
 def slots_of(rows: dict[str, Any]) -> list[tuple[int, str, SlotRow]]:

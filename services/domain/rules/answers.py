@@ -11,13 +11,13 @@ class Fact(IntEnum):
     """What a decision can say. The numbers stand in recorded decisions: append only. Behind each: its values."""
 
     CONFIRMED = 1  # ordinal, and the share unless it is the public one
-    REJECTED = 2  # reason, left: recorded under its pass number
+    REJECTED = 2  # reason, left, and the share where it was the reserve: recorded under its pass number
     REFUSED = 3  # reason, then what the reason needs: nothing was changed
     REPEATED = 4  # the first answer
     CANCELLED = 5  # campaign, slot, units
     PICKED_UP = 6  # campaign, slot, units
     PICK_UP_UNDONE = 7  # campaign, slot, units
-    QUOTA_CHANGED = 8  # quota, left, change
+    QUOTA_CHANGED = 8  # quota, left, change, and how much of it went against a withdrawal
     REGION_ASSIGNED = 9  # partition
     DEFINED = 10  # campaign number
     PHARMACIES_ADDED = 11  # how many there are now
@@ -39,7 +39,7 @@ class Fact(IntEnum):
     EXPIRED = 27  # pass number, campaign, slot, units
     WAITLISTED = 28  # units that wait before this one
     PROMOTED = 29  # pass number, campaign, slot, units, ordinal
-    WAITING_ENDED = 30  # pass number, campaign, slot, units
+    WAITING_ENDED = 30  # pass number, campaign, slot, units, and the reason unless the slot was full to the end
     ENDING_WAITING = 31  # slots whose waiting lists come to their end
     SLOT_CHANGED = 32  # campaign, old slot, new slot, units, ordinal
     RULES_CHANGED = 33
@@ -48,6 +48,10 @@ class Fact(IntEnum):
     PICK_UP_UNPROVED = 42
     UNITS_RELEASED = 43  # campaign, slot, units
     PURGED = 44  # reservations, residents, phones, entitled, sheets and chunks of waiting lists that are gone
+    SLOT_WITHDRAWN = 45  # units cut (public, assisted, reserve), units that people have to give up, slot they move to
+    WITHDRAWN = 46  # pass number, campaign, slot, units
+    MOVED = 47  # pass number, campaign, old slot, new slot, units, ordinal
+    WITHDRAWAL_DONE = 48  # campaign, slot
 
 
 def refused(reason: Reason, *values: Any) -> Facts:

@@ -15,9 +15,9 @@ from services.domain.rows import (
     State,
 )
 from services.domain.rules.answers import Fact, done, refused, repeated
-from services.domain.rules.buckets import take, units_left
+from services.domain.rules.buckets import left_in_campaign, take, units_left
 from services.domain.rules.members import count_household, enrol, is_desk_of, remember
-from services.domain.rules.people import person_in, person_key, start_cool_down
+from services.domain.rules.people import person_in, person_key, start_cool_down, use_precedence
 from services.domain.rules.phases import is_past_deletion
 from services.domain.rules.waiting import join, may_wait
 
@@ -48,7 +48,7 @@ def reserve(state: State, command: c.Reserve) -> Facts:
     if command.terminal != "" and not is_desk_of(state, campaign, command.terminal):
         return refused(Reason.UNKNOWN_TERMINAL)
 
-    share = share_for(slot, command)
+    share = share_for(campaign, slot, person, command)
     reason, left = why_not(state, campaign, slot, person, share, command)
     row = ReservationRow(
         state=int(ReservationState.CONFIRMED),
@@ -68,7 +68,7 @@ def reserve(state: State, command: c.Reserve) -> Facts:
         state.put(person_key(campaign, command.resident), person)
         campaign.rejected += 1
         state.put(f"c:{command.campaign}", campaign)
-        return done(Fact.REJECTED, row.reason, left)
+        return done(Fact.REJECTED, row.reason, left, *([share] if share == Share.RESERVE else []))
 
     row.resident = command.resident
     row.last4_hash = command.last4_hash
@@ -94,16 +94,17 @@ def reserve(state: State, command: c.Reserve) -> Facts:
 
 
 def confirm(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow, pass_no: str) -> None:
-    """What a confirmation brings: its ordinal, and its cool-down. The caller puts the row and the slot."""
+    """What a confirmation brings: its ordinal, and its cool-down. The caller puts row, slot and campaign."""
     row.ordinal = enrol(state, campaign, slot, row, pass_no)
     start_cool_down(state, campaign, slot, row, pass_no)
+    use_precedence(state, campaign, row.resident)
 
 
 def why_not(
     state: State, campaign: CampaignRow, slot: SlotRow, person: PersonRow, share: int, command: c.Reserve
 ) -> tuple[Reason | None, int]:
     """The reason against a reservation, with the units left in its slot or the minute when a cool-down ends."""
-    reason = why_not_now(campaign, command) or why_not_somebody(state, campaign, person, command)
+    reason = why_not_now(campaign, person, command) or why_not_somebody(state, campaign, person, command)
     if reason == Reason.COOLING_DOWN:
         return reason, person.cool_until_ms // MINUTE_MS
     if reason is not None:
@@ -111,9 +112,9 @@ def why_not(
     return why_not_slot(campaign, slot, state.head.now_ms, share, command.units)
 
 
-def why_not_now(campaign: CampaignRow, command: c.Reserve) -> Reason | None:
-    """What stands against everybody who asks for this, whoever it is."""
-    if campaign.phase == Phase.CLOSED:
+def why_not_now(campaign: CampaignRow, person: PersonRow, command: c.Reserve) -> Reason | None:
+    """What stands against everybody who asks for this; a campaign that is closed is not for those with precedence."""
+    if campaign.phase == Phase.CLOSED and person.precedence == 0:
         return Reason.CAMPAIGN_CLOSED
     if campaign.phase == Phase.SCHEDULED:
         return Reason.NOT_OPEN
@@ -130,7 +131,7 @@ def why_not_somebody(state: State, campaign: CampaignRow, person: PersonRow, com
         return Reason.ALREADY_RESERVED if person.live != "" else None
     if campaign.entitled > 0 and state.get(f"e:{campaign.no}:{command.resident}") is None:
         return Reason.NOT_ELIGIBLE
-    if not may_come_now(campaign, command.digit, state.head.now_ms):
+    if person.precedence == 0 and not may_come_now(campaign, command.digit, state.head.now_ms):
         return Reason.WRONG_DAY
     if person.live != "":
         return Reason.ALREADY_RESERVED
@@ -147,18 +148,23 @@ def why_not_slot(
     """What stands against this slot."""
     if now_ms >= slot.ends_ms:
         return Reason.SLOT_OVER, 0
+    if slot.withdrawn == 1:
+        return Reason.SLOT_WITHDRAWN, 0
     left = units_left(slot, share)
     if share == Share.PUBLIC and slot.waiting > 0:
         left = 0  # nobody takes units past those who wait
     if left >= units:
         return None, 0
-    if campaign.left == 0:
+    if left_in_campaign(campaign, share) == 0:
         return Reason.SOLD_OUT, 0
     return Reason.SLOT_FULL, left
 
 
-def share_for(slot: SlotRow, command: c.Reserve) -> int:
-    """A desk books from the assisted share while that has enough, and then like everybody."""
+def share_for(campaign: CampaignRow, slot: SlotRow, person: PersonRow, command: c.Reserve) -> int:
+    """Who has precedence books from the reserve while that has enough, and once the campaign is closed from nowhere
+    else; a desk from the assisted share while that has enough. And then like everybody."""
+    if person.precedence == 1 and (campaign.phase == Phase.CLOSED or units_left(slot, Share.RESERVE) >= command.units):
+        return int(Share.RESERVE)
     if command.terminal != "" and units_left(slot, Share.ASSISTED) >= command.units:
         return int(Share.ASSISTED)
     return int(Share.PUBLIC)

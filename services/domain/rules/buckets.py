@@ -36,6 +36,15 @@ def take(campaign: CampaignRow, slot: SlotRow, share: int, units: int) -> None:
         campaign.reserve_left -= units
 
 
+def left_in_campaign(campaign: CampaignRow, share: int) -> int:
+    """Units that a share may still give out, over all slots."""
+    if share == Share.PUBLIC:
+        return campaign.left
+    if share == Share.ASSISTED:
+        return campaign.assisted_left
+    return campaign.reserve_left
+
+
 def stock(campaign: CampaignRow, slot: SlotRow, share: int, units: int) -> None:
     """Puts more units into a share, or, where they are negative, takes some out."""
     if share == Share.PUBLIC:
@@ -47,3 +56,11 @@ def stock(campaign: CampaignRow, slot: SlotRow, share: int, units: int) -> None:
     else:
         slot.reserve_quota += units
         campaign.reserve_left += units
+
+
+def absorb(campaign: CampaignRow, slot: SlotRow, share: int, units: int) -> None:
+    """Units that came back to a share are taken out of it as far as the pharmacy has not got them."""
+    gone = units if slot.withdrawn == 1 else min(units, slot.to_withdraw)
+    slot.to_withdraw -= min(gone, slot.to_withdraw)
+    stock(campaign, slot, share, -gone)
+    campaign.quota -= gone

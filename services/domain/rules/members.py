@@ -29,6 +29,12 @@ def remember(state: State, row: ReservationRow, fact: Fact, reason: int = 0) -> 
     row.history.append(Action(id="", fact=int(fact), reason=reason, at_ms=state.head.now_ms))
 
 
+def pass_nos_on(state: State, sheet: SheetRow) -> list[str]:
+    """The pass numbers on a sheet, in their order; of an open one they stand in the row of its slot."""
+    pass_nos = sheet.pass_nos or state.get(f"s:{sheet.no}:{sheet.slot}").on_sheet
+    return [pass_nos[i : i + PASS_NO_CHARS] for i in range(0, len(pass_nos), PASS_NO_CHARS)]
+
+
 def enrol(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow, pass_no: str) -> int:
     """Writes a pass number on the slot's sheet; its ordinal in pharmacy and day makes the short code.
 

@@ -20,7 +20,8 @@ from services.domain.rows import (
 )
 from services.domain.rules.answers import Fact, done, refused, repeated
 from services.domain.rules.members import is_paired
-from services.domain.rules.people import person_of, start_cool_down
+from services.domain.rules.people import person_of, start_cool_down, use_precedence
+from services.domain.rules.reservations import why_cancelled
 
 HAD_A_PASS = frozenset(
     {
@@ -85,7 +86,7 @@ def why_late(
 ) -> Reason | None:
     """Why this should not have been handed out there and then; None where it was right."""
     if row.state == ReservationState.CANCELLED:
-        return Reason.CANCELLED
+        return why_cancelled(row)
     if row.state == ReservationState.EXPIRED:
         return Reason.EXPIRED
     if terminal.pharmacy != slot.pharmacy or terminal.region != campaign.region:
@@ -103,5 +104,7 @@ def hand_out(state: State, campaign: CampaignRow, slot: SlotRow, row: Reservatio
         campaign.picked_up += 1
         return
     slot.beside += row.units
+    if row.reason == Reason.SLOT_WITHDRAWN:
+        use_precedence(state, campaign, row.resident)
     if person_of(state, campaign, row.resident).cool_until_ms < slot.cool_until_ms:
         start_cool_down(state, campaign, slot, row, pass_no)

@@ -31,28 +31,59 @@ def person_in(state: State, campaign: CampaignRow, resident: str) -> PersonRow:
 
 def come_to(state: State, campaign: CampaignRow, resident: str, person: PersonRow) -> None:
     """What was about another campaign goes aside, and what stands aside of this one comes back."""
-    if person.live != "" or person.refusals > 0:
-        aside = PersonRow(no=person.no, live=person.live, refusals=person.refusals)
+    if person.live != "" or person.refusals > 0 or person.precedence == 1:
+        aside = PersonRow(no=person.no, live=person.live, refusals=person.refusals, precedence=person.precedence)
         state.put(aside_key(person.no, resident), aside)
         person.aside += 1
     earlier = state.get(aside_key(campaign.no, resident))
     if earlier is None:
-        person.no, person.live, person.refusals = campaign.no, "", 0
+        person.no, person.live, person.refusals, person.precedence = campaign.no, "", 0, 0
     else:
         person.no, person.live, person.refusals = campaign.no, earlier.live, earlier.refusals
+        person.precedence = earlier.precedence
         state.remove(aside_key(campaign.no, resident))
         person.aside -= 1
     state.put(person_key(campaign, resident), person)
 
 
+def key_in(state: State, campaign: CampaignRow, resident: str) -> str:
+    """Where it stands what the resident did in this campaign, in front or aside."""
+    if person_of(state, campaign, resident).no == campaign.no:
+        return person_key(campaign, resident)
+    return aside_key(campaign.no, resident)
+
+
 def free_person(state: State, campaign: CampaignRow, row: ReservationRow) -> None:
     """The resident has no live reservation any more, and may book again."""
-    key = person_key(campaign, row.resident)
-    if person_of(state, campaign, row.resident).no != campaign.no:
-        key = aside_key(campaign.no, row.resident)
+    key = key_in(state, campaign, row.resident)
     person = state.get(key)
     person.live = ""
     state.put(key, person)
+
+
+def give_precedence(state: State, campaign: CampaignRow, row: ReservationRow) -> None:
+    """The resident lost a place and did nothing for it: the reserve is theirs as well, and earlier tries do not count.
+
+    The caller puts the campaign.
+    """
+    key = key_in(state, campaign, row.resident)
+    person = state.get(key)
+    campaign.precedence += 1
+    person.precedence = 1
+    person.refusals = 0
+    state.put(key, person)
+
+
+def use_precedence(state: State, campaign: CampaignRow, resident: str) -> None:
+    """The resident has got units again. The caller puts the campaign."""
+    if campaign.precedence == 0:
+        return
+    key = key_in(state, campaign, resident)
+    person = state.get(key)
+    if person is not None and person.precedence == 1:
+        campaign.precedence -= 1
+        person.precedence = 0
+        state.put(key, person)
 
 
 def start_cool_down(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow, pass_no: str) -> None:
@@ -86,17 +117,20 @@ def forget_person(state: State, campaign: CampaignRow, resident: str) -> int:
     """Deletes what the resident did in this campaign; 1 where something went.
 
     Until when they have to wait is kept until it is over, and then nothing. Whose reservation is still there stays.
+    The caller puts the campaign.
     """
     key = person_key(campaign, resident)
     person = person_of(state, campaign, resident)
     aside = state.get(aside_key(campaign.no, resident))
     gone = 0
     if aside is not None and not has_one(state, aside):
+        campaign.precedence -= aside.precedence
         state.remove(aside_key(campaign.no, resident))
         person.aside -= 1
         gone = 1
     if person.no == campaign.no and not has_one(state, person):
-        person.no, person.live, person.refusals = 0, "", 0
+        campaign.precedence -= person.precedence
+        person.no, person.live, person.refusals, person.precedence = 0, "", 0, 0
         gone = 1
     if says_nothing(state, person):
         gone = 1 if state.get(key) is not None else 0
@@ -113,5 +147,5 @@ def has_one(state: State, person: PersonRow) -> bool:
 
 def says_nothing(state: State, person: PersonRow) -> bool:
     """Whether a row says no more than no row."""
-    says_of_campaigns = person.live != "" or person.refusals > 0 or person.aside > 0
+    says_of_campaigns = person.live != "" or person.refusals > 0 or person.aside > 0 or person.precedence == 1
     return not says_of_campaigns and person.cool_until_ms <= state.head.now_ms

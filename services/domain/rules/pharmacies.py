@@ -1,12 +1,11 @@
 """Stock and terminals of pharmacies."""
 
 from services.domain import commands as c
-from services.domain.limits import PASS_NO_CHARS
 from services.domain.reasons import Reason
 from services.domain.rows import CodeRow, Facts, ReservationState, Share, State, TerminalRow, TerminalState
 from services.domain.rules.answers import Fact, done, refused
-from services.domain.rules.buckets import SHARES, stock, units_left, units_taken
-from services.domain.rules.members import count_household, is_paired
+from services.domain.rules.buckets import SHARES, absorb, stock, units_left, units_taken
+from services.domain.rules.members import count_household, is_paired, pass_nos_on
 from services.domain.rules.people import free_person
 from services.domain.rules.phases import sealed_campaign
 from services.domain.rules.reservations import give_back
@@ -14,7 +13,10 @@ from services.domain.rules.waiting import units_came_free
 
 
 def change_quota(state: State, command: c.ChangeQuota) -> Facts:
-    """Never below what is given out; a terminal changes its own pharmacy's slots only."""
+    """Never below what is given out; a terminal changes its own pharmacy's slots only.
+
+    What comes to a slot that withdraws places leaves as many people theirs.
+    """
     campaign = sealed_campaign(state, command.campaign)
     if campaign is None:
         return refused(Reason.UNKNOWN_CAMPAIGN)
@@ -31,13 +33,17 @@ def change_quota(state: State, command: c.ChangeQuota) -> Facts:
     if units_left(slot, share) + command.change < 0:
         return refused(Reason.BELOW_CONFIRMED, units_taken(slot, share))
     stock(campaign, slot, share, command.change)
+    campaign.quota += command.change
+    kept = min(max(command.change, 0), slot.to_withdraw)
     if command.change > 0:
+        slot.withdrawn = 0  # it was a mistake, or there is something after all
+        absorb(campaign, slot, share, command.change)
         units_came_free(state, campaign.no, command.slot, slot)
     state.put(f"s:{campaign.no}:{command.slot}", slot)
-    campaign.quota += command.change
     state.put(f"c:{command.campaign}", campaign)
     left = units_left(slot, share)
-    return done(Fact.QUOTA_CHANGED, units_taken(slot, share) + left, left, command.change)
+    quota = units_taken(slot, share) + left
+    return done(Fact.QUOTA_CHANGED, quota, left, command.change, *([kept] if kept > 0 else []))
 
 
 def release(state: State, command: c.Release) -> Facts:
@@ -89,12 +95,9 @@ def expire(state: State, command: c.Expire) -> Facts:
 
 
 def pass_nos_on_sheet(state: State, command: c.Expire) -> list[str]:
-    """The pass numbers on one sheet of a pharmacy's day; of an open one they stand in the row of its slot."""
+    """The pass numbers on one sheet of a pharmacy's day."""
     sheet = state.get(f"m:{command.region}:{command.pharmacy}:{command.day}:{command.sheet}")
-    if sheet is None:
-        return []
-    pass_nos = sheet.pass_nos or state.get(f"s:{sheet.no}:{sheet.slot}").on_sheet
-    return [pass_nos[i : i + PASS_NO_CHARS] for i in range(0, len(pass_nos), PASS_NO_CHARS)]
+    return [] if sheet is None else pass_nos_on(state, sheet)
 
 
 def invite_terminal(state: State, command: c.InviteTerminal) -> Facts:

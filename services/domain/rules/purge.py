@@ -23,7 +23,7 @@ def purge(state: State, command: c.Purge) -> Facts:
         return refused(Reason.UNKNOWN_CAMPAIGN)
     if not is_past_deletion(state, campaign):
         return refused(Reason.TOO_EARLY_TO_PURGE, campaign.delete_ms)
-    return done(
+    facts = done(
         Fact.PURGED,
         sum(purge_reservation(state, campaign, pass_no) for pass_no in command.pass_nos),
         sum(forget_person(state, campaign, resident) for resident in command.residents),
@@ -32,6 +32,8 @@ def purge(state: State, command: c.Purge) -> Facts:
         sum(purge_sheet(state, campaign, sheet) for sheet in command.sheets),
         sum(purge_waiting(state, campaign, chunk) for chunk in command.waiting),
     )
+    state.put(f"c:{command.campaign}", campaign)
+    return facts
 
 
 def list_no(state: State, campaign: CampaignRow, command: c.Purge) -> int:

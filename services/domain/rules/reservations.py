@@ -9,7 +9,7 @@ from services.domain.reasons import Reason
 from services.domain.rows import Action, CampaignRow, Facts, Phase, ReservationRow, ReservationState, SlotRow, State
 from services.domain.rules.answers import Fact, done, refused, repeated
 from services.domain.rules.bookings import confirm, why_not_slot
-from services.domain.rules.buckets import take
+from services.domain.rules.buckets import absorb, take
 from services.domain.rules.members import count_household, is_desk_of, is_paired
 from services.domain.rules.people import end_cool_down, free_person
 from services.domain.rules.waiting import units_came_free
@@ -21,6 +21,11 @@ def picked_up_when_and_where(row: ReservationRow) -> tuple[int, str]:
         if action.fact in (Fact.PICKED_UP, Fact.PICKED_UP_LATE):
             return action.at_ms, action.actor
     return 0, ""
+
+
+def why_cancelled(row: ReservationRow) -> Reason:
+    """Whether a cancelled reservation was given back, or lost to a withdrawal."""
+    return Reason.SLOT_WITHDRAWN if row.reason == Reason.SLOT_WITHDRAWN else Reason.CANCELLED
 
 
 def on_reservation(rule: Callable[[State, Any, ReservationRow], Facts]) -> Callable[[State, Any], Facts]:
@@ -65,7 +70,7 @@ def cancel(state: State, command: c.Cancel, row: ReservationRow) -> Facts:
     if row.state == ReservationState.PICKED_UP:
         return refused(Reason.ALREADY_PICKED_UP, *picked_up_when_and_where(row))
     if row.state == ReservationState.CANCELLED:
-        return refused(Reason.CANCELLED)
+        return refused(why_cancelled(row))
     if row.state == ReservationState.EXPIRED:
         return refused(Reason.EXPIRED)
     name = state.get(f"n:{row.no}")
@@ -86,11 +91,15 @@ def cancel(state: State, command: c.Cancel, row: ReservationRow) -> Facts:
 
 
 def give_back(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow) -> None:
-    """The units go back to their share, or out of the waiting list. The caller puts campaign and slot."""
+    """The units go back to their share, or out of the waiting list. Where the slot withdraws places they are gone.
+
+    The caller puts campaign and slot.
+    """
     if row.state == ReservationState.WAITLISTED:
         slot.waiting -= row.units
     else:
         take(campaign, slot, row.share, -row.units)
+        absorb(campaign, slot, row.share, row.units)
     units_came_free(state, row.no, row.slot, slot)
 
 
@@ -132,7 +141,7 @@ def pick_up(state: State, command: c.PickUp, row: ReservationRow) -> Facts:
     if row.state == ReservationState.PICKED_UP:
         return refused(Reason.ALREADY_PICKED_UP, *picked_up_when_and_where(row))
     if row.state == ReservationState.CANCELLED:
-        return refused(Reason.CANCELLED)
+        return refused(why_cancelled(row))
     if row.state == ReservationState.EXPIRED:
         return refused(Reason.EXPIRED)
     if row.state == ReservationState.WAITLISTED:

@@ -10,12 +10,13 @@ from typing import Any
 from services.domain import commands as c
 from services.domain.limits import PASS_NO_CHARS, READABLE_BEFORE_MS, WAITING_PER_CHUNK, WAITING_PER_RECORD
 from services.domain.reasons import Reason
-from services.domain.rows import CampaignRow, Facts, ReservationRow, ReservationState, Share, SlotRow, State, WorkRow
+from services.domain.rows import CampaignRow, Facts, ReservationRow, ReservationState, Share, SlotRow, State
 from services.domain.rules.answers import Fact, done, refused
 from services.domain.rules.buckets import take, units_left
 from services.domain.rules.members import count_household, enrol, remember
-from services.domain.rules.people import free_person, start_cool_down
+from services.domain.rules.people import free_person, start_cool_down, use_precedence
 from services.domain.rules.phases import sealed_campaign
+from services.domain.rules.unfinished import WAITING, add, drop_first, first
 
 
 def may_wait(campaign: CampaignRow, slot: SlotRow, now_ms: int, units: int) -> bool:
@@ -38,27 +39,19 @@ def units_came_free(state: State, no: int, name: str, slot: SlotRow) -> None:
     """Somebody waiting may be next: the slot joins the queue of unfinished work. The caller puts the slot."""
     if slot.waiting == 0 or slot.waiting_work == 1:
         return
-    work = state.get("work") or WorkRow()
-    state.put(f"work:{work.next}", [no, name])
-    work.next += 1
-    state.put("work", work)
+    add(state, WAITING, [no, name])
     slot.waiting_work = 1
 
 
 def do_a_piece(state: State) -> Facts:
     """What each record does of the unfinished work, whatever the record itself was."""
     facts: Facts = []
-    work = state.get("work")
-    if work is None:
-        return facts
     looked_at = 0
-    while work.first < work.next and looked_at < WAITING_PER_RECORD:
+    while looked_at < WAITING_PER_RECORD and (entry := first(state, WAITING)) is not None:
         looked_at += 1
-        no, name = state.get(f"work:{work.first}")
+        no, name = entry
         if not look_at_next(state, no, name, facts):
-            state.remove(f"work:{work.first}")
-            work.first += 1
-            state.put("work", work)
+            drop_first(state, WAITING)
     return facts
 
 
@@ -75,7 +68,7 @@ def look_at_next(state: State, no: int, name: str, facts: list[Any]) -> bool:
     pass_no = state.get(chunk_key)[start : start + PASS_NO_CHARS]
     row = state.get(f"r:{pass_no}")
     if row is not None and row.state == ReservationState.WAITLISTED and row.slot == name:
-        is_over = state.head.now_ms >= slot.promote_until_ms
+        is_over = slot.withdrawn == 1 or state.head.now_ms >= slot.promote_until_ms
         if not is_over and units_left(slot, Share.PUBLIC) < row.units:
             slot.waiting_work = 0
             state.put(slot_key, slot)
@@ -84,8 +77,9 @@ def look_at_next(state: State, no: int, name: str, facts: list[Any]) -> bool:
         campaign_name = state.get(f"n:{no}")
         campaign = state.get(f"c:{campaign_name}")
         if is_over:
-            end(state, campaign, row, pass_no)
-            facts.append([int(Fact.WAITING_ENDED), pass_no, campaign_name, name, row.units])
+            end(state, campaign, slot, row, pass_no)
+            why = [row.reason] if row.reason != Reason.SLOT_FULL else []
+            facts.append([int(Fact.WAITING_ENDED), pass_no, campaign_name, name, row.units, *why])
         else:
             ordinal = promote(state, campaign, slot, row, pass_no)
             facts.append([int(Fact.PROMOTED), pass_no, campaign_name, name, row.units, ordinal])
@@ -106,14 +100,15 @@ def promote(state: State, campaign: CampaignRow, slot: SlotRow, row: Reservation
     row.ordinal = enrol(state, campaign, slot, row, pass_no)
     if state.head.now_ms + READABLE_BEFORE_MS < slot.starts_ms:  # one that came too late to read makes nobody wait
         start_cool_down(state, campaign, slot, row, pass_no)
+    use_precedence(state, campaign, row.resident)
     state.put(f"r:{pass_no}", row)
     return row.ordinal
 
 
-def end(state: State, campaign: CampaignRow, row: ReservationRow, pass_no: str) -> None:
-    """Nothing came free in time: the reservation is refused, and the resident may look elsewhere."""
+def end(state: State, campaign: CampaignRow, slot: SlotRow, row: ReservationRow, pass_no: str) -> None:
+    """Nothing came free in time, or ever will: the reservation is refused, and the resident may look elsewhere."""
     row.state = int(ReservationState.REJECTED)
-    row.reason = int(Reason.SLOT_FULL)
+    row.reason = int(Reason.SLOT_WITHDRAWN if slot.withdrawn == 1 else Reason.SLOT_FULL)
     remember(state, row, Fact.WAITING_ENDED, row.reason)
     state.put(f"r:{pass_no}", row)
     free_person(state, campaign, row)

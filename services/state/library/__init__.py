@@ -22,8 +22,8 @@ from services.state.wire import BOOKING_FIELDS, Booking
 
 # In the order in which they build on each other.
 FILES = (
-    "state", "answers", "slots", "buckets", "log", "definition", "phases", "members", "people", "waiting", "bookings",
-    "reservations", "offline", "pharmacies", "purge", "decisions", "batch", "fold",
+    "state", "answers", "slots", "buckets", "log", "definition", "phases", "members", "people", "unfinished", "waiting",
+    "bookings", "reservations", "offline", "pharmacies", "withdrawal", "purge", "decisions", "batch", "fold",
 )  # fmt: skip
 
 _ENUMS: dict[str, type[IntEnum]] = {
@@ -40,6 +40,7 @@ _ROWS: dict[str, type[rows.Row | Booking]] = {
     "SLOT": rows.SlotRow,
     "PERSON": rows.PersonRow,
     "WORK": rows.WorkRow,
+    "WITHDRAWAL": rows.WithdrawalRow,
     "RESERVATION": rows.ReservationRow,
     "ACTION": rows.Action,
     "SHEET": rows.SheetRow,
@@ -57,6 +58,7 @@ _LIMITS = (
     "UNDO_WITHIN_MS",
     "WAITING_PER_RECORD",
     "WAITING_PER_CHUNK",
+    "FOREIGN_SHEETS_PER_RECORD",
     "RULES_KNOWN_MS",
     "READABLE_BEFORE_MS",
     "PASS_NO_CHARS",

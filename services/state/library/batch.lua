@@ -23,6 +23,7 @@ end
 local function want_named(from, commands)
   want(K.head)
   want(K.queue)
+  want(K.withdrawal_queue)
   for no = chunk_number(from), chunk_number(from + #commands - 1) do want(K.d .. no) end
   for i = 1, #commands do
     local command = commands[i]

@@ -15,9 +15,9 @@ local function may_come_now(campaign, digit, now_ms)
   return true
 end
 
-local function why_not_now(campaign, booking)
+local function why_not_now(campaign, person, booking)
   local phase = campaign[CAMPAIGN.phase]
-  if phase == PHASE.CLOSED then return REASON.CAMPAIGN_CLOSED end
+  if phase == PHASE.CLOSED and not has_precedence(person) then return REASON.CAMPAIGN_CLOSED end
   if phase == PHASE.SCHEDULED then return REASON.NOT_OPEN end
   if phase == PHASE.PAUSED then return REASON.PAUSED end
   if booking[BOOKING.units] > campaign[CAMPAIGN.units_max] then return REASON.UNITS_OVER_LIMIT end
@@ -31,7 +31,7 @@ local function why_not_somebody(campaign, person, booking, now_ms)
   if campaign[CAMPAIGN.entitled] > 0 and not get(K.e .. text[campaign[CAMPAIGN.no]] .. ':' .. booking[BOOKING.resident]) then
     return REASON.NOT_ELIGIBLE
   end
-  if not may_come_now(campaign, booking[BOOKING.digit], now_ms) then return REASON.WRONG_DAY end
+  if not has_precedence(person) and not may_come_now(campaign, booking[BOOKING.digit], now_ms) then return REASON.WRONG_DAY end
   if person[PERSON.live] ~= '' then return REASON.ALREADY_RESERVED end
   if campaign[CAMPAIGN.household_max] > 0 and people_of(campaign, booking) >= campaign[CAMPAIGN.household_max] then
     return REASON.HOUSEHOLD_LIMIT
@@ -42,15 +42,16 @@ end
 
 local function why_not_slot(campaign, slot, now_ms, share, units)
   if now_ms >= slot[SLOT.ends_ms] then return REASON.SLOT_OVER, 0 end
+  if slot[SLOT.withdrawn] == 1 then return REASON.SLOT_WITHDRAWN, 0 end
   local left = units_left(slot, share)
   if share == SHARE.PUBLIC and (slot[SLOT.waiting] or 0) > 0 then left = 0 end  -- nobody takes units past those who wait
   if left >= units then return nil, 0 end
-  if campaign[CAMPAIGN.left] == 0 then return REASON.SOLD_OUT, 0 end
+  if left_in_campaign(campaign, share) == 0 then return REASON.SOLD_OUT, 0 end
   return REASON.SLOT_FULL, left
 end
 
 local function why_not(campaign, slot, person, share, booking, now_ms)
-  local reason = why_not_now(campaign, booking) or why_not_somebody(campaign, person, booking, now_ms)
+  local reason = why_not_now(campaign, person, booking) or why_not_somebody(campaign, person, booking, now_ms)
   if reason == REASON.COOLING_DOWN then
     return reason, math.floor(person[PERSON.cool_until_ms] / 60000)
   end
@@ -58,16 +59,22 @@ local function why_not(campaign, slot, person, share, booking, now_ms)
   return why_not_slot(campaign, slot, now_ms, share, booking[BOOKING.units])
 end
 
--- A desk books from the assisted share while that has enough, and then like everybody.
-local function share_for(slot, units)
-  if units_left(slot, SHARE.ASSISTED) >= units then return SHARE.ASSISTED end
+-- Who has precedence books from the reserve while that has enough, and once the campaign is closed from nowhere else; a
+-- desk from the assisted share while that has enough. And then like everybody.
+local function share_for(campaign, slot, person, terminal, units)
+  if has_precedence(person)
+    and (campaign[CAMPAIGN.phase] == PHASE.CLOSED or units_left(slot, SHARE.RESERVE) >= units) then
+    return SHARE.RESERVE
+  end
+  if terminal ~= '' and units_left(slot, SHARE.ASSISTED) >= units then return SHARE.ASSISTED end
   return SHARE.PUBLIC
 end
 
--- What follows when a reservation is confirmed in a slot: its ordinal, and its cool-down. The caller puts row and slot.
+-- What a confirmation brings: its ordinal, and its cool-down. The caller puts row, slot and campaign.
 local function confirm(campaign, slot, row, pass_no)
   row[RESERVATION.ordinal] = enrol(campaign, slot, row, pass_no)
   start_cool_down(campaign, slot, row, pass_no)
+  use_precedence(campaign, row[RESERVATION.resident])
 end
 
 -- Keys of many parts are made once for a booking, where it is read ahead. Another draft in the same batch may bring
@@ -100,10 +107,8 @@ local function reserve(booking)
   local person = person_in(campaign, booking[BOOKING.resident], key_of_person)
   if person[PERSON.refusals] >= MAX_REFUSALS then return refused(REASON.TOO_MANY_TRIES) end
   local terminal, share = booking[BOOKING.terminal], SHARE.PUBLIC
-  if terminal ~= '' then
-    if not is_desk_of(campaign, terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
-    share = share_for(whole(slot), units)
-  end
+  if terminal ~= '' and not is_desk_of(campaign, terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
+  if terminal ~= '' or has_precedence(person) then share = share_for(campaign, whole(slot), person, terminal, units) end
 
   local now_ms = get(K.head)[HEAD.now_ms]
   local reason, left = why_not(campaign, slot, person, share, booking, now_ms)
@@ -117,7 +122,7 @@ local function reserve(booking)
     put(key_of_person, person)
     campaign[CAMPAIGN.rejected] = campaign[CAMPAIGN.rejected] + 1
     put(campaign_key, campaign)
-    return {{FACT.REJECTED, reason, left}}
+    return {{FACT.REJECTED, reason, left, share == SHARE.RESERVE and share or nil}}
   end
 
   local phone = campaign[CAMPAIGN.household_max] > 0 and booking[BOOKING.phone_pseudonym] or ''

@@ -18,7 +18,19 @@ local function take(campaign, slot, share, units)
   campaign[LEFT[share]] = campaign[LEFT[share]] - units
 end
 
+local function left_in_campaign(campaign, share)
+  return campaign[LEFT[share]]
+end
+
 local function stock(campaign, slot, share, units)
   slot[QUOTA[share]] = slot[QUOTA[share]] + units
   campaign[LEFT[share]] = campaign[LEFT[share]] + units
+end
+
+-- Units that came back to a share are taken out of it as far as the pharmacy has not got them.
+local function absorb(campaign, slot, share, units)
+  local gone = slot[SLOT.withdrawn] == 1 and units or math.min(units, slot[SLOT.to_withdraw])
+  slot[SLOT.to_withdraw] = slot[SLOT.to_withdraw] - math.min(gone, slot[SLOT.to_withdraw])
+  stock(campaign, slot, share, -gone)
+  campaign[CAMPAIGN.quota] = campaign[CAMPAIGN.quota] - gone
 end

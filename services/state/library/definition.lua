@@ -38,7 +38,7 @@ local function define_campaign(command)
     0, 0, 0, 0, 0, 0, 0, 0, 0,
     rules.household_max or 0, rules.cool_down and 1 or 0, rules.entitled or 0, 0, stagger_of(rules, 0),
     rules.assisted_per_mille or 0, rules.reserve_per_mille or 0, 0, 0, 0, rules.waiting_per_mille or 0, 0, 0, 0, 0,
-    demands_of(rules), 0, 0, command.delete_ms or 0,
+    demands_of(rules), 0, 0, command.delete_ms or 0, 0,
   })
   put(K.n .. text[no], command.campaign)
   put(K.x .. text[no], command.definition)

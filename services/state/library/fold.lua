@@ -18,7 +18,7 @@ local RULES = {
   add_entitled = add_entitled,
   seal_definition = seal_definition, change_rules = change_rules, open = open_campaign, pause = pause, resume = resume, close = close,
   cancel = cancel, pick_up = pick_up, record_pick_up = record_pick_up, undo_pick_up = undo_pick_up,
-  change_quota = change_quota, release = release, expire = expire, purge = purge,
+  change_quota = change_quota, withdraw_slot = withdraw_slot, move_slot = move_slot, release = release, expire = expire, purge = purge,
   change_slot = change_slot, end_waiting = end_waiting, invite_terminal = invite_terminal, pair_terminal = pair_terminal,
   revoke_terminal = revoke_terminal,
 }
@@ -74,6 +74,7 @@ local function fold(keys, args)
     if now_ms > head[HEAD.now_ms] then head[HEAD.now_ms] = now_ms end
     local facts = decide(command)
     do_a_piece(facts)
+    withdraw_a_piece(facts)
     head[HEAD.position] = offset + 1
     head[HEAD.digest] = digests[i]
     record(offset, head[HEAD.now_ms], facts)

@@ -23,6 +23,31 @@ local function sheets_key(campaign, slot)
   return K.m .. campaign[CAMPAIGN.region] .. ':' .. slot[SLOT.pharmacy] .. ':' .. text[slot[SLOT.day]]
 end
 
+-- The pass numbers on a sheet, in their order; of an open one they stand in the row of its slot.
+local function pass_nos_on(sheet)
+  local joined = sheet[SHEET.pass_nos]
+  if joined == '' then
+    joined = get(K.s .. text[sheet[SHEET.no]] .. ':' .. sheet[SHEET.slot])[SLOT.on_sheet]
+  end
+  local pass_nos = {}
+  for i = 1, #joined, PASS_NO_CHARS do pass_nos[#pass_nos + 1] = string.sub(joined, i, i + PASS_NO_CHARS - 1) end
+  return pass_nos
+end
+
+-- Reads ahead, in two MGETs, who has the reservations under these pass numbers.
+local function read_who_has(pass_nos, region)
+  for _, pass_no in ipairs(pass_nos) do want(K.r .. pass_no) end
+  fetch()
+  for _, pass_no in ipairs(pass_nos) do
+    local row = get(K.r .. pass_no)
+    if row then
+      want(K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot])
+      want(K.p .. region .. ':' .. row[RESERVATION.resident])
+    end
+  end
+  fetch()
+end
+
 -- Writes a pass number on the slot's sheet; its ordinal in pharmacy and day. The caller puts the slot.
 local function enrol(campaign, slot, row, pass_no)
   local written = slot[SLOT.on_sheet]

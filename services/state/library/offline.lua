@@ -17,7 +17,7 @@ local function handed_out(row)
 end
 
 local function why_late(campaign, slot, row, terminal, at_ms)
-  if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return REASON.CANCELLED end
+  if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return why_cancelled(row) end
   if row[RESERVATION.state] == RESERVATION_STATE.EXPIRED then return REASON.EXPIRED end
   if terminal[TERMINAL.pharmacy] ~= slot[SLOT.pharmacy] or terminal[TERMINAL.region] ~= campaign[CAMPAIGN.region] then
     return REASON.OTHER_PHARMACY
@@ -35,6 +35,7 @@ local function hand_out(campaign, slot, row, pass_no)
     return
   end
   slot[SLOT.beside] = slot[SLOT.beside] + row[RESERVATION.units]
+  if row[RESERVATION.reason] == REASON.SLOT_WITHDRAWN then use_precedence(campaign, row[RESERVATION.resident]) end
   if person_of(campaign, row[RESERVATION.resident])[PERSON.cool_until_ms] < slot[SLOT.cool_until_ms] then
     start_cool_down(campaign, slot, row, pass_no)
   end

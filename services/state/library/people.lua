@@ -9,18 +9,30 @@ local function aside_key(no, resident)
   return K.a .. text[no] .. ':' .. resident
 end
 
+-- Most rows end before it, and no field of a row is nil.
+local function set_precedence(person, precedence)
+  if precedence == (person[PERSON.precedence] or 0) then return end
+  person[PERSON.aside] = person[PERSON.aside] or 0
+  person[PERSON.precedence] = precedence
+end
+
 -- What was about another campaign goes aside, and what stands aside of this one comes back.
 local function come_to(campaign, resident, key, person)
-  if person[PERSON.live] ~= '' or person[PERSON.refusals] > 0 then
-    put(aside_key(person[PERSON.no], resident), {person[PERSON.no], person[PERSON.live], person[PERSON.refusals], 0, ''})
+  local precedence = person[PERSON.precedence] or 0
+  if person[PERSON.live] ~= '' or person[PERSON.refusals] > 0 or precedence == 1 then
+    put(aside_key(person[PERSON.no], resident), {
+      person[PERSON.no], person[PERSON.live], person[PERSON.refusals], 0, '', 0, precedence == 1 and precedence or nil,
+    })
     person[PERSON.aside] = (person[PERSON.aside] or 0) + 1
   end
   local no = campaign[CAMPAIGN.no]
   local earlier = get(aside_key(no, resident))
   if not earlier then
     person[PERSON.no], person[PERSON.live], person[PERSON.refusals] = no, '', 0
+    set_precedence(person, 0)
   else
     person[PERSON.no], person[PERSON.live], person[PERSON.refusals] = no, earlier[PERSON.live], earlier[PERSON.refusals]
+    set_precedence(person, earlier[PERSON.precedence] or 0)
     remove(aside_key(no, resident))
     person[PERSON.aside] = person[PERSON.aside] - 1
   end
@@ -40,15 +52,45 @@ local function person_in(campaign, resident, key)
   return person
 end
 
+-- Where it stands what the resident did in this campaign, in front or aside.
+local function key_in(campaign, resident)
+  if person_of(campaign, resident)[PERSON.no] == campaign[CAMPAIGN.no] then return person_key(campaign, resident) end
+  return aside_key(campaign[CAMPAIGN.no], resident)
+end
+
 -- The resident has no live reservation any more, and may book again.
 local function free_person(campaign, row)
-  local key = person_key(campaign, row[RESERVATION.resident])
-  if person_of(campaign, row[RESERVATION.resident])[PERSON.no] ~= campaign[CAMPAIGN.no] then
-    key = aside_key(campaign[CAMPAIGN.no], row[RESERVATION.resident])
-  end
+  local key = key_in(campaign, row[RESERVATION.resident])
   local person = get(key)
   person[PERSON.live] = ''
   put(key, person)
+end
+
+-- The resident lost a place and did nothing for it: the reserve is theirs as well, and earlier tries do not count. The
+-- caller puts the campaign.
+local function give_precedence(campaign, row)
+  local key = key_in(campaign, row[RESERVATION.resident])
+  local person = get(key)
+  campaign[CAMPAIGN.precedence] = campaign[CAMPAIGN.precedence] + 1
+  set_precedence(person, 1)
+  person[PERSON.refusals] = 0
+  put(key, person)
+end
+
+local function has_precedence(person)
+  return person[PERSON.precedence] == 1
+end
+
+-- The resident has got units again. The caller puts the campaign.
+local function use_precedence(campaign, resident)
+  if campaign[CAMPAIGN.precedence] == 0 then return end
+  local key = key_in(campaign, resident)
+  local person = get(key)
+  if person and has_precedence(person) then
+    campaign[CAMPAIGN.precedence] = campaign[CAMPAIGN.precedence] - 1
+    set_precedence(person, 0)
+    put(key, person)
+  end
 end
 
 -- Who got some has to wait, across the campaigns of the region; not once a campaign asks for that no more.
@@ -88,23 +130,27 @@ end
 -- Whether a row says no more than no row.
 local function says_nothing(person)
   local says_of_campaigns = person[PERSON.live] ~= '' or person[PERSON.refusals] > 0 or (person[PERSON.aside] or 0) > 0
+    or person[PERSON.precedence] == 1
   return not says_of_campaigns and person[PERSON.cool_until_ms] <= get(K.head)[HEAD.now_ms]
 end
 
 -- Deletes what the resident did in this campaign; 1 where something went. Until when they have to wait is kept until it
--- is over, and then nothing. Whose reservation is still there stays.
+-- is over, and then nothing. Whose reservation is still there stays. The caller puts the campaign.
 local function forget_person(campaign, resident)
   local key = person_key(campaign, resident)
   local person = person_of(campaign, resident)
   local aside = get(aside_key(campaign[CAMPAIGN.no], resident))
   local gone = 0
   if aside and not has_one(aside) then
+    campaign[CAMPAIGN.precedence] = campaign[CAMPAIGN.precedence] - (aside[PERSON.precedence] or 0)
     remove(aside_key(campaign[CAMPAIGN.no], resident))
     person[PERSON.aside] = person[PERSON.aside] - 1
     gone = 1
   end
   if person[PERSON.no] == campaign[CAMPAIGN.no] and not has_one(person) then
+    campaign[CAMPAIGN.precedence] = campaign[CAMPAIGN.precedence] - (person[PERSON.precedence] or 0)
     person[PERSON.no], person[PERSON.live], person[PERSON.refusals] = 0, '', 0
+    set_precedence(person, 0)
     gone = 1
   end
   if says_nothing(person) then

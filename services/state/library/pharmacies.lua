@@ -20,12 +20,17 @@ local function change_quota(command)
     return refused(REASON.BELOW_CONFIRMED, units_taken(slot, share))
   end
   stock(campaign, slot, share, command.change)
-  if command.change > 0 then units_came_free(campaign[CAMPAIGN.no], command.slot, slot) end
-  put(slot_key, slot)
   campaign[CAMPAIGN.quota] = campaign[CAMPAIGN.quota] + command.change
+  local kept = math.min(math.max(command.change, 0), slot[SLOT.to_withdraw])
+  if command.change > 0 then
+    slot[SLOT.withdrawn] = 0  -- it was a mistake, or there is something after all
+    absorb(campaign, slot, share, command.change)
+    units_came_free(campaign[CAMPAIGN.no], command.slot, slot)
+  end
+  put(slot_key, slot)
   put(campaign_key, campaign)
   local left = units_left(slot, share)
-  return done(FACT.QUOTA_CHANGED, units_taken(slot, share) + left, left, command.change)
+  return done(FACT.QUOTA_CHANGED, units_taken(slot, share) + left, left, command.change, kept > 0 and kept or nil)
 end
 
 local function release(command)
@@ -54,30 +59,12 @@ local function release(command)
   return facts
 end
 
--- The pass numbers on one sheet of a pharmacy's day; of an open one they stand in the row of its slot. What they are
--- about is read in two MGETs.
+-- The pass numbers on one sheet of a pharmacy's day, and what they are about is read ahead.
 local function pass_nos_on_sheet(command)
   local sheet = get(K.m .. command.region .. ':' .. command.pharmacy .. ':' .. command.day .. ':' .. command.sheet)
   if not sheet then return {} end
-  local joined = sheet[SHEET.pass_nos]
-  if joined == '' then
-    joined = get(K.s .. text[sheet[SHEET.no]] .. ':' .. sheet[SHEET.slot])[SLOT.on_sheet]
-  end
-  local pass_nos = {}
-  for i = 1, #joined, PASS_NO_CHARS do
-    local pass_no = string.sub(joined, i, i + PASS_NO_CHARS - 1)
-    pass_nos[#pass_nos + 1] = pass_no
-    want(K.r .. pass_no)
-  end
-  fetch()
-  for _, pass_no in ipairs(pass_nos) do
-    local row = get(K.r .. pass_no)
-    if row then
-      want(K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot])
-      want(K.p .. command.region .. ':' .. row[RESERVATION.resident])
-    end
-  end
-  fetch()
+  local pass_nos = pass_nos_on(sheet)
+  read_who_has(pass_nos, command.region)
   return pass_nos
 end
 

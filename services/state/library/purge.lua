@@ -117,5 +117,6 @@ local function purge(command)
   for _, resident in ipairs(command.entitled or {}) do entitled = entitled + purge_row(K.e .. list .. ':' .. resident) end
   for _, name in ipairs(sheets) do on_sheets = on_sheets + purge_sheet(campaign, name) end
   for _, name in ipairs(command.waiting or {}) do waiting = waiting + purge_waiting(campaign, name) end
+  put(K.c .. command.campaign, campaign)
   return done(FACT.PURGED, reservations, people, phones, entitled, on_sheets, waiting)
 end

@@ -11,6 +11,11 @@ local function picked_up_when_and_where(row)
   return 0, ''
 end
 
+-- Whether a cancelled reservation was given back, or lost to a withdrawal.
+local function why_cancelled(row)
+  return row[RESERVATION.reason] == REASON.SLOT_WITHDRAWN and REASON.SLOT_WITHDRAWN or REASON.CANCELLED
+end
+
 local function on_reservation(rule)
   return function(command)
     local key = K.r .. command.pass_no
@@ -42,12 +47,14 @@ local function on_reservation(rule)
   end
 end
 
--- The units go back to their share, or out of the waiting list. The caller puts campaign and slot.
+-- The units go back to their share, or out of the waiting list. Where the slot withdraws places they are gone. The caller
+-- puts campaign and slot.
 local function give_back(campaign, slot, row)
   if row[RESERVATION.state] == RESERVATION_STATE.WAITLISTED then
     slot[SLOT.waiting] = slot[SLOT.waiting] - row[RESERVATION.units]
   else
     take(campaign, slot, row[RESERVATION.share], -row[RESERVATION.units])
+    absorb(campaign, slot, row[RESERVATION.share], row[RESERVATION.units])
   end
   units_came_free(row[RESERVATION.no], row[RESERVATION.slot], slot)
 end
@@ -56,7 +63,7 @@ local cancel = on_reservation(function(command, row)
   if row[RESERVATION.state] == RESERVATION_STATE.PICKED_UP then
     return refused(REASON.ALREADY_PICKED_UP, picked_up_when_and_where(row))
   end
-  if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return refused(REASON.CANCELLED) end
+  if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return refused(why_cancelled(row)) end
   if row[RESERVATION.state] == RESERVATION_STATE.EXPIRED then return refused(REASON.EXPIRED) end
   local name = get(K.n .. text[row[RESERVATION.no]])
   local campaign = get(K.c .. name)
@@ -113,7 +120,7 @@ local pick_up = on_reservation(function(command, row)
   if row[RESERVATION.state] == RESERVATION_STATE.PICKED_UP then
     return refused(REASON.ALREADY_PICKED_UP, picked_up_when_and_where(row))
   end
-  if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return refused(REASON.CANCELLED) end
+  if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return refused(why_cancelled(row)) end
   if row[RESERVATION.state] == RESERVATION_STATE.EXPIRED then return refused(REASON.EXPIRED) end
   if row[RESERVATION.state] == RESERVATION_STATE.WAITLISTED then return refused(REASON.NOT_CONFIRMED, 0) end
   local name = get(K.n .. text[row[RESERVATION.no]])

@@ -2,18 +2,16 @@
 -- packing this row was the dearest part of a booking. The rule of bookings reads a row as it is; all others have it
 -- whole, and it is cut again before it is written, so that a row depends on the log alone and not on who looked at it.
 
-local is_whole  -- rows that were filled up during this call
+local is_whole  -- rows that have every field during this call
 
 local function forget_slots()
   is_whole = {}
 end
 
--- Every field that a rule may add to or compare is there.
+-- Every field that a rule may add to or compare is there. A row that comes with all of them may end in zeros after it.
 local function whole(slot)
-  if #slot < SLOT_FIELDS then
-    for i = #slot + 1, SLOT_FIELDS do slot[i] = 0 end
-    is_whole[slot] = true
-  end
+  for i = #slot + 1, SLOT_FIELDS do slot[i] = 0 end
+  is_whole[slot] = true
   return slot
 end
 

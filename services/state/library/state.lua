@@ -23,9 +23,9 @@ local function begin(tag)
   call, pack = redis.call, cmsgpack.pack
   unpack_row, unpack_one, unpack_limit = cmsgpack.unpack, cmsgpack.unpack_one, cmsgpack.unpack_limit
   K = {head = tag .. 'head', cat = tag .. 'cat', tl = tag .. 'tl', gc = tag .. 'gc', never = tag .. 'never'}
-  K.queue = tag .. 'work'
+  K.queue, K.withdrawal_queue = tag .. 'work', tag .. 'withdrawals'
   for _, kind in ipairs({
-    'c', 'n', 'x', 's', 'p', 'a', 'h', 'e', 'r', 'm', 'w', 'work', 'o', 't', 'tc', 'g', 'gn', 'd',
+    'c', 'n', 'x', 's', 'p', 'a', 'h', 'e', 'r', 'm', 'w', 'work', 'withdrawals', 'o', 't', 'tc', 'g', 'gn', 'd',
   }) do
     K[kind] = tag .. kind .. ':'
   end

@@ -20,10 +20,7 @@ end
 -- Somebody waiting may be next: the slot joins the queue of unfinished work. The caller puts the slot.
 local function units_came_free(no, name, slot)
   if slot[SLOT.waiting] == 0 or slot[SLOT.waiting_work] == 1 then return end
-  local work = get(K.queue) or {0, 0}
-  put(K.work .. text[work[WORK.next]], {no, name})
-  work[WORK.next] = work[WORK.next] + 1
-  put(K.queue, work)
+  add_work(K.queue, K.work, {no, name})
   slot[SLOT.waiting_work] = 1
 end
 
@@ -37,15 +34,16 @@ local function promote(campaign, slot, row, pass_no)
   if get(K.head)[HEAD.now_ms] + READABLE_BEFORE_MS < slot[SLOT.starts_ms] then  -- who cannot read it in time need not wait
     start_cool_down(campaign, slot, row, pass_no)
   end
+  use_precedence(campaign, row[RESERVATION.resident])
   put(K.r .. pass_no, row)
   return row[RESERVATION.ordinal]
 end
 
--- Nothing came free in time: the reservation is refused, and the resident may look elsewhere.
-local function end_one(campaign, row, pass_no)
+-- Nothing came free in time, or ever will: the reservation is refused, and the resident may look elsewhere.
+local function end_one(campaign, slot, row, pass_no)
   row[RESERVATION.state] = RESERVATION_STATE.REJECTED
-  row[RESERVATION.reason] = REASON.SLOT_FULL
-  remember(row, FACT.WAITING_ENDED, REASON.SLOT_FULL)
+  row[RESERVATION.reason] = slot[SLOT.withdrawn] == 1 and REASON.SLOT_WITHDRAWN or REASON.SLOT_FULL
+  remember(row, FACT.WAITING_ENDED, row[RESERVATION.reason])
   put(K.r .. pass_no, row)
   free_person(campaign, row)
   count_household(campaign, row, -1)
@@ -66,7 +64,7 @@ local function look_at_next(no, name, facts)
   local row = get(K.r .. pass_no)
   if row and row[RESERVATION.state] == RESERVATION_STATE.WAITLISTED and row[RESERVATION.slot] == name then
     local units = row[RESERVATION.units]
-    local is_over = get(K.head)[HEAD.now_ms] >= slot[SLOT.promote_until_ms]
+    local is_over = slot[SLOT.withdrawn] == 1 or get(K.head)[HEAD.now_ms] >= slot[SLOT.promote_until_ms]
     if not is_over and units_left(slot, SHARE.PUBLIC) < units then
       slot[SLOT.waiting_work] = 0
       put(slot_key, slot)
@@ -76,8 +74,9 @@ local function look_at_next(no, name, facts)
     local campaign_name = get(K.n .. text[no])
     local campaign = get(K.c .. campaign_name)
     if is_over then
-      end_one(campaign, row, pass_no)
-      facts[#facts + 1] = {FACT.WAITING_ENDED, pass_no, campaign_name, name, units}
+      end_one(campaign, slot, row, pass_no)
+      local why = row[RESERVATION.reason] ~= REASON.SLOT_FULL and row[RESERVATION.reason] or nil
+      facts[#facts + 1] = {FACT.WAITING_ENDED, pass_no, campaign_name, name, units, why}
     else
       local ordinal = promote(campaign, slot, row, pass_no)
       facts[#facts + 1] = {FACT.PROMOTED, pass_no, campaign_name, name, units, ordinal}
@@ -92,17 +91,12 @@ end
 
 -- What each record does of the unfinished work, whatever the record itself was.
 local function do_a_piece(facts)
-  local work = get(K.queue)
-  if not work then return end
   local looked_at = 0
-  while work[WORK.first] < work[WORK.next] and looked_at < WAITING_PER_RECORD do
+  while looked_at < WAITING_PER_RECORD do
+    local entry = first_work(K.queue, K.work)
+    if not entry then return end
     looked_at = looked_at + 1
-    local entry = get(K.work .. text[work[WORK.first]])
-    if not look_at_next(entry[1], entry[2], facts) then
-      remove(K.work .. text[work[WORK.first]])
-      work[WORK.first] = work[WORK.first] + 1
-      put(K.queue, work)
-    end
+    if not look_at_next(entry[1], entry[2], facts) then drop_first_work(K.queue, K.work) end
   end
 end
 

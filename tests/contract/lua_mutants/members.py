@@ -25,4 +25,9 @@ MUTANTS = (
     Mutant("enrol", "numbers everybody of a sheet alike", "SHEET_LINES + line", "SHEET_LINES",
            "test_every_reservation_of_a_pharmacy_and_day_has_its_own_ordinal"),
     Mutant("remember", "forgets the reason", "reason or 0", "0", "test_who_waited_in_vain_has_both_in_the_history"),
+    Mutant("pass_nos_on", "does not know who stands on an open sheet",
+           "joined = get(K.s .. text[sheet[SHEET.no]] .. ':' .. sheet[SHEET.slot])[SLOT.on_sheet]", "",
+           "test_a_no_show_at_one_pharmacy_is_none_at_another"),
+    Mutant("pass_nos_on", "looks at the first of a sheet alone", "for i = 1, #joined, PASS_NO_CHARS do",
+           "for i = 1, math.min(#joined, 1) do", "test_a_long_day_expires_sheet_by_sheet"),
 )  # fmt: skip

@@ -8,7 +8,7 @@ MUTANTS = (
     Mutant("handed_out", "does not find what was handed out late", " or fact == FACT.PICKED_UP_LATE", "",
            "test_a_late_hand_out_conflicts_with_a_second_one_too"),
     Mutant("why_late", "does not know that it was cancelled",
-           "if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return REASON.CANCELLED end", "",
+           "if row[RESERVATION.state] == RESERVATION_STATE.CANCELLED then return why_cancelled(row) end", "",
            "test_handed_out_after_a_cancel_is_late_and_beside_the_quota"),
     Mutant("why_late", "does not know a no-show",
            "if row[RESERVATION.state] == RESERVATION_STATE.EXPIRED then return REASON.EXPIRED end", "",
@@ -68,4 +68,7 @@ MUTANTS = (
            "#history < MAX_ACTIONS", "test_facts_are_accepted_however_often_a_reservation_was_asked_about"),
     Mutant("record_pick_up", "remembers conflicts without a bound", " or #history < MAX_ACTIONS", " or true",
            "test_facts_are_accepted_however_often_a_reservation_was_asked_about"),
+    Mutant("hand_out", "leaves precedence to who has got theirs after all",
+           "use_precedence(campaign, row[RESERVATION.resident])", "local _",
+           "test_who_was_handed_out_what_was_lost_has_no_precedence_any_more"),
 )  # fmt: skip

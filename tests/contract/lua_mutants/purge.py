@@ -55,4 +55,6 @@ MUTANTS = (
            "test_a_row_stays_while_something_stands_aside_so_that_nobody_gets_a_second_one"),
     Mutant("purge", "tells another fact", "FACT.PURGED", "FACT.CLOSED",
            "test_a_waiting_list_passes_over_who_was_purged_before_somebody_who_still_waits"),
+    Mutant("purge", "does not write who has precedence no more", "put(K.c .. command.campaign, campaign)", "",
+           "test_the_deletion_day_forgets_who_had_precedence"),
 )  # fmt: skip

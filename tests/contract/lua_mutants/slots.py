@@ -4,7 +4,7 @@ from tests.contract.lua_mutants.mutant import Mutant
 
 MUTANTS = (
     Mutant("whole", "fills up all fields of a slot but the last", "for i = #slot + 1, SLOT_FIELDS do",
-           "for i = #slot + 1, SLOT_FIELDS - 1 do", "test_who_got_what_was_cancelled_has_to_wait_like_everybody"),
+           "for i = #slot + 1, SLOT_FIELDS - 1 do", "test_who_came_last_loses_a_place_first"),
     Mutant("get_slot", "gives a short row to rules that need a whole one", "slot and whole(slot)", "slot",
            "test_a_second_expiry_changes_nothing"),
     Mutant("cut_slots", "cuts off fields that say something", "if slot[i] ~= 0 then break end", "",
