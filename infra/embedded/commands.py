@@ -3,6 +3,7 @@
 import asyncio
 import os
 from contextlib import suppress
+from ctypes.util import find_library
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from infra.embedded.binaries import find_broker, find_store
 
 LOOPBACK: Final = "127.0.0.1"
 ANSWER_TIMEOUT_S: Final = 0.5
+MALLOC: Final = "LD_PRELOAD"
 MALLOC_SETTINGS: Final = "GLIBC_TUNABLES"
 
 
@@ -48,10 +50,14 @@ def store_command(port: int, folder: Path) -> list[str]:
 def store_environment() -> dict[str, str]:
     """What the store's process is told beside its options.
 
-    The wheel's Valkey takes its memory from the C library. Lua makes and drops thousands of small strings in each call:
-    kept at hand they cost a tenth less. A setting that is there already stays; other C libraries do not look at it.
+    Lua makes and drops thousands of small strings in each call. The wheel's Valkey takes them from the C library, with
+    jemalloc, which Valkey's own builds bring along, a booking takes two thirds of the time: it is taken where it is
+    installed (`make deps-debian`). Otherwise the C library keeps small memory at hand, which saves a tenth. A setting
+    that is there already stays.
     """
-    return {MALLOC_SETTINGS: os.environ.get(MALLOC_SETTINGS, "glibc.malloc.tcache_count=60000")}
+    jemalloc = find_library("jemalloc")
+    name, value = (MALLOC, jemalloc) if jemalloc else (MALLOC_SETTINGS, "glibc.malloc.tcache_count=60000")
+    return {name: os.environ.get(name, value)}
 
 
 async def broker_answers(port: int) -> bool:

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,6 +15,7 @@ from services.audit.report import Report
 from services.audit.rows_reader import RedisRows
 from services.audit.verify import Sources, VerifySettings, verify
 from services.platform.errors import MasklineError
+from services.platform.lifecycle import fast_loop
 from services.platform.secrets import SECRETS, Secrets
 from services.platform.telemetry import configure_logging
 from services.state.errors import StateUnavailableError
@@ -26,6 +28,8 @@ from services.state.store_check import StoreUnfit, check_library, check_store
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS, EVENTS, count_partitions
+
+T = TypeVar("T")
 
 
 async def main(settings: VerifySettings, on_partition: Callable[[int, Report], None] | None = None) -> Report:
@@ -46,7 +50,7 @@ def run(settings_of: Callable[[], VerifySettings], tell: Callable[[str], None], 
     try:
         settings = settings_of()
         configure_logging("verify", settings.log_level if settings.log_level != "info" else "warning")
-        report = asyncio.run(main(settings))
+        report = _run(main(settings))
     except MasklineError as error:
         if as_json:
             tell(msgspec.json.encode({"verify": "could not look", "why": str(error)}).decode())
@@ -89,7 +93,7 @@ def run_rebuild(settings_of: Callable[[], RebuildSettings], tell: Callable[[str]
         settings = settings_of()
         configure_logging("rebuild", settings.log_level if settings.log_level != "info" else "warning")
         with progress.lines(tell) if as_json else progress.bars() as on_progress:
-            done = asyncio.run(rebuild_all(settings, on_progress))
+            done = _run(rebuild_all(settings, on_progress))
     except MasklineError as error:
         if as_json:
             tell(msgspec.json.encode({"rebuild": "could not be done", "why": str(error)}).decode())
@@ -104,6 +108,11 @@ def run_rebuild(settings_of: Callable[[], RebuildSettings], tell: Callable[[str]
             tell(str(each))
         tell(f"{not_whole} of {len(done)} partitions are not whole." if not_whole else "Redis has all of the log.")
     return 1 if not_whole else 0
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=fast_loop()) as runner:
+        return runner.run(work)
 
 
 async def _check_redis(redis: Redis, library: Library) -> None:

@@ -5,6 +5,7 @@ the fold applies each offset once, it works beside allocators that run. `publish
 has seen are published by the next allocator, from the decisions recorded here.
 """
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
+from aiokafka import ConsumerRecord
 from msgspec import Meta
 
 from services.domain.rows import Head
 from services.platform.errors import MasklineError
+from services.platform.lifecycle import end_tasks
 from services.platform.settings import SecretFiles, SystemSettings
 from services.state.fold_call import CALLS_IN_FLIGHT, COMMANDS_PER_CALL, Batch, FoldCall, Folded
 from services.state.records import batch_of, rest_of
@@ -122,7 +125,8 @@ async def _rebuild_partition(log: LogReader, target: Target, partition: Partitio
 
 
 class _Replay:
-    """Folds one partition up to an offset. Two batches are in flight: while Redis works on one the next is prepared."""
+    """Folds one partition up to an offset: while Redis works on some calls the next one is prepared, and the log is
+    read ahead."""
 
     def __init__(
         self, log: LogReader, call: FoldCall, partition: PartitionId, published: int, on_progress: Progress
@@ -132,49 +136,79 @@ class _Replay:
         self._partition = partition
         self._published = published
         self._on_progress = on_progress
-        self._batches: deque[Batch] = deque()
-        self._in_flight: deque[Batch] = deque()
+        self._end = 0
+        self._ahead: asyncio.Task[list[ConsumerRecord]] | None = None
         self._next = 0
+        """One past the last record that was read, but for those that are being read ahead."""
+        self._records: deque[ConsumerRecord] = deque()
+        self._batches: deque[Batch] = deque()
+        """What has to be sent again, before anything else."""
+        self._in_flight: deque[Batch] = deque()
         self._steps_back = 0
 
     async def run(self, position: int, end: int) -> int:
         """The position then, which is at least `end`. Raises PartitionStoppedError and what log and Redis raise."""
+        self._end = end
         await self._log.assign([self._partition])
-        self._go_to(position)
-        while position < end:
-            while len(self._in_flight) < CALLS_IN_FLIGHT and (self._batches or self._next < end):
-                if not self._batches:
-                    await self._fetch(end)
-                batch = self._batches.popleft()
-                await self._call.send(batch, self._published)
-                self._in_flight.append(batch)
-            folded = await self._answer()
-            if folded is None:
-                self._go_to(position)
-                continue
-            batch = self._in_flight.popleft()
-            position = await self._after(batch, folded, position)
-            self._on_progress(self._partition, min(position, end), end)
+        try:
+            await self._go_to(position)
+            while position < end:
+                while len(self._in_flight) < CALLS_IN_FLIGHT and (batch := await self._next_batch()) is not None:
+                    await self._call.send(batch, self._published)
+                    self._in_flight.append(batch)
+                folded = await self._answer()
+                if folded is None:
+                    await self._go_to(position)
+                    continue
+                batch = self._in_flight.popleft()
+                position = await self._after(batch, folded, position)
+                self._on_progress(self._partition, min(position, end), end)
+        finally:
+            await self._stop_reading_ahead()
         return position
 
-    def _go_to(self, position: int) -> None:
+    async def _go_to(self, position: int) -> None:
+        await self._stop_reading_ahead()
+        self._records.clear()
         self._batches.clear()
         self._in_flight.clear()
         self._next = position
         self._log.seek(self._partition, Offset(position))
+        self._read_ahead()
 
-    async def _fetch(self, end: int) -> None:
+    def _read_ahead(self) -> None:
+        if self._next < self._end:
+            self._ahead = asyncio.create_task(self._fetch(), name=f"read-ahead-{self._partition}")
+
+    async def _stop_reading_ahead(self) -> None:
+        if self._ahead is not None:
+            ahead, self._ahead = self._ahead, None
+            await end_tasks([ahead])
+            if not ahead.cancelled():
+                ahead.exception()  # looked at: another one is being raised, or it is read again
+
+    async def _next_batch(self) -> Batch | None:
+        """None where there is nothing to send before the next answer has come."""
+        if self._batches:
+            return self._batches.popleft()
+        if not self._records:
+            ahead = self._ahead
+            if ahead is None or (self._in_flight and not ahead.done()):
+                return None
+            self._ahead = None
+            self._records.extend(await ahead)
+            self._next = self._records[-1].offset + 1
+            self._read_ahead()
+        count = min(len(self._records), COMMANDS_PER_CALL)
+        return batch_of([self._records.popleft() for _ in range(count)])
+
+    async def _fetch(self) -> list[ConsumerRecord]:
         for _ in range(MAX_EMPTY_FETCHES):
-            records = await self._log.fetch(
-                self._partition, min(RECORDS_PER_FETCH, end - self._next), timeout_ms=FETCH_TIMEOUT_MS
-            )
-            if records:
-                self._next = records[-1].offset + 1
-                pieces = range(0, len(records), COMMANDS_PER_CALL)
-                self._batches.extend(batch_of(records[at : at + COMMANDS_PER_CALL]) for at in pieces)
-                return
+            wanted = min(RECORDS_PER_FETCH, self._end - self._next)
+            if records := await self._log.fetch(self._partition, wanted, timeout_ms=FETCH_TIMEOUT_MS):
+                return records
         raise PartitionStoppedError(
-            partition=self._partition, why=f"the log has {end} records, but does not give {self._next}"
+            partition=self._partition, why=f"the log has {self._end} records, but does not give {self._next}"
         )
 
     async def _answer(self) -> Folded | None:
@@ -200,14 +234,14 @@ class _Replay:
             case "gap":
                 await self._forget_in_flight()
                 self._step_back()
-                self._go_to(folded.position)
+                await self._go_to(folded.position)
             case _ if folded.position < batch.end:  # it stopped early: the rest goes first
                 in_flight = list(self._in_flight)
                 await self._forget_in_flight()
                 self._batches.extendleft(reversed([rest_of(batch, folded.position), *in_flight]))
             case _ if folded.position > max(batch.end, self._next):  # an allocator is ahead of us
                 await self._forget_in_flight()
-                self._go_to(folded.position)
+                await self._go_to(folded.position)
         return max(position, folded.position) if folded.status == "ok" else folded.position
 
     def _step_back(self) -> None:

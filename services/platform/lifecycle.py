@@ -123,7 +123,7 @@ def run(main: Callable[[Stop], Awaitable[None]]) -> None:
     """Runs a process to its end. Raises the MasklineError that ended it, if one did."""
     _die_with_launcher()
     _allow_open_files()
-    with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+    with asyncio.Runner(loop_factory=fast_loop()) as runner:
         runner.run(_supervised(main))
 
 
@@ -190,7 +190,8 @@ def _allow_open_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+def fast_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    """What makes the loop that a program runs on."""
     try:
         import uvloop
     except ImportError:  # no wheel for this platform: asyncio serves, at two thirds of the speed

@@ -12,6 +12,7 @@ from tests.bench.cost_of_a_booking import cost
 from tests.bench.expiry import expiry
 from tests.bench.figure import Figure
 from tests.bench.folding import memory, replay
+from tests.bench.rebuilding import rebuilding
 from tests.bench.through_the_door import decided, decision_times, ready
 
 MEASUREMENTS: Final[dict[Callable[[], list[Figure]], tuple[str, ...]]] = {
@@ -20,6 +21,7 @@ MEASUREMENTS: Final[dict[Callable[[], list[Figure]], tuple[str, ...]]] = {
     decided: ("decided_per_s", "decided_per_s_hot"),
     decision_times: ("decision_p50_ms_idle", "decision_p50_ms_64"),
     replay: ("replay_per_s",),
+    rebuilding: ("rebuild_s_per_million",),
     memory: ("redis_bytes_per_confirmed", "redis_bytes_per_refused"),
     expiry: ("fcall_p99_ms", "fcall_max_ms"),
 }
