@@ -34,9 +34,11 @@ REPEATED: Final = Fact.REPEATED.name.lower()
 
 AUDITED: Final = (
     c.AssignRegion, c.DefineCampaign, c.SealDefinition, c.ChangeRules, c.Open, c.Pause, c.Resume, c.Close,
-    c.ChangeQuota, c.InviteTerminal, c.PairTerminal, c.RevokeTerminal, c.AdoptRules,
+    c.ChangeQuota, c.WithdrawSlot, c.MoveSlot, c.InviteTerminal, c.PairTerminal, c.RevokeTerminal, c.AdoptRules,
 )  # fmt: skip
-_TOLD: Final = ("actor", "why", "campaign", "region", "slot", "terminal", "pharmacy", "revision", "change", "version")
+_TOLD: Final = (
+    "actor", "why", "campaign", "region", "slot", "terminal", "pharmacy", "revision", "change", "to", "keep", "version",
+)  # fmt: skip
 
 
 class Trail:

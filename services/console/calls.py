@@ -18,6 +18,7 @@ from services.console.contract import (
     Invitation,
     Invited,
     LiveNow,
+    Moving,
     Outlook,
     PhaseChanged,
     QuotaChange,
@@ -28,8 +29,11 @@ from services.console.contract import (
     SignedIn,
     SignInRequest,
     SlotList,
+    SlotWithdrawn,
     TerminalList,
     TerminalNumbers,
+    Withdrawal,
+    WithdrawalOutlook,
 )
 from services.console.handlers import LINES, Handlers
 from services.domain.reasons import DoorReason, Reason
@@ -174,7 +178,42 @@ def _campaigns(handlers: Handlers) -> list[Call]:
             answers={200: QuotaChanged},
             reasons=(Reason.UNKNOWN_CAMPAIGN, Reason.UNKNOWN_SLOT, Reason.BELOW_CONFIRMED),
         ),
+        *_withdrawals(handlers),
     ]
+
+
+def _withdrawals(handlers: Handlers) -> list[Call]:
+    of_slots = (Reason.UNKNOWN_CAMPAIGN, Reason.UNKNOWN_SLOT, Reason.WITHDRAWAL_UNDER_WAY)
+    return [
+        _change(
+            path="/v1/campaigns/{campaign}/slots/{slot}/withdraw",
+            name="withdraw_slot",
+            summary="The pharmacy got less than was promised: people lose their places, the latest first.",
+            description=(
+                "What nobody has is cut first. Who loses a place has precedence in the campaign: the reserve of its "
+                "slots (`…/quota` with `share` reserve fills it) is theirs too, also after the campaign's end. "
+                "What was picked up stays. `keep` 0 withdraws the slot until stock comes again."
+            ),
+            handler=handlers.withdraw_slot,
+            parameters=(CAMPAIGN, SLOT, DRY_RUN),
+            body=(Withdrawal,),
+            answers={200: SlotWithdrawn | WithdrawalOutlook},
+            reasons=of_slots,
+        ),
+        _change(
+            path="/v1/campaigns/{campaign}/slots/{slot}/move",
+            name="move_slot",
+            summary="As `withdraw`, but people move to another slot of the campaign, which has room for all of them.",
+            description="Units are kept for them there from the start. Everybody who moves has a new pass.",
+            handler=handlers.move_slot,
+            parameters=(CAMPAIGN, SLOT, DRY_RUN),
+            body=(Moving,),
+            answers={200: SlotWithdrawn | WithdrawalOutlook},
+            reasons=(
+                *of_slots, Reason.SAME_SLOT, Reason.SLOT_FULL, Reason.SOLD_OUT, Reason.SLOT_OVER, Reason.SLOT_WITHDRAWN,
+            ),
+        ),
+    ]  # fmt: skip
 
 
 def _applying(handlers: Handlers) -> list[Call]:

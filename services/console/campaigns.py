@@ -10,6 +10,7 @@ from services.console.contract import (
     CampaignNumbers,
     CampaignWhole,
     PhaseChanged,
+    QuotaChange,
     QuotaChanged,
     SlotList,
     SlotNumbers,
@@ -21,6 +22,8 @@ from services.domain.campaign_document import definition_document
 from services.domain.commands import ChangeQuota, Close, Open, Pause, Resume
 from services.domain.days import rfc3339, zone
 from services.domain.reasons import DoorReason, Reason
+from services.domain.rows import Share
+from services.domain.rules.buckets import units_left
 from services.platform.identities import Identities
 from services.platform.problems import Problem
 from services.state.catalogue import CampaignView
@@ -83,6 +86,7 @@ class Campaigns:
             picked_up=row.picked_up,
             waitlisted=row.waitlisted,
             promoted=row.promoted,
+            precedence=row.precedence,
         )
 
     def all_numbers(self) -> list[CampaignNumbers]:
@@ -117,6 +121,11 @@ class Campaigns:
                 taken=row.taken,
                 left=row.quota - row.taken,
                 waiting=row.waiting,
+                assisted_left=units_left(row, Share.ASSISTED),
+                reserve_left=units_left(row, Share.RESERVE),
+                withdrawn=row.withdrawn == 1,
+                to_withdraw=row.to_withdraw,
+                moving_in=row.moving_in,
             )
             for slot, row in chosen[first : first + SLOTS_A_PAGE]
         ]
@@ -135,20 +144,21 @@ class Campaigns:
         return PhaseChanged(campaign=name, phase=phase_word(row.phase))  # type: ignore[arg-type]
 
     async def change_quota(
-        self, name: str, slot: str, change: int, *, actor: str, why: str, key: str
+        self, name: str, slot: str, wish: QuotaChange, *, actor: str, key: str
     ) -> QuotaChanged:
-        """More or less units. Raises Problem `unknown_slot`, or `below_confirmed` with the number."""
+        """More or less units in a share. Raises Problem `unknown_slot`, or `below_confirmed` with the number."""
         view = await self.view(name)
         if slot not in view.slots:
             raise Problem(Reason.UNKNOWN_SLOT)
         command = ChangeQuota(
             # With the change in its id, the same key with another change is another wish, and never silently dropped.
-            id=self._identities.command_id(actor, f"quota|{name}|{slot}|{change}", key),
+            id=self._identities.command_id(actor, f"quota|{name}|{slot}|{wish.change}|{wish.share}", key),
             campaign=name,
             slot=slot,
-            change=change,
+            change=wish.change,
+            share=wish.share,
             actor=actor,
-            why=why,
+            why=wish.why,
         )
         _, quota, left, *_ = (await self._desk.done(view.partition, command)).fact
         await self._desk.door.refresh_once()

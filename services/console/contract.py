@@ -51,7 +51,20 @@ class QuotaChange(Body, frozen=True, kw_only=True):
 
     change: Change
     why: Why
-    share: Literal["public"] = "public"
+    share: Literal["public", "assisted", "reserve"] = "public"
+
+
+class Withdrawal(Body, frozen=True, kw_only=True):
+    """The pharmacy got less than was promised: the slot keeps `keep` units in all; 0 withdraws it."""
+
+    keep: Annotated[int, Meta(ge=0, le=1_000_000)]
+    why: Why
+
+
+class Moving(Withdrawal, frozen=True, kw_only=True):
+    """A withdrawal whose people move to the slot `to`."""
+
+    to: Name
 
 
 class RulesVersion(Body, frozen=True, kw_only=True):
@@ -93,7 +106,8 @@ class WindowTimes(Result, frozen=True, kw_only=True):
 
 
 class CampaignNumbers(Result, frozen=True, kw_only=True):
-    """A campaign as it stands. Units are units, the others are reservations since it began."""
+    """A campaign as it stands. Units are units, the others are reservations since it began; `precedence` are people who
+    lost a place to a withdrawal and have no other yet."""
 
     campaign: str
     region: str
@@ -112,6 +126,7 @@ class CampaignNumbers(Result, frozen=True, kw_only=True):
     picked_up: int
     waitlisted: int
     promoted: int
+    precedence: int
 
 
 class CampaignList(Result, frozen=True, kw_only=True):
@@ -128,7 +143,10 @@ class CampaignWhole(Result, frozen=True, kw_only=True):
 
 
 class SlotNumbers(Result, frozen=True, kw_only=True):
-    """A slot in units."""
+    """A slot in units. `taken` is of the public share; `moving_in` of it are kept for people on their way there.
+
+    While `to_withdraw` is not 0, people lose their places or move.
+    """
 
     slot: str
     pharmacy: str
@@ -138,6 +156,11 @@ class SlotNumbers(Result, frozen=True, kw_only=True):
     taken: int
     left: int
     waiting: int
+    assisted_left: int
+    reserve_left: int
+    withdrawn: bool
+    to_withdraw: int
+    moving_in: int
 
 
 class SlotList(Result, frozen=True, kw_only=True):
@@ -208,6 +231,34 @@ class QuotaChanged(Result, frozen=True, kw_only=True):
     left: int
 
 
+class WithdrawalOutlook(Result, frozen=True, kw_only=True, tag_field="kind", tag="outlook"):
+    """What a withdrawal would do as things stand: units cut that nobody has, units and people that would have to go.
+
+    `reason` says why it would be refused; null: it would not. People on their way already may be counted.
+    """
+
+    campaign: str
+    slot: str
+    to: str | None
+    units_cut: int
+    units_of_people: int
+    people: int
+    reason: str | None
+
+
+class SlotWithdrawn(Result, frozen=True, kw_only=True, tag_field="kind", tag="withdrawn"):
+    """Units cut, by share, and units that people have to give up: they are dealt with one after the other from now on,
+    some a second. `GET …/slots` shows how many are left to go."""
+
+    campaign: str
+    slot: str
+    to: str | None
+    public_cut: int
+    assisted_cut: int
+    reserve_cut: int
+    units_of_people: int
+
+
 class TerminalNumbers(Result, frozen=True, kw_only=True):
     """A terminal as it stands; `since` is the time of its last change."""
 
@@ -253,6 +304,8 @@ class AuditEntry(Result, frozen=True, kw_only=True, omit_defaults=True):
     pharmacy: str = ""
     revision: str = ""
     change: int = 0
+    to: str = ""
+    keep: int | None = None
     version: int = 0
     outcome: str = ""
     reason: str = ""

@@ -35,6 +35,8 @@ def refuse(decision: Decision, **members: Any) -> None:
         members["revision"] = said[0]
     elif reason == Reason.NOT_IN_MID_CAMPAIGN and said:
         members["rule"] = said[0]
+    elif reason in (Reason.SLOT_FULL, Reason.SOLD_OUT) and said:
+        members["left"] = said[0]
     elif reason == Reason.CAMPAIGN_ELSEWHERE and said:
         members["region"] = said[0]
     raise Problem(reason, **members)

@@ -17,17 +17,20 @@ from services.console.contract import (
     CampaignList,
     Checked,
     Invitation,
+    Moving,
     QuotaChange,
     Reasoned,
     RulesVersion,
     SignedIn,
     SignInRequest,
+    Withdrawal,
 )
 from services.console.live import UTC, Live
 from services.console.rules_in_force import Rules
 from services.console.sign_in import SESSION_COOKIE, Operator, SignIn
 from services.console.terminals import Terminals
 from services.console.users import Role
+from services.console.withdrawals import Withdrawals
 from services.domain.campaign import Campaign
 from services.domain.campaign_check import Source, check
 from services.domain.campaign_problems import MAX_PROBLEMS_SHOWN, CampaignInvalid
@@ -57,6 +60,7 @@ class Handlers:
         *,
         sign_in: SignIn,
         campaigns: Campaigns,
+        withdrawals: Withdrawals,
         applying: Applying,
         terminals: Terminals,
         rules: Rules,
@@ -65,6 +69,7 @@ class Handlers:
     ) -> None:
         self._sign_in = sign_in
         self._campaigns = campaigns
+        self._withdrawals = withdrawals
         self._applying = applying
         self._terminals = terminals
         self._rules = rules
@@ -213,10 +218,26 @@ class Handlers:
         operator = self._changer(request)
         key = idempotency_key(request)
         body = await read_json(request, QuotaChange)
-        changed = await self._campaigns.change_quota(
-            name, slot, body.change, actor=operator.actor, why=body.why, key=key
-        )
-        return json_answer(200, changed)
+        return json_answer(200, await self._campaigns.change_quota(name, slot, body, actor=operator.actor, key=key))
+
+    async def withdraw_slot(self, request: web.BaseRequest, name: str, slot: str) -> Answer:
+        """POST /v1/campaigns/{campaign}/slots/{slot}/withdraw"""
+        return await self._withdraw(request, name, slot, Withdrawal)
+
+    async def move_slot(self, request: web.BaseRequest, name: str, slot: str) -> Answer:
+        """POST /v1/campaigns/{campaign}/slots/{slot}/move"""
+        return await self._withdraw(request, name, slot, Moving)
+
+    async def _withdraw(self, request: web.BaseRequest, name: str, slot: str, kind: type[Withdrawal]) -> Answer:
+        operator = self._changer(request)
+        dry_run = _is_dry_run(request)
+        key = idempotency_key(request)
+        wish = await read_json(request, kind)
+        if dry_run:
+            return json_answer(200, await self._withdrawals.outlook(name, slot, wish))
+        told = await self._withdrawals.withdraw(name, slot, wish, actor=operator.actor, key=key)
+        log.info("A slot is withdrawn", action="slot_withdrawn", campaign=name, slot=slot, actor=operator.actor)
+        return json_answer(200, told)
 
     # -- rules, terminals, the audit trail, now ---------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from services.console.rules_in_force import Rules
 from services.console.sign_in import SignIn, read_admin_token
 from services.console.terminals import Terminals
 from services.console.users import Users
+from services.console.withdrawals import Withdrawals
 from services.platform.admin import AdminServer, add_health_routes
 from services.platform.contact import ContactKeys
 from services.platform.forms import Nonces
@@ -75,6 +76,7 @@ class Parts:
         self.nonces = Nonces(secrets.id_key, "console")
         self.desk = OpsDesk(door, decision_timeout_s=settings.decision_timeout_s)
         self.campaigns = Campaigns(self.desk, identities)
+        self.withdrawals = Withdrawals(self.desk, self.campaigns, identities)
         self.applying = Applying(self.desk, identities, ContactKeys(secrets.contact_folder))
         self.terminals = Terminals(self.desk, identities, code_valid_s=settings.pairing_code_valid_s)
         self.rules = Rules(self.desk, identities)
@@ -86,6 +88,7 @@ class Parts:
         handlers = Handlers(
             sign_in=self.sign_in,
             campaigns=self.campaigns,
+            withdrawals=self.withdrawals,
             applying=self.applying,
             terminals=self.terminals,
             rules=self.rules,
@@ -99,6 +102,7 @@ class Parts:
             desk=self.desk,
             sign_in=self.sign_in,
             campaigns=self.campaigns,
+            withdrawals=self.withdrawals,
             terminals=self.terminals,
             trail=self.trail,
             live=self.live,

@@ -86,6 +86,9 @@ async def test_a_cookie_is_enough_for_looking_and_never_for_changing(world: Cons
 CHANGES = {
     f"/v1/campaigns/{NAME}/open": {"why": "x"},
     f"/v1/campaigns/{NAME}/slots/s-1/quota": {"why": "x", "change": 1},
+    f"/v1/campaigns/{NAME}/slots/s-1/withdraw": {"why": "x", "keep": 0},
+    f"/v1/campaigns/{NAME}/slots/s-1/withdraw?dry_run=true": {"why": "x", "keep": 0},
+    f"/v1/campaigns/{NAME}/slots/s-1/move": {"why": "x", "keep": 0, "to": "s-2"},
     "/v1/terminals": {"pharmacy": "p-1", "why": "x"},
     "/v1/terminals/t-1/revoke": {"why": "x"},
     "/v1/rules": {"version": 1, "why": "x"},

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from services.console.audit_trail import Trail
 from services.console.campaigns import TRANSITIONS, Campaigns
-from services.console.contract import Invitation, QuotaChange, Reasoned, SignInRequest
+from services.console.contract import Invitation, Moving, QuotaChange, Reasoned, SignInRequest, Withdrawal
 from services.console.desk import OpsDesk
 from services.console.handlers import whole_number
 from services.console.live import Live
@@ -19,6 +19,7 @@ from services.console.pages.markup import NOTHING, Html, stylesheet
 from services.console.pages.views import Place, View, Visitor
 from services.console.sign_in import SESSION_COOKIE, SESSION_S, Operator, SignIn
 from services.console.terminals import Terminals
+from services.console.withdrawals import Withdrawals
 from services.domain.reasons import DoorReason
 from services.platform.forms import (
     LANGUAGE_COOKIE,
@@ -68,6 +69,7 @@ class Site:
         desk: OpsDesk,
         sign_in: SignIn,
         campaigns: Campaigns,
+        withdrawals: Withdrawals,
         terminals: Terminals,
         trail: Trail,
         live: Live,
@@ -77,6 +79,7 @@ class Site:
         self._desk = desk
         self._sign_in = sign_in
         self._campaigns = campaigns
+        self._withdrawals = withdrawals
         self._terminals = terminals
         self._trail = trail
         self._live = live
@@ -93,6 +96,7 @@ class Site:
         router.get("/campaigns/{campaign}", self._page(self.campaign))
         router.post("/campaigns/{campaign}/phase", self._page(self.change_phase))
         router.post("/campaigns/{campaign}/quota", self._page(self.change_quota))
+        router.post("/campaigns/{campaign}/withdraw", self._page(self.withdraw))
         router.get("/terminals", self._page(self.terminals))
         router.post("/terminals/invite", self._page(self.invite))
         router.post("/terminals/revoke", self._page(self.revoke))
@@ -100,7 +104,7 @@ class Site:
         # Somebody pressed Enter in the address bar on the answer to a form.
         for path in ("/sign-out", "/terminals/invite", "/terminals/revoke"):
             router.get(path, self._to("/terminals" if path.startswith("/terminals") else "/"))
-        for form in ("phase", "quota"):
+        for form in ("phase", "quota", "withdraw"):
             router.get(f"/campaigns/{{campaign}}/{form}", self._to_campaign)
         add_stylesheet(router, stylesheet())
 
@@ -184,9 +188,24 @@ class Site:
         async def work(form: dict[str, str], key: str) -> Html:
             wish = fields(form, QuotaChange)
             told = await self._campaigns.change_quota(
-                name, form.get("slot", ""), wish.change, actor=visit.operator.actor, why=wish.why, key=key
+                name, form.get("slot", ""), wish, actor=visit.operator.actor, key=key
             )
             return visit.view.quota_changed(told)
+
+        card, refused = await self._done(request, visit, work)
+        return await self._campaign_page(request, visit, name, card, refused)
+
+    async def withdraw(self, request: web.BaseRequest, visit: Visit, name: str) -> Answer:
+        """POST /campaigns/{campaign}/withdraw"""
+
+        async def work(form: dict[str, str], key: str) -> Html:
+            wish = fields(form, Moving if form.get("to") else Withdrawal)
+            slot, actor = form.get("slot", ""), visit.operator.actor
+            if form.get("step") != "do":
+                return visit.view.withdrawal_outlook(await self._withdrawals.outlook(name, slot, wish))
+            told = await self._withdrawals.withdraw(name, slot, wish, actor=actor, key=key)
+            log.info("A slot is withdrawn", action="slot_withdrawn", campaign=name, slot=slot, actor=actor)
+            return visit.view.slot_withdrawn(told)
 
         card, refused = await self._done(request, visit, work)
         return await self._campaign_page(request, visit, name, card, refused)

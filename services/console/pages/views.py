@@ -16,8 +16,10 @@ from services.console.contract import (
     PhaseChanged,
     QuotaChanged,
     SlotList,
+    SlotWithdrawn,
     TerminalList,
     TerminalNumbers,
+    WithdrawalOutlook,
 )
 from services.console.pages.markup import NOTHING, Html, fill, joined, stylesheet
 from services.console.pages.words import NAMES, words
@@ -31,7 +33,7 @@ Kind = Literal["good", "bad", "plain"]
 PLACES: Final = {"/": "now", "/terminals": "terminals", "/audit": "audit"}
 VERBS: Final = {"scheduled": ("open", "close"), "open": ("pause", "close"), "paused": ("resume", "close")}
 """What an operator may do in each phase; from closed only `open`."""
-_LABELS: Final = {"verb": "change_phase"}
+_LABELS: Final = {"verb": "change_phase", "to": "move_to"}
 """Fields whose label is another word."""
 
 
@@ -97,13 +99,14 @@ class View:
         """One campaign: its numbers, what can be done to it, and its slots."""
         rows = [
             self._row(
-                one.slot,
+                f"{one.slot} ({self._words['withdrawn']})" if one.withdrawn else one.slot,
                 one.pharmacy,
                 self._span(one.starts_at, one.ends_at),
                 one.quota,
                 one.taken,
                 one.left,
                 one.waiting,
+                one.to_withdraw,
             )
             for one in slots.slots
         ]
@@ -178,6 +181,24 @@ class View:
         """Green: the slot's new numbers."""
         detail = self._words["quota_detail"].format(slot=told.slot, quota=told.quota, left=told.left)
         return self._card("good", self._words["quota_title"], detail)
+
+    def withdrawal_outlook(self, told: WithdrawalOutlook) -> Html:
+        """What it would do; red where it would be refused."""
+        detail = self._words["outlook_detail"].format(
+            slot=told.slot, cut=told.units_cut, people=told.people, units=told.units_of_people
+        )
+        if told.reason is None:
+            return self._card("plain", self._words["outlook_title"], detail)
+        why = text_of(told.reason, self.language, {}).title
+        refused = self._words["outlook_refused"].format(reason=why)
+        return self._card("bad", self._words["outlook_title"], f"{detail} {refused}")
+
+    def slot_withdrawn(self, told: SlotWithdrawn) -> Html:
+        """Green: it is under way."""
+        title = self._words["withdrawn_title" if told.to is None else "moving_title"]
+        cut = told.public_cut + told.assisted_cut + told.reserve_cut
+        detail = self._words["withdrawn_detail"].format(cut=cut, units=told.units_of_people)
+        return self._card("good", title.format(slot=told.slot, to=told.to), detail)
 
     def invited(self, told: Invited) -> Html:
         """The pairing code, once."""
@@ -316,7 +337,8 @@ class View:
         return self._row(told.terminal, told.pharmacy, state, self._moment(told.since), form)
 
     def _entry(self, told: AuditEntry) -> Html:
-        about = [told.campaign, told.slot, told.terminal, told.pharmacy, f"{told.change:+}" if told.change else ""]
+        numbers = (f"→ {told.to}" if told.to else "", f"{told.change:+}" if told.change else "")
+        about = [told.campaign, told.slot, told.terminal, told.pharmacy, *numbers]
         what = " · ".join([told.command, *filter(None, about)])
         outcome = f"{told.outcome}: {told.reason}" if told.reason else told.outcome
         return self._row(self._moment(told.at), told.actor, what, told.why, outcome)
