@@ -18,7 +18,7 @@ from services.state.redis_client import AbstractConnection, ResponseError
 from services.state.wire import values_of
 
 MAX_COMMANDS_PER_CALL = 1_000
-COMMANDS_PER_CALL = 100  # what a call allocates stays in a core's cache, and others wait half as long as with 200
+COMMANDS_PER_CALL = 80  # what a call allocates stays in a core's cache, and nobody waits long for it
 CALLS_IN_FLIGHT = 4  # Redis has the next ones while an answer is read
 
 

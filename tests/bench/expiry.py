@@ -23,8 +23,8 @@ from tests.bench.wishes import wide_campaign
 from tests.unit.campaign_documents import written
 
 EXPIRING = 100_000
-EXPIRE_COMMANDS = 5
-"""In a batch of 100: the clock sends 200 a second, which stand among what everybody sends."""
+EXPIRE_COMMANDS = BATCH // 20
+"""In a batch: the clock sends 200 a second, which stand among what everybody sends."""
 DAY_MS = 86_400_000
 CALL_TIMEOUT_S = 10.0
 

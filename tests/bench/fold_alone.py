@@ -1,6 +1,6 @@
 """The function library alone, for whoever changes it: `python -m tests.bench.fold_alone [--instructions]`.
 
-Prints decisions a second over 9,000 slots and over one, 100 bookings a call, two calls in flight. On a busy machine
+Prints decisions a second over 9,000 slots and over one, 80 bookings a call, two calls in flight. On a busy machine
 that says little: `--instructions` counts, with valgrind, what Valkey executes for one booking, which no neighbour
 disturbs (within 1 %; it does not see the memory, which is half of the time over many slots).
 """
