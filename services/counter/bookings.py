@@ -129,7 +129,7 @@ class Bookings:
                 return self._booked(asked, ReservationState.CONFIRMED, command.slot, ordinal)
             case [Fact.WAITLISTED, int(before)]:
                 return self._booked(asked, ReservationState.WAITLISTED, command.slot, units_ahead=before)
-            case [Fact.REJECTED, int(reason), int(left)]:
+            case [Fact.REJECTED, int(reason), int(left), *_]:
                 raise self._rejected(asked, Reason(reason), left)
             case [Fact.REFUSED, int(reason), *_]:
                 raise Problem(Reason(reason), how_to_appeal=asked.campaign.definition.get("appeal_contact"))

@@ -168,6 +168,7 @@ class Reservation(Result, frozen=True, kw_only=True):
     ends_at: Time = ""
     picked_up_at: Time = ""
     undo_until: Time = ""
+    reason: Annotated[str, Meta(description="`slot_withdrawn`: cancelled because the pharmacy got less.")] = ""
 
 
 class Booked(Result, frozen=True, kw_only=True):
@@ -216,10 +217,13 @@ class Found(Result, frozen=True, kw_only=True):
     """What somebody has, over all campaigns here: confirmed or picked up."""
 
     reservations: list[Reservation]
+    precedence: Annotated[
+        list[str], Meta(description="Campaigns in which the person lost a place and may book before others.")
+    ] = []
 
 
 class OwnSlot(Result, frozen=True, kw_only=True):
-    """A slot in units; quota = confirmed + picked_up + expired + left."""
+    """A slot in units; quota = confirmed + picked_up + expired + moving_in + left."""
 
     campaign: str
     slot: str
@@ -234,6 +238,9 @@ class OwnSlot(Result, frozen=True, kw_only=True):
     left_for_appeals: Annotated[int, Meta(description="Of `left`: kept for appeals.")] = 0
     waiting: Annotated[int, Meta(description="Units that people wait for.")] = 0
     beside: Annotated[int, Meta(description="Units handed out offline beside the quota.")] = 0
+    moving_in: Annotated[int, Meta(description="Units kept for people on their way here from another slot.")] = 0
+    to_withdraw: Annotated[int, Meta(description="Of `confirmed`: units that people are about to lose.")] = 0
+    withdrawn: Annotated[bool, Meta(description="Nobody can book here until stock comes.")] = False
 
 
 class OwnSlots(Result, frozen=True, kw_only=True):

@@ -113,8 +113,9 @@ class Handlers:
         """POST /v1/lookups"""
         terminal = await self._terminal(request)
         body = await read_json(request, DocumentShown)
-        records = await self._showing.look_up(terminal, body)
-        return json_answer(200, Found(reservations=[describe(record) for record in records]))
+        holder = await self._showing.look_up(terminal, body)
+        found = [describe(record) for record in holder.records]
+        return json_answer(200, Found(reservations=found, precedence=holder.precedence))
 
     # -- the pharmacy's day -----------------------------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ class PickUps:
             members |= {"pharmacy_name": pharmacy.name, "pharmacy_address": pharmacy.address} if pharmacy else {}
         elif reason == Reason.WRONG_TIME and slot:
             members |= {"starts_at": record.time(slot.starts_ms), "ends_at": record.time(slot.ends_ms)}
-        elif reason == Reason.CANCELLED and (cancel := record.cancel):
+        elif reason in (Reason.CANCELLED, Reason.SLOT_WITHDRAWN) and (cancel := record.cancel):
             members |= {"when": record.time(cancel.at_ms)}
         elif reason == Reason.NOT_CONFIRMED:
             members |= {"state": ReservationState(record.row.state).word}

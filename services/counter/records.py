@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from services.counter.contract import Reservation
 from services.domain.days import rfc3339, zone
 from services.domain.limits import UNDO_WITHIN_MS
+from services.domain.reasons import Reason
 from services.domain.rows import Action, PharmacyRow, ReservationRow, ReservationState, SlotRow
 from services.domain.rules.answers import Fact
 from services.state.catalogue import CampaignView
@@ -52,7 +53,7 @@ class Record(NamedTuple):
     @property
     def cancel(self) -> Action | None:
         """What ended it; refusals stand behind it."""
-        return next((action for action in self.row.history if action.fact == Fact.CANCELLED), None)
+        return next((action for action in self.row.history if action.fact in (Fact.CANCELLED, Fact.WITHDRAWN)), None)
 
     @property
     def how_to_appeal(self) -> dict[str, Any] | None:
@@ -112,6 +113,7 @@ def describe(record: Record) -> Reservation:
         ends_at=record.time(slot.ends_ms) if slot else "",
         picked_up_at=record.time(picked_up.at_ms) if picked_up else "",
         undo_until=record.time(picked_up.at_ms + UNDO_WITHIN_MS) if picked_up else "",
+        reason=Reason(row.reason).word if row.reason else "",
     )
 
 

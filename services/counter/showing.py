@@ -47,6 +47,13 @@ class Shown(NamedTuple):
     """Where it is known from the pass itself."""
 
 
+class Holder(NamedTuple):
+    """What the holder of a document has, and the campaigns in which a lost place lets them book before others."""
+
+    records: list[Record]
+    precedence: list[str]
+
+
 class _Entry(NamedTuple):
     """A place in a pharmacy's list of a day."""
 
@@ -145,7 +152,7 @@ class Showing:
 
     # ------------------------------------------------------------------------------------------------ documents
 
-    async def look_up(self, terminal: Terminal, shown: DocumentShown) -> list[Record]:
+    async def look_up(self, terminal: Terminal, shown: DocumentShown) -> Holder:
         """What the document's holder has in this region: confirmed, waiting or picked up. Raises Problem."""
         who = (terminal.partition, terminal.name)
         self._allowance.check(who)
@@ -155,7 +162,7 @@ class Showing:
     async def _by_document(self, terminal: Terminal, shown: DocumentShown, key: str) -> Shown:
         who = (terminal.partition, terminal.name)
         self._allowance.check(who)
-        records = await self._reservations_of(terminal, shown.document_type, shown.document_number)
+        records = (await self._reservations_of(terminal, shown.document_type, shown.document_number)).records
         if not records:
             self._allowance.count(who)
             raise Problem(DoorReason.UNKNOWN_PASS)
@@ -174,7 +181,7 @@ class Showing:
 
         return Shown(min(records, key=order).pass_no, "document")
 
-    async def _reservations_of(self, terminal: Terminal, document_type: DocumentType, number: str) -> list[Record]:
+    async def _reservations_of(self, terminal: Terminal, document_type: DocumentType, number: str) -> Holder:
         try:
             resident = self._identities.resident(document_type, canonical(document_type, number))
         except DocumentInvalid as error:
@@ -186,7 +193,9 @@ class Showing:
         for first in range(0, len(keys), MAX_KEYS_PER_READ):
             people += await self._desk.read(terminal.partition, keys[first : first + MAX_KEYS_PER_READ])
         live = [person.live for person in people if person is not None and person.live]
-        return await self._records.many(terminal.partition, live)
+        ahead = {person.no for person in people if person is not None and person.precedence == 1}
+        campaigns = [campaign.name for campaign in self._days.campaigns(terminal) if campaign.row.no in ahead]
+        return Holder(await self._records.many(terminal.partition, live), campaigns)
 
 
 def pick_up_id(identities: Identities, terminal: Terminal, pass_no: str, key: str) -> str:

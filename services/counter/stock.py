@@ -105,7 +105,7 @@ class Stock:
             why=wish.why,
         )
         match (await self._desk.decide(terminal.partition, command)).fact:
-            case [Fact.QUOTA_CHANGED, int(quota), int(left), _]:
+            case [Fact.QUOTA_CHANGED, int(quota), int(left), *_]:
                 return QuotaChanged(campaign=campaign, slot=slot_id, quota=quota, left=left)
             case [_, Reason.BELOW_CONFIRMED, int(taken)]:
                 raise Problem(Reason.BELOW_CONFIRMED, confirmed=taken)
@@ -183,7 +183,7 @@ def _own_slot(slot: PharmacySlot, row: SlotRow) -> OwnSlot:
         starts_at=campaign_time(slot.campaign, row.starts_ms),
         ends_at=campaign_time(slot.campaign, row.ends_ms),
         quota=taken + sum(left.values()),
-        confirmed=taken - row.picked_up,
+        confirmed=taken - row.picked_up - row.moving_in,
         picked_up=row.picked_up,
         expired=row.expired,
         left=sum(left.values()) - row.expired,
@@ -191,6 +191,9 @@ def _own_slot(slot: PharmacySlot, row: SlotRow) -> OwnSlot:
         left_for_appeals=left[Share.RESERVE],
         waiting=row.waiting,
         beside=row.beside,
+        moving_in=row.moving_in,
+        to_withdraw=row.to_withdraw,
+        withdrawn=row.withdrawn == 1,
     )
 
 

@@ -55,6 +55,7 @@ DECIDED: Final = (
     Reason.HOUSEHOLD_LIMIT,
     Reason.COOLING_DOWN,
     Reason.SLOT_OVER,
+    Reason.SLOT_WITHDRAWN,
     Reason.TOO_MANY_TRIES,
     Reason.IDEMPOTENCY_KEY_REUSED,
 )
@@ -62,6 +63,7 @@ NOT_ANY_MORE: Final = (
     Reason.UNKNOWN_RESERVATION,
     Reason.NOT_CONFIRMED,
     Reason.CANCELLED,
+    Reason.SLOT_WITHDRAWN,
     Reason.ALREADY_PICKED_UP,
     Reason.EXPIRED,
 )
@@ -72,6 +74,7 @@ NOT_THAT_SLOT: Final = (
     Reason.SLOT_FULL,
     Reason.SOLD_OUT,
     Reason.SLOT_OVER,
+    Reason.SLOT_WITHDRAWN,
     Reason.PAUSED,
 )
 BEFORE_THE_LOG: Final = (

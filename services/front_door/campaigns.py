@@ -139,6 +139,11 @@ class Campaigns:
         view = self._catalogue.get(offered.name)
         return Phase.CLOSED if view is None else view.phase
 
+    def has_somebody_first(self, offered: Offered) -> bool:
+        """Whether somebody lost a place in it and has got no other, as of the last refresh."""
+        view = self._catalogue.get(offered.name)
+        return view is not None and view.row.precedence > 0
+
     def contact_key(self, offered: Offered) -> ContactKey:
         """The key that a phone is encrypted with. Raises Problem 503 where this process does not have it."""
         day = offered.definition.deletion_day

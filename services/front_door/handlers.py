@@ -15,10 +15,10 @@ from services.front_door.messages import Pending, Reservation, ReservationReques
 from services.front_door.offers import Offers
 from services.front_door.passes import Passes
 from services.front_door.refusals import (
-    NOT_ANY_MORE,
     busy,
     come_back,
     counted,
+    not_any_more,
     of_change,
     of_input,
     of_owner,
@@ -202,5 +202,5 @@ class Handlers:
 
 def no_pass(reservation: Reservation) -> Problem:
     """Why a reservation has no pass to show."""
-    reason = NOT_ANY_MORE.get(reservation.state)
+    reason = not_any_more(reservation)
     return Problem(DoorReason.INTERNAL) if reason is None else of_owner(reason, state=reservation.state)

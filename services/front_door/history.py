@@ -19,8 +19,14 @@ _EVENTS: Final = {
     Fact.WAITLISTED: "waitlisted",
     Fact.PROMOTED: "promoted",
     Fact.WAITING_ENDED: "waiting_ended",
+    Fact.WITHDRAWN: "withdrawn",
+    Fact.MOVED: "moved",
 }
-_BY_RULES: Final = (Fact.WAITLISTED, Fact.PROMOTED, Fact.WAITING_ENDED)
+_BY: Final = {
+    Fact.WAITLISTED: "rules", Fact.PROMOTED: "rules", Fact.WAITING_ENDED: "rules",
+    Fact.WITHDRAWN: "pharmacy", Fact.MOVED: "pharmacy",
+}  # fmt: skip
+"""Whose doing it was where no command of owner or terminal asked for it."""
 
 
 def history_of(campaign: Offered, row: ReservationRow) -> list[HistoryEntry]:
@@ -44,7 +50,7 @@ def _first(campaign: Offered, row: ReservationRow) -> HistoryEntry:
 
 
 def _entry(campaign: Offered, action: Action) -> HistoryEntry:
-    by_whom = "rules" if action.fact in _BY_RULES else "pharmacy" if action.actor else "owner"
+    by_whom = _BY.get(Fact(action.fact)) or ("pharmacy" if action.actor else "owner")
     return HistoryEntry(
         at=campaign.time(action.at_ms),
         event=_EVENTS[Fact(action.fact)],  # type: ignore[arg-type]

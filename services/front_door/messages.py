@@ -74,7 +74,8 @@ class HistoryEntry(Out, frozen=True, kw_only=True):
     at: Time
     event: Literal[
         "confirmed", "rejected", "cancelled", "picked_up", "pick_up_undone", "refused", "picked_up_late",
-        "pick_up_conflict", "slot_changed", "waitlisted", "promoted", "waiting_ended",
+        "pick_up_conflict", "slot_changed", "waitlisted", "promoted", "waiting_ended", "withdrawn",
+        "moved",
     ]  # fmt: skip
     by: Literal["owner", "pharmacy", "rules"]
     reason: str | None
@@ -85,7 +86,9 @@ class Reservation(Out, frozen=True, kw_only=True):
 
     id: ReservationId
     state: StateWord
-    reason: Annotated[str | None, Meta(description="Why it was refused.")] = None
+    reason: Annotated[
+        str | None, Meta(description="Why it was refused; `slot_withdrawn` of a cancelled one: its place was lost.")
+    ] = None
     left: Annotated[int | None, Meta(description="Units the slot had left, where that was the reason.")] = None
     from_day: Annotated[
         str | None, Meta(description="YYYY-MM-DD: who was refused for coming too early may book again from then on.")

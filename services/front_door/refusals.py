@@ -72,11 +72,18 @@ def of_owner(reason: Reason, **members: Any) -> Problem:
 def of_change(reason: Reason, facts: Facts, reservation: Reservation) -> Problem:
     """A cancel or a change that was refused; the reservation stands as it is told here."""
     if reason == Reason.NOT_CONFIRMED:  # what it is instead says more
-        reason = NOT_ANY_MORE.get(reservation.state, reason)
+        reason = not_any_more(reservation) or reason
     first = facts[0]
     left = first[2] if reason == Reason.SLOT_FULL and first[0] == Fact.REFUSED else None
     members: dict[str, Any] = {name: getattr(reservation, name) for name in ("id", "state", "campaign", "slot")}
     return of_owner(reason, **{name: value for name, value in (members | {"left": left}).items() if value is not None})
+
+
+def not_any_more(reservation: Reservation) -> Reason | None:
+    """Why there is nothing to show or to change in it; None where there is."""
+    if reservation.state == "cancelled" and reservation.reason == Reason.SLOT_WITHDRAWN.word:
+        return Reason.SLOT_WITHDRAWN
+    return NOT_ANY_MORE.get(reservation.state)
 
 
 def about(reason: str | None, campaign: Offered) -> dict[str, Any]:

@@ -148,7 +148,7 @@ class Standings:
         command = booking.command
         campaign = booking.campaign
         match facts[0]:
-            case [Fact.CONFIRMED, ordinal]:
+            case [Fact.CONFIRMED, ordinal, *_]:
                 slot = campaign.slots[command.slot]
                 return Reservation(
                     id=booking.id,
@@ -165,7 +165,7 @@ class Standings:
             case [Fact.WAITLISTED, *_]:
                 waits = Reservation(id=booking.id, state="waitlisted", campaign=campaign.name, slot=command.slot)
                 return await self.now_or(self.owner(booking.id), waits)  # its place stands in the list
-            case [Fact.REJECTED, reason, left]:
+            case [Fact.REJECTED, reason, left, *_]:
                 return Reservation(
                     id=booking.id,
                     state="rejected",
@@ -198,7 +198,7 @@ class Standings:
         return Reservation(
             id=owner.id,
             state=ReservationState(row.state).word,  # type: ignore[arg-type]
-            reason=Reason(row.reason).word if refused else None,
+            reason=Reason(row.reason).word if row.reason else None,
             left=row.left if refused and left else None,
             from_day=_from_day(campaign, row.reason, row.left) if refused else None,
             campaign=campaign.name,
@@ -212,7 +212,7 @@ class Standings:
             waiting_before=waiting_before,
             waiting_until=campaign.time(slot.promote_until_ms) if waits else None,
             change_until=campaign.time(slot.change_until_ms) if valid or waits else None,
-            how_to_appeal=campaign.how_to_appeal if refused else None,
+            how_to_appeal=campaign.how_to_appeal if row.reason else None,
             history=history_of(campaign, row),
         )
 

@@ -14,7 +14,8 @@ import structlog
 
 from services.domain.days import rfc3339
 from services.domain.reasons import DoorReason
-from services.domain.rows import CampaignRow, SlotRow
+from services.domain.rows import CampaignRow, Share, SlotRow
+from services.domain.rules.buckets import units_left
 from services.domain.rules.waiting import may_wait
 from services.domain.stock import Band, band
 from services.front_door.campaigns import Offered
@@ -41,6 +42,7 @@ class Reading:
     as_of: str
     bands: dict[str, Band]
     waiting: dict[str, WaitingWord]  # slots that have a list (now)
+    reserved: frozenset[str]  # slots that have something set aside, for those who lost a place
     json: Published
     csv: Published
 
@@ -114,6 +116,7 @@ def _made(offered: Offered, campaign: CampaignRow, rows: dict[str, SlotRow], at_
         as_of=as_of,
         bands=bands,
         waiting=waiting,
+        reserved=frozenset(name for name, row in rows.items() if units_left(row, Share.RESERVE) > 0),
         json=Published(msgspec.json.encode(Stock(as_of=as_of, slots=slots)), JSON, max_age_s),
         csv=Published("\r\n".join(lines).encode(), CSV, max_age_s),
     )

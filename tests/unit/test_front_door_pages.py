@@ -135,9 +135,9 @@ async def test_a_page_that_everybody_gets_is_made_once_for_each_language(
     made = []
     make = offers.campaign
 
-    def counted(*arguments: Any) -> markup.Html:
+    def counted(*arguments: Any, **named: Any) -> markup.Html:
         made.append(arguments)
-        return make(*arguments)
+        return make(*arguments, **named)
 
     monkeypatch.setattr(offers, "campaign", counted)
     path = f"/campaigns/{CAMPAIGN}"
@@ -188,7 +188,7 @@ def test_everything_that_can_be_said_has_a_word() -> None:
 def test_no_word_stands_unused() -> None:
     folder = Path(markup.__file__).parent
     code = "".join(path.read_text() for path in [*folder.glob("*"), *folder.parent.glob("*.py")] if path.is_file())
-    of_states = "(pending|confirmed|cancelled|picked_up|expired)_(title|detail)"
+    of_states = "(pending|confirmed|cancelled|withdrawn|picked_up|expired)_(title|detail)"
     made = re.compile(rf"band_|phase_|document_|event_|{of_states}|(cancel|leave)_(hint|button)")
     unused = [
         word

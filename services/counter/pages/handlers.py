@@ -155,8 +155,8 @@ class Pages:
         return view.undone(await self._pick_ups.undo(terminal, form.get("pass_no", ""), why, key))
 
     async def _look_up(self, terminal: Terminal, form: dict[str, str], _key: str, view: View, nonce: str) -> Html:
-        records = await self._showing.look_up(terminal, fields(form, DocumentShown))
-        return view.found([describe(record) for record in records], nonce)
+        holder = await self._showing.look_up(terminal, fields(form, DocumentShown))
+        return view.found([describe(record) for record in holder.records], holder.precedence, nonce)
 
     async def _cancel(self, terminal: Terminal, form: dict[str, str], key: str, view: View, _nonce: str) -> Html:
         why = fields(form, Reasoned).why

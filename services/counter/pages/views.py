@@ -112,8 +112,8 @@ class View:
         detail = self._words["quota_detail"].format(quota=told.quota, left=told.left)
         return self._card("plain", self._words["quota_title"], detail, [(self._words["slot"], told.slot)])
 
-    def found(self, reservations: Iterable[Reservation], nonce: str) -> Html:
-        """What a document's holder has, each with a way to cancel it."""
+    def found(self, reservations: Iterable[Reservation], precedence: Sequence[str], nonce: str) -> Html:
+        """What a document's holder has, each with a way to cancel it, and where they may book before others."""
         bookings = []
         for told in reservations:
             cancel = fill("cancel", self._words, nonce=nonce, the_pass_no=told.pass_no)
@@ -121,7 +121,8 @@ class View:
             actions = cancel if told.state == "confirmed" else Html("")
             bookings.append(Html(f'<div class="booking">{self._facts([*state, *self._booking(told)])}{actions}</div>'))
         detail = "" if bookings else self._words["found_none"]
-        return self._card("plain", self._words["found_title"], detail, [], joined(bookings))
+        facts = [(self._words["precedence"], self._listed(*precedence))] if precedence else []
+        return self._card("plain", self._words["found_title"], detail, facts, joined(bookings))
 
     def refused(self, problem: Problem) -> Html:
         """Red: the reason in words, and where and when it would be right."""

@@ -5,13 +5,14 @@ import time
 from datetime import datetime
 from typing import Final
 
+from services.domain.reasons import Reason
 from services.front_door import refusals
 from services.front_door.campaigns import Offered
 from services.front_door.messages import HistoryEntry, Reservation
 from services.front_door.pages import change, rules, times
 from services.front_door.pages.booking_form import NONCE_BYTES, appeal_contact
 from services.front_door.pages.markup import NOTHING, Html, facts, fill, joined, safe
-from services.front_door.pages.visit import Visit
+from services.front_door.pages.visit import FIRST, Visit
 from services.platform.texts import Text, text_of
 
 LOOK_AGAIN_S: Final = {"pending": 2, "waitlisted": 60}
@@ -28,14 +29,16 @@ def show(visit: Visit, reservation: Reservation, offered: Offered | None) -> tup
             return words["refused_title"], _refused(visit, reservation, offered)
     sections = [
         _not_done(visit, reservation),
+        _moved(visit, reservation),
         _waiting(visit, reservation, offered) if reservation.state == "waitlisted" else _card(visit, reservation),
         _pass(visit, reservation),
         _where(visit, reservation, offered),
         _change(visit, reservation, offered),
+        _again(visit, reservation, offered),
         _cancel(visit, reservation),
         _history(visit, reservation),
     ]
-    return words[f"{reservation.state}_title"], joined(sections)
+    return words[f"{_state(reservation)}_title"], joined(sections)
 
 
 def _pending(visit: Visit, reservation: Reservation) -> Html:
@@ -56,7 +59,8 @@ def _refused(visit: Visit, reservation: Reservation, offered: Offered | None) ->
     if offered is not None:
         members |= {name: value for name, value in refusals.about(reservation.reason, offered).items() if value}
     text = text_of(reservation.reason or "internal_error", visit.spoken, members)
-    if reservation.history and reservation.history[0].event == "waitlisted":
+    waited = bool(reservation.history) and reservation.history[0].event == "waitlisted"
+    if waited and reservation.reason != Reason.SLOT_WITHDRAWN.word:
         text = Text(words["waited_title"], words["waited_detail"])
     sections = [fill("message", {}, title=text.title, detail=text.detail)]
     if offered is not None:
@@ -108,8 +112,30 @@ def _change(visit: Visit, reservation: Reservation, offered: Offered | None) -> 
     )
 
 
+def _state(reservation: Reservation) -> str:
+    """Its state, or what became of one that was lost and not given back."""
+    is_lost = reservation.state == "cancelled" and reservation.reason == Reason.SLOT_WITHDRAWN.word
+    return "withdrawn" if is_lost else reservation.state
+
+
+def _moved(visit: Visit, reservation: Reservation) -> Html:
+    """What somebody must not miss who looks at the pass again: its time and place are other ones."""
+    events = [entry.event for entry in reservation.history if entry.event in ("moved", "slot_changed")]
+    if reservation.state != "confirmed" or events[-1:] != ["moved"]:
+        return NOTHING
+    return fill("message", {}, title=visit.words["moved_title"], detail=visit.words["moved_detail"])
+
+
+def _again(visit: Visit, reservation: Reservation, offered: Offered | None) -> Html:
+    """Who lost a place is led to the times that are set aside."""
+    if offered is None or _state(reservation) != "withdrawn":
+        return NOTHING
+    url = safe(visit.url(f"/campaigns/{offered.name}", **{FIRST: "1"}))
+    return Html(f'<p><a class="button" href="{url}">{safe(visit.words["other_time"])}</a></p>')
+
+
 def _card(visit: Visit, reservation: Reservation) -> Html:
-    state = reservation.state
+    state = _state(reservation)
     kind = "good" if state in ("confirmed", "picked_up") else "quiet"
     return fill("state", {}, kind=kind, title=visit.words[f"{state}_title"], detail=visit.words[f"{state}_detail"])
 

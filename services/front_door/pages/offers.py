@@ -8,7 +8,7 @@ from services.front_door.campaigns import Offered
 from services.front_door.pages import rules, times
 from services.front_door.pages.markup import Html, fill, joined, safe
 from services.front_door.pages.shelf import Choice, Shelf, can_wait, lay_out, time_and_band
-from services.front_door.pages.visit import Visit
+from services.front_door.pages.visit import FIRST, Visit
 from services.front_door.stock import Reading
 
 WAITING: Final = "waiting"
@@ -45,11 +45,14 @@ def windows(visit: Visit, offered: Offered) -> Html:
     )
 
 
-def campaign(visit: Visit, offered: Offered, phase: Phase, stock: Reading, choice: Choice) -> Html:
-    """One campaign with the pharmacies of a day."""
+def campaign(
+    visit: Visit, offered: Offered, phase: Phase, stock: Reading, choice: Choice, *, is_first: bool = False
+) -> Html:
+    """One campaign with the pharmacies of a day; for somebody who may book before others, `is_first`."""
 
     def slot(name: str) -> Html:
-        return _slot(visit, offered, phase, stock, name)
+        kind = _reserved(stock, name) if is_first and phase is not Phase.PAUSED else ""
+        return _link(visit, offered, name, kind) if kind else _slot(visit, offered, phase, stock, name)
 
     return fill(
         "campaign",
@@ -69,5 +72,14 @@ def _slot(visit: Visit, offered: Offered, phase: Phase, stock: Reading, slot: st
     inner = time_and_band(visit, offered, slot, kind)
     if phase is not Phase.OPEN or kind == Band.NONE:
         return Html(f'<span class="slot {band}">{inner}</span>')
+    return _link(visit, offered, slot, kind)
+
+
+def _reserved(stock: Reading, slot: str) -> str:
+    """The kind of a time that has something set aside for those who lost a place; empty where it has not."""
+    return FIRST if slot in stock.reserved else ""
+
+
+def _link(visit: Visit, offered: Offered, slot: str, kind: str) -> Html:
     url = safe(visit.url(f"/campaigns/{offered.name}/slots/{slot}"))
-    return Html(f'<a class="slot {kind}" href="{url}">{inner}</a>')
+    return Html(f'<a class="slot {kind}" href="{url}">{time_and_band(visit, offered, slot, kind)}</a>')

@@ -13,7 +13,7 @@ from services.domain.stock import Band
 from services.front_door.campaigns import Offered
 from services.front_door.pages import times
 from services.front_door.pages.markup import NOTHING, Html, fill, joined, safe
-from services.front_door.pages.visit import Visit
+from services.front_door.pages.visit import FIRST, Visit
 from services.front_door.stock import Reading
 
 PHARMACIES_A_PAGE: Final = 20
@@ -145,7 +145,7 @@ def _days(shelf: Shelf, choice: Choice) -> Html:
 
 def _kept(visit: Visit, choice: Choice) -> Html:
     """Hidden fields: a search keeps day and language."""
-    fields = {"day": str(choice.day), "lang": visit.chosen}
+    fields = {"day": str(choice.day), "lang": visit.chosen, FIRST: "1" if visit.comes_first else ""}
     return joined(
         Html(f'<input type="hidden" name="{name}" value="{safe(value)}">') for name, value in fields.items() if value
     )

@@ -9,6 +9,7 @@ from aiohttp import web
 from services.domain.documents import DocumentInvalid
 from services.domain.phones import PhoneInvalid
 from services.domain.reasons import DoorReason, Reason
+from services.domain.rows import Phase
 from services.front_door.campaigns import Campaigns, Offered
 from services.front_door.pages import booking_form, change, decision, offers
 from services.front_door.pages.booking_form import Filled
@@ -85,13 +86,14 @@ class Site:
         offered = await self._campaigns.find(name)
         stock = await self._stock.of(offered)
         phase = self._campaigns.phase(offered)
+        is_first = visit.comes_first and self._campaigns.has_somebody_first(offered)
 
         def make() -> bytes:
             choice = Choice.of(visit, offered, int(time.time() * 1000))
-            content = offers.campaign(visit, offered, phase, stock, choice)
+            content = offers.campaign(visit, offered, phase, stock, choice, is_first=is_first)
             return visit.document(visit.title(dict(offered.definition.title)), content)
 
-        return await self._kept.page(visit, (offered.no, stock.as_of, phase), make).answer(request)
+        return await self._kept.page(visit, (offered.no, stock.as_of, phase, is_first), make).answer(request)
 
     async def form(self, visit: Visit, _request: web.BaseRequest, name: str, slot: str) -> Answer:
         offered = await self._offered_with(name, slot)
@@ -101,6 +103,8 @@ class Site:
         self, visit: Visit, offered: Offered, slot: str, filled: Filled | None, problem: Problem | None
     ) -> Answer:
         phase, is_full = self._campaigns.phase(offered), await self._is_full(offered, slot)
+        if phase is Phase.CLOSED and visit.comes_first and self._campaigns.has_somebody_first(offered):
+            phase = Phase.OPEN  # for them it is
         content = booking_form.show(visit, offered, slot, phase, filled, problem, is_full=is_full)
         status, headers = (200, NO_STORE) if problem is None else (_status(problem), _headers(problem))
         return visit.page(visit.words["book_title"], content, status=status, headers=headers)

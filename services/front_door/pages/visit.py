@@ -12,6 +12,8 @@ from services.platform.http_requests import language
 from services.platform.languages import LANGUAGES, Language
 
 MAX_QUERY_FIELDS: Final = 10
+FIRST: Final = "first"
+"""In the links of who lost a place to a withdrawal: they see what is set aside, which the fold gives to them alone."""
 # No script, no foreign host, no frame, and nothing told to where a link leads.
 POLICY: Final = (
     b"Content-Security-Policy: default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -34,12 +36,15 @@ class Visit:
         asked = self.query.pop("lang", "")
         chosen: Language | None = next((one for one in LANGUAGES if one == asked), None)
         self.chosen = chosen or ""
+        self.comes_first = self.query.pop(FIRST, "") == "1"
         self.spoken: Language = chosen if chosen is not None else language(request)
         self.words = words(self.spoken)
 
     def url(self, path: str, **query: object) -> str:
-        """A path of ours, keeping the language that was chosen by hand."""
+        """A path of ours, keeping the language that was chosen by hand, and that somebody may book before others."""
         fields = {name: value for name, value in query.items() if value not in ("", None)}
+        if self.comes_first:
+            fields[FIRST] = "1"
         if self.chosen:
             fields["lang"] = self.chosen
         return f"{path}?{urlencode(fields)}" if fields else path
@@ -81,11 +86,12 @@ class Visit:
         return body.encode()
 
     def _languages(self) -> Html:
+        first = {FIRST: "1"} if self.comes_first else {}
         return joined(
             fill(
                 "language",
                 {},
-                url=f"{self.path}?{urlencode({**self.query, 'lang': spoken})}",
+                url=f"{self.path}?{urlencode({**self.query, **first, 'lang': spoken})}",
                 code=spoken,
                 name=NAMES[spoken],
                 current=Html(' aria-current="true"') if spoken == self.spoken else NOTHING,
