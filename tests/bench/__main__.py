@@ -20,7 +20,7 @@ MEASUREMENTS: Final[dict[Callable[[], list[Figure]], tuple[str, ...]]] = {
     cost: ("front_door_cpu_vs_noop",),
     decided: ("decided_per_s", "decided_per_s_hot"),
     decision_times: ("decision_p50_ms_idle", "decision_p50_ms_64"),
-    replay: ("replay_per_s",),
+    replay: ("replay_per_s", "replay_per_s_hot"),
     rebuilding: ("rebuild_s_per_million",),
     memory: ("redis_bytes_per_confirmed", "redis_bytes_per_refused"),
     expiry: ("fcall_p99_ms", "fcall_max_ms"),

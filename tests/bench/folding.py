@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ from tests.unit.campaign_documents import written
 
 REPEATS = 5
 REPLAYED = 120_000
+REPLAYED_SLOTS = {WIDE_SLOTS: PLENTY, 1: REPLAYED}  # units in each: enough for everybody
 LOOK_EVERY_S = 0.01
 KEPT = 20_000
 BATCH = COMMANDS_PER_CALL
@@ -126,13 +128,20 @@ def definition(slots: int, units_a_slot: int) -> list[Command]:
 
 
 def replay() -> list[Figure]:
-    """One allocator folding a full log in which everything was published."""
-    values = [asyncio.run(with_stores(_replay_once)) for _ in range(REPEATS)]
-    return [figure("replay_per_s", values, "1/s", f"{REPLAYED} bookings over {WIDE_SLOTS} slots, batches of {BATCH}")]
+    """One allocator folding a full log in which everything was published: over many slots and on a hot one, in turn."""
+    values: dict[int, list[float]] = {slots: [] for slots in REPLAYED_SLOTS}
+    for _ in range(REPEATS):
+        for slots, units in REPLAYED_SLOTS.items():
+            values[slots].append(asyncio.run(with_stores(partial(_replay_once, slots, units))))
+    names = {WIDE_SLOTS: "replay_per_s", 1: "replay_per_s_hot"}
+    return [
+        figure(names[slots], found, "1/s", f"{REPLAYED} bookings over {slots} slots, batches of {BATCH}")
+        for slots, found in values.items()
+    ]
 
 
-async def _replay_once(stores: Stores) -> float:
-    await stores.write([*definition(WIDE_SLOTS, PLENTY), *reservations(REPLAYED, WIDE_SLOTS)])
+async def _replay_once(slots: int, units: int, stores: Stores) -> float:
+    await stores.write([*definition(slots, units), *reservations(REPLAYED, slots)])
     return await stores.fold_all(await stores.mark_published())
 
 
