@@ -40,6 +40,10 @@ SIDE_BY_SIDE = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 test: $(LINKED) $(DEV) ## the embedded suite: unit, contract, integration (under five minutes); ARGS="-k zombie" chooses
 	@$(RUN) -m pytest -m "not real and not browser and not chaos" $(SIDE_BY_SIDE) $(ARGS)
 
+.PHONY: test-real
+test-real: $(LINKED) $(DEV) ## the suite of the real tier: Apache Kafka, Redis Cluster, …; what is missing is named; ARGS="-k kafka"
+	@$(RUN) -m pytest -m real $(ARGS)
+
 .PHONY: chaos
 chaos: $(LINKED) $(DEV) ## a whole system under load: killed, paused, emptied, deceived, under fifteen minutes; ARGS="-k F5"
 	@$(RUN) -m pytest -m chaos --capture=no $(ARGS) tests/chaos

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from infra.embedded.stores import running_stores
+from tests.parts_missing import PartsMissing
 from tests.work_counted import WorkCounted
 
 # Two busy cores are slow without being wrong. The integration server judges a change, so it draws the same examples
@@ -52,4 +53,5 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(PairsCounted())
+    config.pluginmanager.register(PartsMissing())
     config.pluginmanager.register(WorkCounted())
