@@ -1,0 +1,131 @@
+"""Processes of the real tier for as long as a `with` block, without a launcher: for tests and benchmarks.
+
+Nothing is started again by itself, so that a test decides how long something is down.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from infra.launcher.last_words import last_words
+from infra.launcher.ports import free_ports
+from infra.launcher.process import LOOK_S, NOTHING, ProcessDidNotStart, ProcessSpec
+from infra.local.kafka import KafkaCluster
+from infra.local.kafka_settings import BrokerPorts
+
+READY_TIMEOUT_S: Final = 60.0
+STOP_TIMEOUT_S: Final = 10.0
+Result = TypeVar("Result")
+
+
+class RunningParts:
+    """Processes by the names of their specs; what they write goes to `folder`."""
+
+    def __init__(self, specs: Sequence[ProcessSpec], folder: Path) -> None:
+        self._specs = {spec.name: spec for spec in specs}
+        self._folder = folder
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._specs)
+
+    def pid(self, name: str) -> int:
+        """Of one that runs."""
+        return self._processes[name].pid
+
+    def start(self, *names: str) -> None:
+        """Start these, all without names, and wait until they are ready. Raises ProcessDidNotStart."""
+        for name in names or self.names:
+            spec = self._specs[name]
+            with self._output(name).open("ab") as log:
+                self._processes[name] = subprocess.Popen(
+                    spec.command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    env={**os.environ, **spec.env},
+                )
+        in_own_loop(self._wait_until_ready(names or self.names))
+
+    def kill(self, *names: str) -> None:
+        """kill -9, all at once."""
+        for name in names:
+            self._processes[name].send_signal(signal.SIGKILL)
+        for name in names:
+            self._processes.pop(name).wait()
+
+    def pause(self, name: str) -> None:
+        """SIGSTOP."""
+        self._processes[name].send_signal(signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        """SIGCONT."""
+        self._processes[name].send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Ask all to end, and end what has not within STOP_TIMEOUT_S."""
+        for process in self._processes.values():
+            process.terminate()
+        deadline_s = time.monotonic() + STOP_TIMEOUT_S
+        for process in self._processes.values():
+            try:
+                process.wait(max(0.0, deadline_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._processes.clear()
+
+    async def _wait_until_ready(self, names: Sequence[str]) -> None:
+        deadline_s = time.monotonic() + READY_TIMEOUT_S
+        for name in names:
+            while not await self._specs[name].is_ready():
+                if (code := self._processes[name].poll()) is not None:
+                    raise self._did_not_start(name, f"ended with {code}")
+                if time.monotonic() > deadline_s:
+                    raise self._did_not_start(name, f"was not ready within {READY_TIMEOUT_S:g} s")
+                await asyncio.sleep(LOOK_S)
+
+    def _did_not_start(self, name: str, what: str) -> ProcessDidNotStart:
+        output = self._output(name)
+        tail = "\n    ".join(last_words(output)) or NOTHING
+        return ProcessDidNotStart(name=name, what=what, output=output, tail=tail)
+
+    def _output(self, name: str) -> Path:
+        return self._folder / f"{name}.log"
+
+
+class RunningKafka(RunningParts):
+    """A cluster of brokers."""
+
+    def __init__(self, cluster: KafkaCluster, folder: Path) -> None:
+        super().__init__(cluster.specs(), folder)
+        self.addresses = cluster.addresses
+
+
+@contextmanager
+def running_kafka(folder: Path, brokers: int, tell: Callable[[str], None] = lambda _: None) -> Iterator[RunningKafka]:
+    """An empty cluster in an empty folder. Raises PartMissing, ProcessDidNotStart."""
+    ports = free_ports(2 * brokers)
+    cluster = KafkaCluster(folder / "kafka", [BrokerPorts(*pair) for pair in zip(*[iter(ports)] * 2, strict=True)])
+    in_own_loop(cluster.prepare(tell))
+    kafka = RunningKafka(cluster, folder)
+    try:
+        kafka.start()
+        yield kafka
+    finally:
+        kafka.stop()
+
+
+def in_own_loop(work: Coroutine[Any, Any, Result]) -> Result:
+    """A loop of its own in a thread of its own: the caller may be a coroutine's fixture."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
