@@ -91,11 +91,11 @@ lock: $(LINKED) $(DEV) ## writes requirements/*.txt anew from pyproject.toml; AR
 	@$(COMPILE) --group lock $(BEYOND_RUNTIME) --output-file requirements/lock.txt >/dev/null
 
 .PHONY: deps-debian
-deps-debian: ## what Debian and Ubuntu need first: python3 with venv, make, certificates; and jemalloc for a faster store (asks sudo unless root)
+deps-debian: ## what Debian and Ubuntu need first: python3 with venv, make, certificates; jemalloc for a faster store; Java and Maven for Kafka (asks sudo unless root)
 	@as_root=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
 	$$as_root apt-get update && \
 	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-	  python3 python3-venv make ca-certificates libjemalloc2
+	  python3 python3-venv make ca-certificates libjemalloc2 default-jre-headless maven
 
 .PHONY: clean
 clean: ## removes .venv, caches and what builds leave behind (never a data folder)

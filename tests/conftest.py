@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from infra.embedded.stores import running_stores
+from infra.local.running import RunningKafka, running_kafka
 from tests.parts_missing import PartsMissing
 from tests.work_counted import WorkCounted
 
@@ -49,6 +50,13 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One Valkey for all who empty it before they use it."""
     with running_stores(tmp_path_factory.mktemp("stores")) as stores:
         yield stores.redis
+
+
+@pytest.fixture(scope="session")
+def three_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKafka]:
+    """Apache Kafka with three copies of everything; whoever kills one starts it again. Its topics are cleared away."""
+    with running_kafka(tmp_path_factory.mktemp("kafka"), brokers=3) as kafka:
+        yield kafka
 
 
 def pytest_configure(config: pytest.Config) -> None:
