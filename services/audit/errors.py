@@ -9,3 +9,7 @@ class CouldNotLookError(MasklineError):
 
 class MovedBackError(MasklineError):
     """Partition {partition} in Redis went back from position {before} to {now}: it fails over or is being rebuilt."""
+
+
+class ConnectionBroke(MasklineError):
+    """The connection to Kafka or Redis broke ({why}), and nothing can be said. Try again."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from services.audit import progress
+from services.audit.errors import ConnectionBroke
 from services.audit.rebuild import Progress, RebuildSettings, Rebuilt, Target, rebuild
 from services.audit.report import Report
 from services.audit.rows_reader import RedisRows
@@ -111,8 +112,13 @@ def run_rebuild(settings_of: Callable[[], RebuildSettings], tell: Callable[[str]
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=fast_loop()) as runner:
-        return runner.run(work)
+    try:
+        with asyncio.Runner(loop_factory=fast_loop()) as runner:
+            return runner.run(work)
+    except OSError as error:
+        # click takes a broken pipe for a reader of its output that went away, and ends without a word with exit code 1,
+        # which is what verify says where something differs.
+        raise ConnectionBroke(why=error) from error
 
 
 async def _check_redis(redis: Redis, library: Library) -> None:

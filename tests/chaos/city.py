@@ -195,7 +195,10 @@ class City:
         told, _ = await process.communicate()
         if process.returncode not in VERIFIED:
             raise CouldNotVerify(why=told.decode())
-        return msgspec.json.decode(told, type=Report)
+        try:
+            return msgspec.json.decode(told, type=Report)
+        except msgspec.DecodeError as error:
+            raise CouldNotVerify(why=f"exit code {process.returncode}, {len(told)} bytes: {error}") from error
 
     # ----------------------------------------------------------------------------------------------------- services
 
