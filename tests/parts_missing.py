@@ -16,6 +16,8 @@ from infra.local.missing import PartMissing
 
 REQUIRE: Final = "MASKLINE_TEST_REQUIRE"
 NOT_RUN: Final = "not run: "
+REAL_TIMEOUT_S: Final = 300
+"""The first test of a run waits for what it needs: three brokers, their jars at the first time."""
 
 
 class PartsMissing:
@@ -23,6 +25,12 @@ class PartsMissing:
 
     def __init__(self) -> None:
         self._not_run: defaultdict[str, int] = defaultdict(int)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            if item.get_closest_marker("real") and not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(REAL_TIMEOUT_S))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:

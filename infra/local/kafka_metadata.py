@@ -33,6 +33,7 @@ async def ask_broker(port: int) -> Cluster | None:
                 return _read(await reader.readexactly(size))
             finally:
                 writer.close()
+                await writer.wait_closed()
     return None
 
 

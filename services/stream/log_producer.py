@@ -64,10 +64,7 @@ class LogProducer:
     ) -> "tuple[int, asyncio.Future[Acknowledged]]":
         client = self._producer.client
         where = TopicPartition(topic, partition)
-        leader = client.cluster.leader_for_partition(where)
-        if leader is None:  # this producer's first batch for the topic
-            await client.add_topic(topic)
-            leader = client.cluster.leader_for_partition(where)
+        leader = await self._leader(where)
         if leader in (None, -1):
             client.force_metadata_update()
             raise LogUnavailable(why=f"partition {partition} of '{topic}' has no leader")
@@ -88,6 +85,17 @@ class LogProducer:
         except KafkaError as error:  # it was never queued
             raise LogUnavailable(why=reason_of(error)) from error
         return taken, self._over_the_same_connection(where, acknowledgement)
+
+    async def _leader(self, where: TopicPartition) -> int | None:
+        client = self._producer.client
+        leader: int | None = client.cluster.leader_for_partition(where)
+        if leader is None:  # this producer's first batch for the topic
+            await client.add_topic(where.topic)
+            leader = client.cluster.leader_for_partition(where)
+        if leader is None:  # that was the answer to a question asked before
+            await client.force_metadata_update()
+            leader = client.cluster.leader_for_partition(where)
+        return leader
 
     def _over_the_same_connection(
         self, where: TopicPartition, acknowledgement: "asyncio.Future[Acknowledged]"

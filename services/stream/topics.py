@@ -12,6 +12,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
 
 from services.stream.client import KafkaSettings, start_admin
 from services.stream.errors import LogUnavailable, StreamError
@@ -64,7 +65,7 @@ async def ensure_topics(admin: AIOKafkaAdminClient, partitions: int, replicas: i
         for topic in TOPICS:
             if topic not in existing:
                 await _create(admin, topic, partitions, replicas)
-        await _wait_for_leaders(admin)
+        await _wait_until_known_everywhere(admin)
         for topic in TOPICS:
             found = await partition_count(admin, topic)
             if found != partitions:
@@ -122,21 +123,28 @@ async def _create(admin: AIOKafkaAdminClient, topic: str, partitions: int, repli
         log.info("topic created", action="topic_created", topic=topic, partitions=partitions, replicas=replicas)
 
 
-async def _wait_for_leaders(admin: AIOKafkaAdminClient) -> None:
-    """Kafka answers a creation before every broker knows of it."""
+async def _wait_until_known_everywhere(admin: AIOKafkaAdminClient) -> None:
+    """Kafka answers a creation before every broker knows of it, and clients ask any of them."""
     deadline_s = time.monotonic() + LEADERS_TIMEOUT_S
     while True:
-        if set(await admin.list_topics()).issuperset(TOPICS):
-            leaders = [
-                partition["leader"]
-                for description in await admin.describe_topics(list(TOPICS))
-                for partition in description["partitions"]
-            ]
-            if leaders and min(leaders) >= 0:
-                return
+        if set(await admin.list_topics()).issuperset(TOPICS) and await _have_leaders_everywhere(admin):
+            return
         if time.monotonic() > deadline_s:
             raise LogUnavailable(why=f"no leader for every partition within {LEADERS_TIMEOUT_S:g} s")
         await asyncio.sleep(LEADERS_PAUSE_S)
+
+
+async def _have_leaders_everywhere(admin: AIOKafkaAdminClient) -> bool:
+    client = admin._client  # the admin's own questions go to any one broker
+    await client.force_metadata_update()
+    asked = {broker.nodeId for broker in client.cluster.brokers()}
+    for broker in asked:
+        answer = (await client.send(broker, MetadataRequest(list(TOPICS)))).to_object()
+        leaders = [[partition["leader"] for partition in topic["partitions"]] for topic in answer["topics"]]
+        knows = {each["node_id"] for each in answer["brokers"]}
+        if knows != asked or not all(of_topic and set(of_topic) <= knows for of_topic in leaders):
+            return False
+    return True
 
 
 async def _settings_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from msgspec import Struct
 
 from infra.embedded.stores import running_broker
+from infra.local.running import RunningKafka
 from services.domain import commands
 from services.stream.client import start_admin
 from services.stream.errors import NotAssigned, PositionOutsideLog, RecordTooLarge
@@ -29,11 +31,13 @@ from services.stream.log_producer import Acknowledged, BatchProducer, LogProduce
 from services.stream.partition_reader import LogReader, PartitionReader
 from services.stream.place import Offset, PartitionId, Place
 from services.stream.topics import COMMANDS, EVENTS, ensure_topics
+from tests.real.topics import cleared
 
 PARTITIONS = 2
 FIRST, SECOND = PartitionId(0), PartitionId(1)
 KEY_CHECK = "k" * 16
 NOW_MS = 1_580_558_400_000
+HOUR_MS = 3_600_000
 YEAR_MS = 366 * 86_400_000
 
 
@@ -51,33 +55,56 @@ class World:
 
     producer: BatchProducer
     new_reader: Callable[[str], LogReader]
+    now_ms: int = NOW_MS
+    puts_own_time: bool = False
+    """As Apache Kafka does with LogAppendTime; the others keep the writer's."""
 
     async def write(self, *values: bytes, partition: PartitionId = FIRST, topic: str = COMMANDS) -> Place:
-        return await append(self.producer, topic, partition, values, timestamp_ms=NOW_MS, ack_timeout_s=5.0)
+        return await append(self.producer, topic, partition, values, timestamp_ms=self.now_ms, ack_timeout_s=5.0)
 
 
-@pytest.fixture(params=["fake", pytest.param("tansu", marks=pytest.mark.embedded)])
+@pytest.fixture(
+    params=[
+        "fake",
+        pytest.param("tansu", marks=pytest.mark.embedded),
+        pytest.param("kafka", marks=pytest.mark.real),
+    ]
+)
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    readers: list[LogReader] = []
-
-    def kept(reader: LogReader) -> LogReader:
-        readers.append(reader)
-        return reader
-
     if request.param == "fake":
         log = FakeLog(partitions=PARTITIONS)
-        yield World(FakeProducer(log), lambda topic: kept(FakeReader(log, topic)))
-    else:
+        yield World(FakeProducer(log), lambda topic: FakeReader(log, topic))
+    elif request.param == "tansu":
         with running_broker(tmp_path) as address:
-            settings = Kafka(address)
-            admin = await start_admin(settings)
-            await ensure_topics(admin, PARTITIONS, replicas=1)
-            await admin.close()
-            producer = await LogProducer.start(settings)
-            yield World(producer, lambda topic: kept(PartitionReader(settings, topic)))
-            for reader in readers:
-                await reader.stop()
-            await producer.stop()
+            async with connected(address, replicas=1) as world:
+                yield world
+    else:
+        brokers: RunningKafka = request.getfixturevalue("three_brokers")  # asked for here: the others need no Java
+        await cleared(brokers.addresses)
+        async with connected(brokers.addresses, replicas=3) as world:
+            world.now_ms, world.puts_own_time = int(time.time() * 1000), True
+            yield world
+
+
+@asynccontextmanager
+async def connected(address: str, replicas: int) -> AsyncIterator[World]:
+    readers: list[LogReader] = []
+    settings = Kafka(address)
+
+    def reading(topic: str) -> LogReader:
+        readers.append(PartitionReader(settings, topic))
+        return readers[-1]
+
+    admin = await start_admin(settings)
+    try:
+        await ensure_topics(admin, PARTITIONS, replicas)
+    finally:
+        await admin.close()
+    producer = await LogProducer.start(settings)
+    yield World(producer, reading)
+    for reader in readers:
+        await reader.stop()
+    await producer.stop()
 
 
 @pytest.fixture
@@ -170,9 +197,13 @@ async def test_reading_goes_on_from_wherever_it_is_sought(world: World, reader: 
 
 
 async def test_records_carry_the_time_they_were_written_with(world: World, reader: LogReader) -> None:
+    world.now_ms -= 5 * HOUR_MS
     await world.write(b"a")
     (record,) = await reader.fetch(FIRST, timeout_ms=5_000)
-    assert record.timestamp == NOW_MS  # a real Kafka puts its own time there (LogAppendTime)
+    if world.puts_own_time:
+        assert abs(record.timestamp - time.time() * 1000) < HOUR_MS
+    else:
+        assert record.timestamp == world.now_ms
 
 
 async def test_a_fetch_without_records_ends_after_its_time(reader: LogReader) -> None:
@@ -265,7 +296,7 @@ async def test_committing_does_not_move_the_reading(world: World, reader: LogRea
 
 
 async def test_every_partition_gets_a_genesis_record_at_offset_zero(world: World, reader: LogReader) -> None:
-    genesis = await ensure_genesis(world.producer, reader, [FIRST, SECOND], KEY_CHECK, NOW_MS)
+    genesis = await ensure_genesis(world.producer, reader, [FIRST, SECOND], KEY_CHECK, world.now_ms)
     assert sorted(genesis) == [0, 1]
     assert genesis[FIRST].key_check == KEY_CHECK
     assert genesis[FIRST].rules == 1
@@ -277,26 +308,27 @@ async def test_every_partition_gets_a_genesis_record_at_offset_zero(world: World
         "key_check": KEY_CHECK,
         "rules": 1,
     }
-    assert record.timestamp == NOW_MS
+    assert world.puts_own_time or record.timestamp == world.now_ms
 
 
 async def test_a_second_start_finds_the_first_ones_genesis(world: World, reader: LogReader) -> None:
-    first = await ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, NOW_MS)
-    assert await ensure_genesis(world.producer, world.new_reader(COMMANDS), [FIRST], KEY_CHECK, NOW_MS) == first
+    first = await ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, world.now_ms)
+    assert await ensure_genesis(world.producer, world.new_reader(COMMANDS), [FIRST], KEY_CHECK, world.now_ms) == first
     assert await reader.log_end(FIRST) == 1
 
 
 async def test_two_that_start_at_once_agree_on_the_genesis_at_offset_zero(world: World) -> None:
+    readers = [world.new_reader(COMMANDS) for _ in range(3)]
     found = await asyncio.gather(
-        *[ensure_genesis(world.producer, world.new_reader(COMMANDS), [FIRST], KEY_CHECK, NOW_MS) for _ in range(3)]
+        *[ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, world.now_ms) for reader in readers]
     )
     assert found[0] == found[1] == found[2]
 
 
 async def test_a_log_made_with_another_key_is_refused(world: World, reader: LogReader) -> None:
-    await ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, NOW_MS)
+    await ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, world.now_ms)
     with pytest.raises(AnotherKey, match="another pepper or id key"):
-        await ensure_genesis(world.producer, reader, [FIRST], "x" * 16, NOW_MS)
+        await ensure_genesis(world.producer, reader, [FIRST], "x" * 16, world.now_ms)
 
 
 @dataclass
@@ -319,31 +351,35 @@ class WithClock:
 async def test_no_log_is_begun_while_the_clocks_of_kafka_and_of_this_machine_are_far_apart(
     world: World, reader: LogReader, years: int
 ) -> None:
-    kafka = WithClock(world.producer, NOW_MS + years * YEAR_MS)
-    with pytest.raises(ClocksApart, match="this machine.s clock says 2020-02-01 12:00"):
-        await ensure_genesis(kafka, reader, [FIRST], KEY_CHECK, NOW_MS)
+    kafka = WithClock(world.producer, world.now_ms)
+    ours_ms = world.now_ms - years * YEAR_MS
+    says = time.strftime("%Y-%m-%d %H:%M", time.gmtime(ours_ms / 1000))
+    with pytest.raises(ClocksApart, match=f"this machine.s clock says {says}"):
+        await ensure_genesis(kafka, reader, [FIRST], KEY_CHECK, ours_ms)
 
 
 async def test_a_log_that_begins_ahead_is_refused_at_every_start_and_one_of_long_ago_is_taken(
     world: World, reader: LogReader
 ) -> None:
-    await ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, NOW_MS)
-    await ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, NOW_MS + 3 * YEAR_MS)
-    await ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, NOW_MS - CLOCKS_APART_MS)
+    await ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, world.now_ms)
+    reader.seek(FIRST, Offset(0))
+    (began,) = await reader.fetch(FIRST, timeout_ms=5_000)
+    await ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, began.timestamp + 3 * YEAR_MS)
+    await ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, began.timestamp - CLOCKS_APART_MS)
     with pytest.raises(ClocksApart):
-        await ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, NOW_MS - CLOCKS_APART_MS - 1)
+        await ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, began.timestamp - CLOCKS_APART_MS - 1)
 
 
 async def test_a_log_that_is_not_ours_is_refused(world: World, reader: LogReader) -> None:
     await world.write(b"hello")
     with pytest.raises(GenesisMissing, match="offset 0 holds something else"):
-        await ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, NOW_MS)
+        await ensure_genesis(world.producer, reader, [FIRST], KEY_CHECK, world.now_ms)
     with pytest.raises(GenesisMissing, match="it is empty"):
         await read_genesis(reader, SECOND)
 
 
 async def test_what_the_domain_encodes_comes_back_the_same(world: World, reader: LogReader) -> None:
-    tick = commands.Tick(at_ms=NOW_MS)
+    tick = commands.Tick(at_ms=world.now_ms)
     await world.write(commands.encode(tick))
     (record,) = await reader.fetch(FIRST, timeout_ms=5_000)
     assert commands.decode(record.value) == tick
