@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from msgspec import Struct
 
 from infra.embedded.stores import running_broker
 from infra.local.running import RunningKafka
@@ -31,7 +30,7 @@ from services.stream.log_producer import Acknowledged, BatchProducer, LogProduce
 from services.stream.partition_reader import LogReader, PartitionReader
 from services.stream.place import Offset, PartitionId, Place
 from services.stream.topics import COMMANDS, EVENTS, ensure_topics
-from tests.real.topics import cleared
+from tests.real.topics import Kafka, cleared
 
 PARTITIONS = 2
 FIRST, SECOND = PartitionId(0), PartitionId(1)
@@ -39,14 +38,6 @@ KEY_CHECK = "k" * 16
 NOW_MS = 1_580_558_400_000
 HOUR_MS = 3_600_000
 YEAR_MS = 366 * 86_400_000
-
-
-class Kafka(Struct, frozen=True):
-    """Settings of a client."""
-
-    kafka: str
-    kafka_request_timeout_s: float = 4.0
-    start_timeout_s: float = 10.0
 
 
 @dataclass
