@@ -25,12 +25,12 @@ FIRST_BACKOFF_S: Final = 0.05
 LAST_BACKOFF_S: Final = 1.0
 RETRY_BACKOFF_MS: Final = 100
 METADATA_MAX_AGE_MS: Final = 30_000
-SESSION_TIMEOUT_MS: Final = 10_000
+SESSION_TIMEOUT_MS: Final = 6_000
 REBALANCE_TIMEOUT_MS: Final = 6_000
 GROUP_REQUEST_TIMEOUT_MS: Final = 9_000
 """A broker holds a join until the others have joined as well, at most the rebalance time-out (Tansu: always 5 s). With
 a shorter request time-out a member would give up, ask again, and never be let in."""
-HEARTBEAT_INTERVAL_MS: Final = 3_000
+HEARTBEAT_INTERVAL_MS: Final = 2_000
 MAX_POLL_INTERVAL_MS: Final = 60_000
 REPEAT_LOG_AFTER_S: Final = 5.0
 
