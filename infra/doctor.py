@@ -27,8 +27,10 @@ from services.platform.errors import MasklineError
 from services.platform.secrets import CONTACT_KEYS, NONE_NAMED, SECRETS, Secrets
 from services.platform.settings import SecretFiles, SystemSettings
 from services.state.library import build
-from services.state.redis_client import Redis, RedisError, ResponseError, connect
-from services.state.store_check import LibraryReplaced, check_library, check_store
+from services.state.redis_client import Redis, RedisError, ResponseError, hosts_in
+from services.state.redis_cluster import RedisCluster
+from services.state.store import Store, open_store
+from services.state.store_check import LibraryReplaced, check_libraries, check_stores
 from services.stream.client import start_admin
 from services.stream.genesis import read_genesis
 from services.stream.partition_reader import PartitionReader
@@ -225,14 +227,19 @@ def _key_check(settings: DoctorSettings) -> str | None:
 
 async def redis(settings: DoctorSettings) -> list[Finding]:
     """Version, memory policy, persistence, and the function library."""
-    client = connect(settings.redis, timeout_s=settings.redis_timeout_s)
-    where = _without_password(settings.redis)
+    store = open_store(settings.redis, timeout_s=settings.redis_timeout_s)
+    where = ", ".join(hosts_in(settings.redis))
     try:
-        return [await _version(client, where), *await _store(client), await _library(client)]
+        if isinstance(store, RedisCluster):
+            await store.ping()
+            versions = [await _version(client, node.address) for node, client in await store.nodes()]
+        else:
+            versions = [await _version(store, where)]
+        return [*versions, *await _store(store), await _library(store)]
     except (RedisError, OSError) as error:
         return [bad(f"Redis at {where} does not answer: {error}")]
     finally:
-        await client.aclose()
+        await store.aclose()
 
 
 async def _version(client: Redis, where: str) -> Finding:
@@ -248,16 +255,16 @@ async def _version(client: Redis, where: str) -> Finding:
     return good(told) if is_new_enough else bad(f"{told}: 7.0 or newer is needed")
 
 
-async def _store(client: Redis) -> list[Finding]:
+async def _store(store: Store) -> list[Finding]:
     """What keeps an allocator from starting."""
-    found = await check_store(client)
+    found = await check_stores(store)
     return [*map(bad, found.wrong), *map(note, found.notes), *map(good, found.good)]
 
 
-async def _library(client: Redis) -> Finding:
+async def _library(store: Store) -> Finding:
     library = build()
     try:
-        is_loaded = await check_library(client, library)
+        is_loaded = await check_libraries(store, library)
     except LibraryReplaced as error:
         return bad(str(error))
     except ResponseError:
@@ -265,11 +272,6 @@ async def _library(client: Redis) -> Finding:
     if is_loaded:
         return good(f"the function library is loaded: {library.name}")
     return note(f"the function library {library.name} is not loaded; the first allocator loads it")
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or 6379}"
 
 
 def running_system(data: Path) -> Endpoints | None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from infra.embedded.stores import running_stores
-from infra.local.running import RunningKafka, running_kafka
+from infra.local.running import RunningKafka, RunningRedis, running_kafka, running_redis
 from tests.parts_missing import PartsMissing
 from tests.work_counted import WorkCounted
 
@@ -57,6 +57,13 @@ def three_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningK
     """Apache Kafka with three copies of everything; whoever kills one starts it again. Its topics are cleared away."""
     with running_kafka(tmp_path_factory.mktemp("kafka"), brokers=3) as kafka:
         yield kafka
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRedis]:
+    """A Redis Cluster, three primaries and three replicas; whoever kills a node starts it again and forms it anew."""
+    with running_redis(tmp_path_factory.mktemp("redis-cluster")) as redis:
+        yield redis
 
 
 def pytest_configure(config: pytest.Config) -> None:

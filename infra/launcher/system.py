@@ -27,7 +27,7 @@ from infra.launcher.ports import free_ports
 from infra.launcher.services import SpecsOf, partitions_by_hand, service_names, service_specs, store_specs
 from services.platform.errors import MasklineError
 from services.platform.settings import SecretFiles, Settings
-from services.state.redis_client import reach
+from services.state.store import reach
 
 MAX_NEW_BEGINNINGS: Final = 5
 NEW_BEGINNINGS_WINDOW_S: Final = 60.0
@@ -47,7 +47,10 @@ class UpSettings(Settings, frozen=True, kw_only=True):
 
     kafka: Annotated[str, Meta(description="Real Kafka brokers: host:port, more after commas. Empty: embedded.")] = ""
     redis: Annotated[
-        str, Meta(description="Real Redis, as a URL; one with a password better in the variable. Empty: embedded.")
+        str,
+        Meta(
+            description="Real Redis, as a URL; one with a password better in the variable. Empty: embedded."
+        ),
     ] = ""
     data: Annotated[Path, Meta(description="Folder of secrets, logs and endpoints.json.")] = Path(".maskline")
     host: Annotated[str, Meta(description="Address the services listen on.")] = "127.0.0.1"

@@ -19,6 +19,8 @@ from infra.launcher.ports import free_ports
 from infra.launcher.process import LOOK_S, NOTHING, ProcessDidNotStart, ProcessSpec
 from infra.local.kafka import KafkaCluster
 from infra.local.kafka_settings import BrokerPorts
+from infra.local.redis_cluster import NODES, RedisCluster
+from infra.local.redis_settings import NodePorts
 
 READY_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
@@ -123,6 +125,34 @@ def running_kafka(folder: Path, brokers: int, tell: Callable[[str], None] = lamb
         yield kafka
     finally:
         kafka.stop()
+
+
+class RunningRedis(RunningParts):
+    """A Redis Cluster. The first three nodes lead at first; `cluster.form()` makes it whole after one was killed."""
+
+    def __init__(self, cluster: RedisCluster, folder: Path) -> None:
+        super().__init__(cluster.specs(), folder)
+        self.cluster = cluster
+        self.url = cluster.url
+
+    def name_at(self, address: str) -> str:
+        """The node that listens at host:port."""
+        return self.names[self.cluster.index_at(address)]
+
+
+@contextmanager
+def running_redis(folder: Path) -> Iterator[RunningRedis]:
+    """An empty cluster in an empty folder. Raises PartMissing, ProcessDidNotStart, ClusterNotFormed."""
+    ports = free_ports(2 * NODES)
+    cluster = RedisCluster(folder / "redis", [NodePorts(*pair) for pair in zip(*[iter(ports)] * 2, strict=True)])
+    cluster.prepare()
+    redis = RunningRedis(cluster, folder)
+    try:
+        redis.start()
+        in_own_loop(cluster.form())
+        yield redis
+    finally:
+        redis.stop()
 
 
 def in_own_loop(work: Coroutine[Any, Any, Result]) -> Result:

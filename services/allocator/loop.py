@@ -27,6 +27,8 @@ MAX_BUFFERED_RECORDS: Final = 4_000
 IDLE_LOOK_S: Final = 1.0
 FIRST_PAUSE_S: Final = 0.1
 MAX_PAUSE_S: Final = 2.0
+MAX_REDIS_PAUSE_S: Final = 0.5
+"""A Redis Cluster has another primary after three seconds; who then sleeps for two makes it five."""
 LIVED_S: Final = 5.0
 """After that long without an error the next one is not a repeat of the last."""
 STOPPED_PAUSE_S: Final = 1.0
@@ -136,7 +138,8 @@ class PartitionLoop:
                 if asyncio.get_running_loop().time() - began_s > LIVED_S:
                     pause_s = FIRST_PAUSE_S
                 await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, MAX_PAUSE_S)
+                is_kafkas = isinstance(error, MasklineError)
+                pause_s = min(2 * pause_s, MAX_PAUSE_S if is_kafkas else MAX_REDIS_PAUSE_S)
 
     def _note_stopped(self, error: Exception) -> None:
         self.stopped_because = str(error) or type(error).__name__

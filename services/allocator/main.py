@@ -29,8 +29,9 @@ from services.state.fold_call import FoldCall
 from services.state.library import Library, build
 from services.state.readers import read_head
 from services.state.recovery import GROUP, Start, find_start
-from services.state.redis_client import Redis, RedisError, connect, dedicated
+from services.state.redis_client import RedisError
 from services.state.stopped import PartitionStoppedError, UnreadableLogError
+from services.state.store import Store, fold_connection, open_store
 from services.state.store_check import LibraryReplaced, StoreUnfit
 from services.stream.errors import CommitRefused, HoleInLog, LogReconnected, PositionOutsideLog, StreamError
 from services.stream.genesis import GenesisMissing
@@ -70,7 +71,7 @@ class Allocator:
         settings: AllocatorSettings,
         tasks: TaskSet,
         producer: LogProducer,
-        redis: Redis,
+        redis: Store,
         library: Library,
         key_check: str,
         guard: StoreGuard | None = None,
@@ -118,7 +119,7 @@ class Allocator:
     async def find_start(self, partition: PartitionId) -> Start:
         if self._guard is not None:
             try:
-                await self._guard.look()
+                await self._guard.look(partition)
             except (StoreUnfit, LibraryReplaced) as error:
                 raise PartitionStoppedError(partition=partition, why=str(error)) from error
         async with self._looking:
@@ -128,7 +129,8 @@ class Allocator:
         self._reader.seek(partition, offset)
 
     def fold_call(self, partition: PartitionId, start: Start) -> FoldCall:
-        connection = dedicated(self._settings.redis, timeout_s=self._settings.fold_timeout_s)
+        settings = self._settings
+        connection = fold_connection(self._redis, settings.redis, partition, timeout_s=settings.fold_timeout_s)
         return FoldCall(connection, self._library, partition, start.identity)
 
     def publisher(self, partition: PartitionId, start: Start) -> Publisher:
@@ -266,7 +268,7 @@ async def main(settings: AllocatorSettings, stop: Stop) -> None:
         await admin.start()
         stack.push_async_callback(admin.stop)
         count = await count_partitions(settings)
-        redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
+        redis = open_store(settings.redis, timeout_s=settings.redis_timeout_s)
         stack.push_async_callback(redis.aclose)
         producer = await LogProducer.start(settings)
         stack.push_async_callback(producer.stop)

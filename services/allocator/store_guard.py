@@ -3,8 +3,9 @@
 import structlog
 
 from services.state.library import Library
-from services.state.redis_client import Redis, RedisError, ResponseError
-from services.state.store_check import StoreUnfit, check_library, check_store
+from services.state.redis_client import RedisError, ResponseError
+from services.state.store import Store
+from services.state.store_check import StoreUnfit, check_libraries, check_stores
 
 log = structlog.get_logger(__name__)
 
@@ -12,20 +13,23 @@ log = structlog.get_logger(__name__)
 class StoreGuard:
     """Of one process."""
 
-    def __init__(self, redis: Redis, library: Library) -> None:
+    def __init__(self, redis: Store, library: Library) -> None:
         self._redis = redis
         self._library = library
         self._told: set[str] = set()
 
-    async def look(self) -> None:
-        """Raises StoreUnfit, LibraryReplaced, or the errors of Redis. What cannot be looked at is told, once."""
-        found = await check_store(self._redis)
+    async def look(self, partition: int | None = None) -> None:
+        """At all of it, or at what a partition's rows are on: the trouble of another shard is not theirs.
+
+        Raises StoreUnfit, LibraryReplaced, or the errors of Redis. What cannot be looked at is told, once.
+        """
+        found = await check_stores(self._redis, partition)
         for note in found.notes:
             self._tell_once(note)
         if found.wrong:
             raise StoreUnfit(what=" ".join(found.wrong))
         try:
-            await check_library(self._redis, self._library)
+            await check_libraries(self._redis, self._library, partition)
         except ResponseError:
             self._tell_once("whether the function library is ours could not be checked: FUNCTION LIST is not allowed")
 

@@ -24,8 +24,9 @@ from services.state.fold_call import FoldCall
 from services.state.library import Library, build
 from services.state.readers import read_head
 from services.state.recovery import Start
-from services.state.redis_client import Redis, RedisError, ResponseError, connect, dedicated
-from services.state.store_check import StoreUnfit, check_library, check_store
+from services.state.redis_client import RedisError, ResponseError
+from services.state.store import Store, fold_connection, open_store
+from services.state.store_check import StoreUnfit, check_libraries, check_stores
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS, EVENTS, count_partitions
@@ -37,7 +38,7 @@ async def main(settings: VerifySettings, on_partition: Callable[[int, Report], N
     """The report on the whole system. Raises CouldNotLookError, KafkaUnreachable, TopicMissing, LogUnavailable."""
     partitions = await count_partitions(settings)
     commands, events = PartitionReader(settings, COMMANDS), PartitionReader(settings, EVENTS)
-    redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
+    redis = open_store(settings.redis, timeout_s=settings.redis_timeout_s)
     try:
         return await verify(Sources(commands, events, RedisRows(redis), partitions), settings, on_partition)
     finally:
@@ -70,11 +71,11 @@ async def rebuild_all(settings: RebuildSettings, on_progress: Progress) -> list[
     key_check = Secrets.load(settings.data / SECRETS, settings.secret_files).key_check()
     partitions = await count_partitions(settings)
     commands = PartitionReader(settings, COMMANDS)
-    redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
+    redis = open_store(settings.redis, timeout_s=settings.redis_timeout_s)
     library = build()
 
     def fold_call(partition: PartitionId, start: Start) -> FoldCall:
-        connection = dedicated(settings.redis, timeout_s=settings.fold_timeout_s)
+        connection = fold_connection(redis, settings.redis, partition, timeout_s=settings.fold_timeout_s)
         return FoldCall(connection, library, partition, start.identity)
 
     try:
@@ -121,12 +122,12 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         raise ConnectionBroke(why=error) from error
 
 
-async def _check_redis(redis: Redis, library: Library) -> None:
+async def _check_redis(redis: Store, library: Library) -> None:
     try:
-        found = await check_store(redis)
+        found = await check_stores(redis)
         if found.wrong:
             raise StoreUnfit(what=" ".join(found.wrong))
         with suppress(ResponseError):  # FUNCTION LIST is not allowed: the fold call itself may be
-            await check_library(redis, library)
+            await check_libraries(redis, library)
     except (RedisError, OSError) as error:
         raise StateUnavailableError(what=str(error) or type(error).__name__) from error

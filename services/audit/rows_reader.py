@@ -9,7 +9,8 @@ from services.audit.errors import CouldNotLookError
 from services.domain.rows import HEAD, Head
 from services.state.keys import tag
 from services.state.readers import decode_row
-from services.state.redis_client import Redis, RedisError
+from services.state.redis_client import RedisError
+from services.state.store import Store
 
 SCAN_COUNT = 1_000
 
@@ -34,7 +35,7 @@ class RowsReader(Protocol):
 class RedisRows:
     """The rows in Redis."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Store) -> None:
         self._redis = redis
 
     async def read(self, partition: int, keys: Sequence[str]) -> RawReading:

@@ -76,7 +76,10 @@ class SystemSettings(Settings, frozen=True, kw_only=True):
     """Where a system is: what everything of ours is told that speaks to one."""
 
     kafka: Annotated[str, Meta(description="Kafka brokers: host:port, more of them after commas.")] = "127.0.0.1:9092"
-    redis: Annotated[str, Meta(description="Redis, as a URL.")] = "redis://127.0.0.1:6379/0"
+    redis: Annotated[
+        str,
+        Meta(description="Redis, as a URL: redis://HOST:PORT/0; of a cluster two nodes or more, HOST:PORT,HOST:PORT."),
+    ] = "redis://127.0.0.1:6379/0"
     data: Annotated[Path, Meta(description="Folder of secrets, console users and endpoints.json.")] = Path(".maskline")
     log_level: Annotated[LogLevel, Meta(description="Least important log line that is still written.")] = "info"
     kafka_request_timeout_s: Annotated[

@@ -21,7 +21,7 @@ from services.state.catalogue import Catalogue
 from services.state.decisions import DecisionWaiter
 from services.state.readers import StateReader
 from services.state.recovery import GROUP
-from services.state.redis_client import connect
+from services.state.store import open_store
 from services.stream.errors import LogUnavailable, Overloaded, RecordTooLarge, StreamError
 from services.stream.genesis import AnotherKey, read_genesis
 from services.stream.group_commit import GroupCommit, GroupCommitSettings
@@ -111,7 +111,7 @@ async def open_door(
     Raises KafkaUnreachable, TopicMissing, GenesisMissing, and AnotherKey where the log was made with other secrets.
     """
     genesis, published = await _look_at_log(settings, key_check)
-    redis = connect(settings.redis, timeout_s=settings.redis_timeout_s)
+    redis = open_store(settings.redis, timeout_s=settings.redis_timeout_s)
     producer = await LogProducer.start(settings)
     looker = PartitionReader(settings, COMMANDS)
     reader = StateReader(redis, published)

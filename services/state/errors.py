@@ -14,7 +14,7 @@ class StateUnavailableError(MasklineError):
 
 class RedisAddressInvalid(MasklineError):
     """This is no address of a Redis: write redis://HOST:PORT/0, with a password redis://:PASSWORD@HOST:PORT/0, and
-    rediss:// for TLS."""
+    rediss:// for TLS. For a Redis Cluster name two or more of its nodes: redis://HOST:PORT,HOST:PORT/0."""
 
     # The address is not repeated: it may hold a password, and what cannot be read cannot be masked either.
 

@@ -16,7 +16,8 @@ import msgspec
 from services.domain.rows import HEAD, Head, row_type
 from services.state.errors import CatchingUpError, StateUnavailableError
 from services.state.keys import head_key, tag
-from services.state.redis_client import Redis, RedisError
+from services.state.redis_client import RedisError
+from services.state.store import Store
 from services.stream.place import Offset, PartitionId
 
 MAX_KEYS_PER_READ = 512
@@ -38,7 +39,7 @@ def decode_row(logical_key: str, value: bytes | None) -> Any:
     return decoder.decode(value)
 
 
-async def read_head(redis: Redis, partition: int) -> Head | None:
+async def read_head(redis: Store, partition: int) -> Head | None:
     """A partition's head as it is now, whatever this process has seen before; None where Redis is empty."""
     value: Any
     (value,) = await redis.mget([head_key(partition)])
@@ -65,7 +66,7 @@ class StateReader:
     while Redis is being rebuilt must not say that what everybody has seen is not there.
     """
 
-    def __init__(self, redis: Redis, seen: Mapping[PartitionId, Offset] | None = None) -> None:
+    def __init__(self, redis: Store, seen: Mapping[PartitionId, Offset] | None = None) -> None:
         self._redis = redis
         self._wanted: dict[int, deque[_Wanted]] = {}
         self._busy: dict[int, asyncio.Task[None]] = {}

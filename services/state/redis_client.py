@@ -4,9 +4,8 @@ redis-py's defaults are traps here: ten silent retries execute a command twice, 
 at the door, and its pool raises at a hundred connections instead of waiting.
 """
 
-import asyncio
-import time
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
@@ -14,16 +13,16 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from services.platform.settings import without_password
-from services.state.errors import RedisAddressInvalid, RedisUnreachable
+from services.state.errors import RedisAddressInvalid
 
 __all__ = [
-    "POOL_CONNECTIONS", "AbstractConnection", "Redis", "RedisError", "ResponseError", "connect", "dedicated", "reach",
+    "POOL_CONNECTIONS", "AbstractConnection", "Redis", "RedisError", "ResponseError", "connect", "dedicated",
+    "hosts_in", "with_host",
 ]  # fmt: skip
 
 POOL_CONNECTIONS = 8
 POOL_WAIT_S = 0.5
-LOOK_AGAIN_S = 0.2
+DEFAULT_PORT = 6379
 
 
 def connect(url: str, *, timeout_s: float) -> Redis:
@@ -55,23 +54,19 @@ def dedicated(url: str, *, timeout_s: float) -> AbstractConnection:
     return connection
 
 
-async def reach(url: str, *, timeout_s: float, within_s: float) -> None:
-    """Wait until Redis answers. Raises RedisUnreachable, RedisAddressInvalid."""
-    deadline_s = time.monotonic() + within_s
-    client = connect(url, timeout_s=timeout_s)
-    try:
-        while True:
-            try:
-                await client.execute_command("PING")  # type: ignore[no-untyped-call]
-            except (RedisError, OSError) as error:
-                if time.monotonic() + LOOK_AGAIN_S > deadline_s:
-                    why = str(error) or type(error).__name__
-                    raise RedisUnreachable(redis=without_password(url), seconds=within_s, why=why) from error
-                await asyncio.sleep(LOOK_AGAIN_S)
-            else:
-                return
-    finally:
-        await client.aclose()
+def hosts_in(url: str) -> list[str]:
+    """Every host:port of an address; several stand for the nodes of a cluster. Raises RedisAddressInvalid."""
+    hosts = urlsplit(url).netloc.rpartition("@")[2].split(",")
+    if len(hosts) > 1 and (not all(hosts) or urlsplit(url).path.strip("/") not in {"", "0"}):
+        raise RedisAddressInvalid  # a cluster has no databases but 0
+    return [host if host.rpartition(":")[2].isdigit() else f"{host}:{DEFAULT_PORT}" for host in hosts]
+
+
+def with_host(url: str, host: str) -> str:
+    """The address with one host instead of those that stand there: whoever that is has the same password."""
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user}{at}{host}"))
 
 
 def _pool(kind: type[Any], url: str, **options: Any) -> Any:

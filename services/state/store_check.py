@@ -7,8 +7,11 @@ digest of its text, so another text under that name is one that somebody put the
 from typing import Any, NamedTuple
 
 from services.platform.errors import MasklineError
+from services.state.keys import head_key
 from services.state.library import Library
-from services.state.redis_client import Redis, ResponseError
+from services.state.redis_client import Redis, RedisError, ResponseError
+from services.state.redis_cluster import RedisCluster
+from services.state.store import Store
 
 POLICY = "maxmemory-policy"
 NOT_SET = ""
@@ -45,6 +48,36 @@ async def check_store(redis: Redis) -> StoreCheck:
     _judge_policy(known.get(POLICY), found)
     _judge_persistence(known.get("appendonly"), known.get("save"), found)
     return found
+
+
+async def check_stores(store: Store, partition: int | None = None) -> StoreCheck:
+    """The same of every node of a cluster, or of those that have a partition. A replica may lead tomorrow, so it is
+    looked at as well; one that does not answer is told, and keeps nobody from anything. Raises as `check_store`.
+    """
+    if not isinstance(store, RedisCluster):
+        return await check_store(store)
+    found = StoreCheck([], [], [])
+    for node, client in await store.nodes(None if partition is None else head_key(partition)):
+        try:
+            of_node = await check_store(client)
+        except (RedisError, OSError) as error:
+            if node.slots:
+                await store.look_again()
+                raise
+            found.notes.append(f"{node.address}: this replica does not answer ({type(error).__name__})")
+            continue
+        for told, words in zip(found, of_node, strict=True):
+            told.extend(f"{node.address}: {each}" for each in words)
+    return found
+
+
+async def check_libraries(store: Store, library: Library, partition: int | None = None) -> bool:
+    """The same of every primary, or of a partition's: whether it is loaded in all. Replicas have what those have.
+    Raises as `check_library`."""
+    if not isinstance(store, RedisCluster):
+        return await check_library(store, library)
+    nodes = await store.nodes(None if partition is None else head_key(partition))
+    return all([await check_library(client, library) for node, client in nodes if node.slots])
 
 
 async def check_library(redis: Redis, library: Library) -> bool:

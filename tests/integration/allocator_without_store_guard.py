@@ -6,7 +6,7 @@ from services import cli
 from services.allocator.store_guard import StoreGuard
 
 
-async def sees_nothing(_: StoreGuard) -> None:
+async def sees_nothing(_: StoreGuard, _partition: int | None = None) -> None:
     """In place of the look."""
 
 

@@ -1,4 +1,5 @@
-"""A partition's loop on a log in memory and a real Valkey: for stories of a loop that a broker would only slow down."""
+"""A partition's loop on a log in memory and a real Valkey, or a cluster: for stories of a loop that a broker would only
+slow down."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -7,22 +8,25 @@ from typing import Any
 
 from services.allocator.loop import PartitionLoop
 from services.allocator.publisher import Publisher
+from services.audit.rows_reader import RedisRows
 from services.domain.commands import Command, decode, encode
 from services.domain.events import encode as encode_event
 from services.domain.events import events_of
-from services.domain.rows import HEAD, Facts, Head
+from services.domain.rows import Facts, Head
 from services.platform.lifecycle import end_tasks
 from services.state.fold_call import FoldCall
 from services.state.keys import head_key
 from services.state.library import Library, build
-from services.state.readers import decode_row
+from services.state.readers import decode_row, read_head
 from services.state.recovery import GROUP, Start, find_start
-from services.state.redis_client import Redis, connect, dedicated
+from services.state.redis_client import Redis
+from services.state.redis_cluster import RedisCluster
+from services.state.store import Store, fold_connection, open_store
 from services.stream.fake import FakeLog, FakeProducer, FakeReader
 from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS, EVENTS
 from tests import builders as b
-from tests.contract.worlds import LuaWorld, decided_by_the_model, differences
+from tests.contract.worlds import decided_by_the_model, differences
 
 P = PartitionId(0)
 TIMEOUT_S = 10.0
@@ -77,7 +81,7 @@ class OneAllocator:
         self._reader.seek(partition, offset)
 
     def fold_call(self, partition: PartitionId, start: Start) -> FoldCall:
-        connection = dedicated(self._world.url, timeout_s=TIMEOUT_S)
+        connection = fold_connection(self._world.store, self._world.url, partition, timeout_s=TIMEOUT_S)
         return FoldCall(connection, self._world.library, partition, start.identity)
 
     def publisher(self, partition: PartitionId, start: Start) -> Publisher:
@@ -116,12 +120,11 @@ class OneAllocator:
 
 
 class AllocatorWorld:
-    """One partition: its log, its Valkey, and allocators that come and go."""
+    """One partition: its log, its Valkey, and allocators that come and go. `redis` is the node that has it at first."""
 
-    def __init__(self, url: str, redis: Redis, library: Library) -> None:
-        self.url, self.redis, self.library = url, redis, library
+    def __init__(self, url: str, store: Store, redis: Redis, library: Library) -> None:
+        self.url, self.store, self.redis, self.library = url, store, redis, library
         self.log = FakeLog(partitions=1)
-        self._lua = LuaWorld(url, redis, library)
         self._allocators: list[OneAllocator] = []
 
     def write(self, commands: Sequence[Command], at_ms: int = b.NOON_MS) -> None:
@@ -135,9 +138,14 @@ class AllocatorWorld:
         return self._allocators[-1]
 
     async def read_head(self, partition: int) -> Head | None:
-        value: Any = await self.redis.get(head_key(partition))
-        head: Head | None = decode_row(HEAD, value)
-        return head
+        return await read_head(self.store, partition)
+
+    async def rows(self) -> dict[str, Any]:
+        """All rows but recorded decisions."""
+        reader = RedisRows(self.store)
+        names = {name async for names in reader.keys(P) for name in names if name[:2] != "d:"}
+        values = (await reader.read(P, sorted(names))).values
+        return {name: decode_row(name, value) for name, value in zip(sorted(names), values, strict=True)}
 
     @property
     def end(self) -> int:
@@ -166,7 +174,7 @@ class AllocatorWorld:
         """Redis against the model, and the events, without repeats, against what the decisions say."""
         records = self.log.records[COMMANDS, P]
         model, decisions = await decided_by_the_model([(record.value, record.timestamp) for record in records])
-        wrong = differences(await model.rows(), await self._lua.rows())
+        wrong = differences(await model.rows(), await self.rows())
         expected = [
             encode_event(event)
             for record, facts in zip(records, decisions, strict=True)
@@ -179,18 +187,28 @@ class AllocatorWorld:
     async def stop(self) -> None:
         for allocator in self._allocators:
             await allocator.die()
-        await self.redis.aclose()
+        await self.store.aclose()
 
 
 @asynccontextmanager
 async def allocator_world(url: str, library: Library | None = None) -> AsyncIterator[AllocatorWorld]:
-    """An empty Valkey without any library, and a log that has its genesis record."""
-    redis = connect(url, timeout_s=TIMEOUT_S)
-    await redis.flushall()
-    await redis.function_flush()
-    world = AllocatorWorld(url, redis, library or build())
+    """An empty Valkey (or a cluster) without any library, and a log that has its genesis record."""
+    store = open_store(url, timeout_s=TIMEOUT_S)
+    everybody = await primaries(store)
+    for node in everybody:
+        await node.flushall()
+        await node.function_flush()
+    world = AllocatorWorld(url, store, everybody[0], library or build())
     world.write([b.genesis()])
     try:
         yield world
     finally:
         await world.stop()
+
+
+async def primaries(store: Store) -> list[Redis]:
+    """Whoever has keys, the one that has this partition's first."""
+    if not isinstance(store, RedisCluster):
+        return [store]
+    own = (await store.nodes(head_key(P)))[0][1]
+    return [own, *[client for node, client in await store.nodes() if node.slots and client is not own]]

@@ -35,7 +35,7 @@ async def world(redis_url: str) -> AsyncIterator[AllocatorWorld]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tested is that a loop starts again, not how long it waits before."""
-    for name in ("FIRST_PAUSE_S", "MAX_PAUSE_S", "STOPPED_PAUSE_S"):
+    for name in ("FIRST_PAUSE_S", "MAX_PAUSE_S", "MAX_REDIS_PAUSE_S", "STOPPED_PAUSE_S"):
         monkeypatch.setattr(loop_module, name, 0.01)
     for name in ("RETRY_PAUSE_S", "MAX_RETRY_PAUSE_S"):
         monkeypatch.setattr(publisher_module, name, 0.005)
