@@ -227,6 +227,25 @@ async def test_a_slot_that_people_are_on_their_way_to_is_not_withdrawn_under_the
     assert (await world.fold(b.withdraw("evening", key="2")))[0] == [Fact.SLOT_WITHDRAWN, 0, 0, 0, 3 * MANY]
 
 
+async def test_nor_while_the_last_one_is_on_the_way(world: World) -> None:
+    await a_city(world, SHEET_LINES + 1, 9)
+    await people_in(world, *(1,) * (SHEET_LINES + 1))
+    await world.fold(b.move("noon", "evening", keep=SHEET_LINES - 1))
+    assert await public(world, "evening") == (9, 2, 1)
+    assert (await world.fold(b.withdraw("evening")))[0] == [Fact.REFUSED, Reason.WITHDRAWAL_UNDER_WAY]
+
+
+async def test_what_the_last_one_to_move_leaves_beyond_what_had_to_go_is_for_who_waits_there(world: World) -> None:
+    noon = b.slot("noon", 4, hour=16, promote_until_ms=b.MIDNIGHT_MS + 15 * b.HOUR_MS)
+    await open_campaign(world, [noon, b.slot("evening", 9, hour=18)], waiting_per_mille=1_000)
+    _, ben = await people_in(world, 1, 3)
+    cleo = b.reserve("cleo", "noon", 2)
+    await world.fold(cleo)
+    await world.fold(b.move("noon", "evening", keep=3))
+    assert (await world.row(f"r:{ben.pass_no}")).slot == "evening"
+    assert (await world.fold(b.tick(b.NOON_MS)))[1][:2] == [Fact.PROMOTED, cleo.pass_no]
+
+
 async def test_two_slots_may_move_to_the_same_one_at_a_time(world: World) -> None:
     await a_city(world, MANY, 2)
     people = await people_in(world, *(1,) * MANY)

@@ -210,7 +210,7 @@ async def test_a_slot_that_gets_something_after_all_is_there_again(world: World,
     assert (await world.row(f"c:{b.CAMPAIGN}")).quota == 3
 
 
-@pytest.mark.parametrize(("more", "kept"), [(3, 3), (SHEET_LINES - 1, 15), (SHEET_LINES + 2, SHEET_LINES)])
+@pytest.mark.parametrize(("more", "kept"), [(1, 1), (3, 3), (SHEET_LINES - 1, 15), (SHEET_LINES + 2, SHEET_LINES)])
 async def test_what_comes_while_people_are_dealt_with_leaves_as_many_their_places(
     world: World, more: int, kept: int
 ) -> None:
@@ -226,6 +226,15 @@ async def test_what_comes_while_people_are_dealt_with_leaves_as_many_their_place
     assert states[:kept] == [ReservationState.CONFIRMED] * kept
     assert await shares(world) == [(kept + left, kept), (0, 0), (0, 0)]
     assert (await world.row(f"c:{b.CAMPAIGN}")).quota == kept + left
+
+
+async def test_a_change_of_nothing_leaves_nobody_a_place(world: World) -> None:
+    await open_campaign(world, {"noon": MANY})
+    await people_in(world, *(1,) * MANY)
+    await world.fold(b.withdraw("noon"))
+    facts = await world.fold(b.change_quota(0, "noon"))
+    assert (facts[0], facts[-1]) == ([Fact.QUOTA_CHANGED, SHEET_LINES, 0, 0], DONE)
+    assert await shares(world) == [(0, 0)] * 3
 
 
 async def test_a_withdrawal_sent_again_is_answered_again_and_does_nothing(world: World) -> None:

@@ -1,5 +1,7 @@
 """Places are taken back piece by piece, a sheet a record; and what happens meanwhile."""
 
+import pytest
+
 from services.domain.limits import FOREIGN_SHEETS_PER_RECORD, SHEET_LINES
 from services.domain.reasons import Reason
 from services.domain.rows import ReservationState, WithdrawalRow
@@ -24,14 +26,23 @@ async def test_each_record_goes_through_one_sheet_of_the_slot(world: World) -> N
     assert (row.withdrawn, row.to_withdraw, row.withdrawal_work) == (1, 0, 0)
 
 
-async def test_each_record_passes_over_a_few_sheets_of_others(world: World) -> None:
-    others = {f"slot {n}".replace(" ", "-"): 1 for n in range(FOREIGN_SHEETS_PER_RECORD + 3)}
-    await open_campaign(world, {"noon": 1, **others})
+@pytest.mark.parametrize(
+    ("others", "records"),
+    [
+        (FOREIGN_SHEETS_PER_RECORD - 1, 1),
+        (FOREIGN_SHEETS_PER_RECORD, 2),
+        (2 * FOREIGN_SHEETS_PER_RECORD - 1, 2),
+        (2 * FOREIGN_SHEETS_PER_RECORD, 3),
+    ],
+)
+async def test_each_record_passes_over_a_few_sheets_of_others(world: World, others: int, records: int) -> None:
+    slots = {f"slot-{n}": 1 for n in range(others)}
+    await open_campaign(world, {"noon": 1, **slots})
     (anna,) = await people_in(world, 1)
-    for slot in others:
+    for slot in slots:
         await people_in(world, 1, slot=slot)
-    assert await world.fold(b.withdraw("noon")) == [cut(0, 0, 0, 1)]
-    assert await world.fold(b.tick(b.NOON_MS)) == [[Fact.TICKED], withdrawn(anna), DONE]
+    pieces = await fold_all(world, [b.withdraw("noon"), *(b.tick(b.NOON_MS + n) for n in range(1, records))])
+    assert [facts[1:] for facts in pieces] == [[]] * (records - 1) + [[withdrawn(anna), DONE]]
 
 
 async def test_each_record_leaves_word_of_how_far_it_came(world: World) -> None:

@@ -102,6 +102,8 @@ def _tell(changes: list[Change], verdicts: _Verdicts) -> int:
     told = {change.told for change in changes}
     for gone in [gone for gone in EQUIVALENT if gone not in told and gone.split(":")[0] in {c.path for c in changes}]:
         print(f"is no change any more, and goes from tests/mutation/equivalent.py:\n{gone}\n")
+    for noticed in [each.told for each in tried if each.told in EQUIVALENT and each not in survivors]:
+        print(f"is noticed now, and goes from tests/mutation/equivalent.py:\n{noticed}\n")
     counts = Counter(verdicts[change.name].value for change in tried)
     share = len(counted) / max(1, len(tried))
     print(f"{len(tried)} of {len(changes)} changes tried: {dict(counts)}")

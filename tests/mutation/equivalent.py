@@ -78,6 +78,25 @@ EQUIVALENTS = (
         "nothing is taken from the reserve before there are appeals",
     ),
     Equivalent(
+        "rows.py: the module",
+        "class Row(msgspec.Struct, array_like=True):",
+        "class Row(msgspec.Struct, array_like=False):",
+        "the model keeps rows as objects; that they are arrays in Redis is held there, byte for byte",
+    ),
+    Equivalent(
+        "rules/bookings.py: share_for",
+        "if person.precedence == 1 and "
+        "(campaign.phase == Phase.CLOSED or units_left(slot, Share.RESERVE) >= command.units):",
+        "if person.precedence == 1 and (campaign.phase == Phase.CLOSED or units_left(slot, None) >= command.units):",
+        "what is neither public nor assisted is the reserve",
+    ),
+    Equivalent(
+        "rules/withdrawal.py: do_a_piece",
+        "while slot.to_withdraw > 0 and work.sheet >= 0 and foreign < FOREIGN_SHEETS_PER_RECORD:",
+        "while slot.to_withdraw >= 0 and work.sheet >= 0 and foreign < FOREIGN_SHEETS_PER_RECORD:",
+        "where nothing is to be withdrawn any more nobody on a sheet goes, and the work is over",
+    ),
+    Equivalent(
         "rules/definition.py: define_campaign",
         "stagger=stagger_of(command.rules, 0),",
         "stagger=stagger_of(command.rules, 1),",
@@ -132,7 +151,7 @@ EQUIVALENTS = (
         "no slot has a time in the first millisecond of 1970",
     ),
     Equivalent(
-        "rules/pharmacies.py: pass_nos_on_sheet",
+        "rules/members.py: pass_nos_on",
         "return [pass_nos[i : i + PASS_NO_CHARS] for i in range(0, len(pass_nos), PASS_NO_CHARS)]",
         "return [pass_nos[i : i + PASS_NO_CHARS] for i in range(0, len(pass_nos), )]",
         "the pieces in between are no pass numbers, and nothing is kept under them",

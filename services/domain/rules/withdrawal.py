@@ -90,7 +90,7 @@ def withdraw(
 ) -> Facts:
     """Cuts what nobody has, and leaves the rest to the next records. To a slot `to`, or to nowhere."""
     units = excess(slot, command.keep)
-    cut = dict.fromkeys(Share, 0)
+    cut: dict[Share, int] = {}
     for share in CUT_FIRST:
         cut[share] = min(units, units_left(slot, share))
         stock(campaign, slot, share, -cut[share])
