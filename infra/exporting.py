@@ -4,11 +4,10 @@ from pathlib import Path
 
 import msgspec
 
-from services.domain.campaign import Campaign, Definition
+from services.domain.campaign import Campaign
 from services.domain.campaign_document import entitled_file
 from services.domain.campaign_times import timed
 from services.domain.commands import Pharmacy, Slot
-from services.domain.days import zone
 from services.platform.campaign_files import export
 from services.platform.errors import MasklineError
 from services.platform.settings import SystemSettings
@@ -43,8 +42,7 @@ async def campaign_now(settings: SystemSettings, name: str) -> Campaign:
 
 
 async def _whole(catalogue: Catalogue, view: CampaignView) -> Campaign:
-    definition = msgspec.convert(view.definition, Definition)
-    where = zone(definition.timezone)
+    definition = view.definition
     pharmacies = [msgspec.convert(msgspec.structs.asdict(row), Pharmacy) for row in view.pharmacies.values()]
     slots = [
         Slot(
@@ -59,7 +57,7 @@ async def _whole(catalogue: Catalogue, view: CampaignView) -> Campaign:
         )
         for slot, row in (await catalogue.stock(view)).items()
     ]
-    timed_slots = tuple(timed(slot, definition.rules, where) for slot in slots)
+    timed_slots = tuple(timed(slot, definition.rules, view.where) for slot in slots)
     fields = msgspec.structs.asdict(definition)
     return Campaign(**fields, pharmacies=tuple(pharmacies), slots=timed_slots)
 

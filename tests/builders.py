@@ -13,6 +13,7 @@ from services.domain import commands as c
 from services.domain.reasons import Reason
 from services.domain.rows import Facts
 from services.domain.rules.answers import Fact
+from tests.definition_text import definition_text
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -120,7 +121,7 @@ def define(
         units_max=units_max,
         pharmacies=pharmacies,
         slots=slots,
-        definition=f'{{"campaign":"{campaign}","text":"{text}"}}',
+        definition=definition_text(campaign, region, text),
         rules=rules,
         delete_ms=delete_ms,
     )
@@ -214,7 +215,7 @@ def change_rules(
         before=revision(before),
         revision=revision(text),
         units_max=units_max,
-        definition=f'{{"campaign":"{campaign}","text":"{text}"}}',
+        definition=definition_text(campaign, REGION, text),
         rules=c.CampaignRules(**rules),
     )
 

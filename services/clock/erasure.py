@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from services.domain.days import begins_ms, zone
+from services.domain.days import begins_ms
 from services.platform.contact import ContactKeys
 from services.platform.errors import MasklineError
 from services.state.door import Door
@@ -52,7 +52,7 @@ class Erasure:
 
     def _zone(self, campaign: str) -> tzinfo:
         view = self._door.catalogue.get(campaign)
-        return LAST_TO_BEGIN if view is None else zone(str(view.definition["timezone"]))
+        return LAST_TO_BEGIN if view is None else view.where
 
     async def _fold_ms(self, campaign: str) -> int:
         """The fold's time where the campaign lives; for one that is not known, the earliest of all partitions."""

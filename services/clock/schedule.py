@@ -10,11 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
 import structlog
 
 from services.clock.rounds import Rounds
-from services.domain.campaign import Definition
 from services.domain.commands import Close, Open, Tick
 from services.domain.schedule import Transition, transitions
 from services.platform.errors import MasklineError
@@ -70,14 +68,14 @@ class Schedule:
                 await self._send_due(campaign, now_ms)
             except MasklineError as error:
                 wrong = wrong or str(error)
-            except msgspec.ValidationError:
-                wrong = wrong or f"the definition of campaign {campaign.name} cannot be read by this version"
         for partition in range(self._door.partitions):
             campaigns = [campaign for campaign in self._door.catalogue if campaign.partition == partition]
             try:
                 await self._rounds.make(partition, campaigns, now_ms)
             except MasklineError as error:
                 wrong = wrong or str(error)
+        for name in self._door.catalogue.unreadable:
+            wrong = wrong or f"the definition of campaign {name} cannot be read by this version"
         self._note(wrong)
 
     def _tick(self, now_ms: int) -> str | None:
@@ -138,8 +136,7 @@ class Schedule:
         key = (campaign.partition, campaign.row.no)
         course = self._courses.get(key)
         if course is None or course.revision != campaign.row.revision:
-            definition = msgspec.convert(campaign.definition, Definition)
-            course = self._courses[key] = _Course(campaign.row.revision, transitions(definition.windows))
+            course = self._courses[key] = _Course(campaign.row.revision, transitions(campaign.definition.windows))
         return course
 
     def _note(self, wrong: str | None) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from services.console.contract import (
     CampaignNumbers,
     CampaignWhole,
@@ -17,10 +15,9 @@ from services.console.contract import (
     WindowTimes,
 )
 from services.console.desk import OpsDesk, phase_word
-from services.domain.campaign import Definition
 from services.domain.campaign_document import definition_document
 from services.domain.commands import ChangeQuota, Close, Open, Pause, Resume
-from services.domain.days import rfc3339, zone
+from services.domain.days import rfc3339
 from services.domain.reasons import DoorReason, Reason
 from services.domain.rows import Share
 from services.domain.rules.buckets import units_left
@@ -39,7 +36,6 @@ class Campaigns:
     def __init__(self, desk: OpsDesk, identities: Identities) -> None:
         self._desk = desk
         self._identities = identities
-        self._definitions: dict[tuple[int, int], tuple[str, Definition]] = {}
 
     async def view(self, name: str) -> CampaignView:
         """The campaign. Raises Problem `unknown_campaign`; one that is new is looked for once more."""
@@ -52,18 +48,9 @@ class Campaigns:
             raise Problem(Reason.UNKNOWN_CAMPAIGN)
         return known
 
-    def definition(self, view: CampaignView) -> Definition:
-        """What the campaign's file says; read once for each revision."""
-        key, revision = (view.partition, view.row.no), view.row.revision
-        known = self._definitions.get(key)
-        if known is None or known[0] != revision:
-            known = self._definitions[key] = (revision, msgspec.convert(view.definition, Definition))
-        return known[1]
-
     def numbers(self, view: CampaignView) -> CampaignNumbers:
         """Where a campaign stands, as of the last look at it (at most a second ago)."""
-        definition = self.definition(view)
-        where = zone(definition.timezone)
+        definition, where = view.definition, view.where
         row = view.row
         return CampaignNumbers(
             campaign=view.name,
@@ -96,12 +83,12 @@ class Campaigns:
     async def whole(self, name: str) -> CampaignWhole:
         """A campaign with its definition in the form of its file."""
         view = await self.view(name)
-        return CampaignWhole(numbers=self.numbers(view), definition=definition_document(self.definition(view)))
+        return CampaignWhole(numbers=self.numbers(view), definition=definition_document(view.definition))
 
     async def slots(self, name: str, first: int, pharmacy: str | None) -> SlotList:
         """A page of a campaign's slots with their numbers of now, by time; of one pharmacy, if it is named."""
         view = await self.view(name)
-        where = zone(self.definition(view).timezone)
+        where = view.where
         try:
             rows = await self._desk.door.catalogue.stock(view)
         except (CatchingUpError, StateUnavailableError) as error:

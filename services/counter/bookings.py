@@ -77,7 +77,7 @@ class Bookings:
         """Raises Problem 404, 400, 409 `document_invalid`, 503."""
         if wish.slot not in campaign.slots:
             raise Problem(Reason.UNKNOWN_SLOT)
-        definition = msgspec.convert(campaign.definition, Definition)
+        definition = campaign.definition
         resident = wish.resident
         kind = resident.document_type
         if kind not in definition.rules.document_types:
@@ -132,7 +132,7 @@ class Bookings:
             case [Fact.REJECTED, int(reason), int(left), *_]:
                 raise self._rejected(asked, Reason(reason), left)
             case [Fact.REFUSED, int(reason), *_]:
-                raise Problem(Reason(reason), how_to_appeal=asked.campaign.definition.get("appeal_contact"))
+                raise Problem(Reason(reason), how_to_appeal=asked.campaign.how_to_appeal)
         try:
             record = await self._records.one(terminal.partition, command.pass_no)  # repeated: its state of now
         except Problem as problem:
@@ -190,4 +190,4 @@ class Bookings:
             members |= {"units_max": rules.units_max}
         elif reason == Reason.HOUSEHOLD_LIMIT:
             members |= {"household_max": rules.household_max}
-        return Problem(reason, how_to_appeal=asked.campaign.definition.get("appeal_contact"), **members)
+        return Problem(reason, how_to_appeal=asked.campaign.how_to_appeal, **members)

@@ -48,7 +48,7 @@ class PharmacyDays:
         """The day there, as YYYYMMDD, by the newest campaign that knows the pharmacy; else in UTC."""
         for campaign in self.campaigns(terminal):
             if terminal.pharmacy in campaign.pharmacies:
-                return day_of(self._now_ms(), zone(campaign.definition["timezone"])).number
+                return day_of(self._now_ms(), campaign.where).number
         return day_of(self._now_ms(), zone("UTC")).number
 
     def name_of(self, terminal: Terminal) -> str:

@@ -58,7 +58,7 @@ class Record(NamedTuple):
     @property
     def how_to_appeal(self) -> dict[str, Any] | None:
         """Whom to ask when somebody is refused."""
-        return self.campaign.definition.get("appeal_contact") if self.campaign else None
+        return self.campaign.how_to_appeal if self.campaign else None
 
     def time(self, at_ms: int) -> str:
         """RFC 3339 where the campaign is."""
@@ -119,4 +119,4 @@ def describe(record: Record) -> Reservation:
 
 def campaign_time(campaign: CampaignView | None, at_ms: int) -> str:
     """RFC 3339 where the campaign is; in UTC where that is not known."""
-    return rfc3339(at_ms, zone(campaign.definition["timezone"] if campaign else "UTC"))
+    return rfc3339(at_ms, campaign.where if campaign else zone("UTC"))

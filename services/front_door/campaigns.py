@@ -8,12 +8,11 @@ from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
 
-import msgspec
 import structlog
 
 from services.domain.campaign import Definition
 from services.domain.campaign_times import next_day
-from services.domain.days import rfc3339, zone
+from services.domain.days import rfc3339
 from services.domain.documents import DocumentType
 from services.domain.reasons import DoorReason, Reason
 from services.domain.rows import PharmacyRow, Phase, SlotRow
@@ -49,17 +48,16 @@ class Offered:
     @classmethod
     def of(cls, view: CampaignView) -> "Offered":
         """From what the catalogue has read."""
-        definition = msgspec.convert(view.definition, Definition)
-        appeal = msgspec.structs.asdict(definition.appeal_contact)
+        definition = view.definition
         return cls(
             name=view.name,
             no=view.row.no,
             revision=view.row.revision,
             partition=view.partition,
             definition=definition,
-            where=zone(definition.timezone),
+            where=view.where,
             document_types=frozenset(definition.rules.document_types),
-            how_to_appeal={name: text for name, text in appeal.items() if text},
+            how_to_appeal=view.how_to_appeal,
             pharmacies=view.pharmacies,
             slots=view.slots,
         )

@@ -6,13 +6,16 @@ second may tell the old ones that much longer than the fold, and what they publi
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import structlog
 
+from services.domain.campaign import Definition
 from services.domain.commands import MAX_CHUNK
+from services.domain.days import UnknownZone, zone
 from services.domain.rows import CampaignRow, PharmacyRow, Phase, SlotRow
 from services.state.readers import MAX_KEYS_PER_READ, StateReader
 
@@ -21,12 +24,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CampaignView:
-    """A sealed campaign: the definition as the file had it, and its row as of the last refresh."""
+    """A sealed campaign: the definition of its file without the tables, and its row as of the last refresh."""
 
     name: str
     partition: int
     row: CampaignRow
-    definition: dict[str, Any] = field(repr=False)
+    definition: Definition = field(repr=False)
     pharmacies: dict[str, PharmacyRow] = field(repr=False)
     slots: dict[str, SlotRow] = field(repr=False)  # `taken` and `quota` are of the time of loading: see `stock`
 
@@ -34,6 +37,17 @@ class CampaignView:
     def phase(self) -> Phase:
         """Where the campaign stands."""
         return Phase(self.row.phase)
+
+    @property
+    def where(self) -> ZoneInfo:
+        """The zone in which the campaign tells times."""
+        return zone(self.definition.timezone)
+
+    @property
+    def how_to_appeal(self) -> dict[str, str]:
+        """Whom to ask when somebody is refused: what the file says of phone, place and hours."""
+        contact: dict[str, str] = msgspec.structs.asdict(self.definition.appeal_contact)
+        return {name: text for name, text in contact.items() if text}
 
 
 class Catalogue:
@@ -45,6 +59,7 @@ class Catalogue:
         self._campaigns: dict[str, CampaignView] = {}
         self._by_no: dict[tuple[int, int], CampaignView] = {}
         self._misplaced: set[tuple[int, str]] = set()
+        self._unreadable: dict[tuple[int, str], str] = {}  # the revision whose definition cannot be read
 
     def __iter__(self) -> Iterator[CampaignView]:
         return iter(list(self._campaigns.values()))
@@ -53,6 +68,11 @@ class Catalogue:
         """The campaign of that name."""
         return self._campaigns.get(name)
 
+    @property
+    def unreadable(self) -> list[str]:
+        """Campaigns whose definition, as it stands in the log, cannot be read by this version."""
+        return sorted(name for _, name in self._unreadable)
+
     def by_no(self, partition: int, no: int) -> CampaignView | None:
         """The campaign that rows call by its number."""
         return self._by_no.get((partition, no))
@@ -60,7 +80,7 @@ class Catalogue:
     def last_deletion_day(self, partition: int, now_ms: int) -> str | None:
         """The latest deletion day, YYYY-MM-DD, that has come to a campaign of the partition; None where none has."""
         over = [view for view in self if view.partition == partition and 0 < view.row.delete_ms <= now_ms]
-        return max((str(view.definition["deletion_day"]) for view in over), default=None)
+        return max((view.definition.deletion_day for view in over), default=None)
 
     async def refresh(self) -> None:
         """Read phases anew, and definitions that are new or changed. Raises what the reader raises; then it keeps what
@@ -71,7 +91,8 @@ class Catalogue:
         """Load what was sealed since the last refresh: who is about to say "there is none" must know. Raises what the
         reader raises."""
         names = await self._names(partition)
-        if not all(name in self._campaigns or (partition, name) in self._misplaced for name in names):
+        aside = self._misplaced | self._unreadable.keys()
+        if not all(name in self._campaigns or (partition, name) in aside for name in names):
             await self._refresh_partition(partition)
 
     async def _names(self, partition: int) -> list[str]:
@@ -81,19 +102,18 @@ class Catalogue:
         names = await self._names(partition)
         rows: list[CampaignRow] = await self._many(partition, [f"c:{name}" for name in names])
         for name, row in zip(names, rows, strict=True):
-            if (partition, name) in self._misplaced:
-                continue
             known = self._campaigns.get(name)
-            if known is None or known.row.no != row.no or known.partition != partition:
-                if not await self._lives_in(partition, name, row.region):
-                    continue
+            if known is not None and known.row.no == row.no and known.partition == partition:
+                view: CampaignView | None = await self._now(known, row)
+            elif (partition, name) in self._misplaced or self._unreadable.get((partition, name)) == row.revision:
+                continue
+            elif await self._lives_in(partition, name, row.region):
                 view = await self._load(partition, name, row)
-            elif known.row.revision != row.revision:
-                view = await self._read_definition(known)
             else:
-                view = CampaignView(name, partition, row, known.definition, known.pharmacies, known.slots)
-            self._campaigns[name] = view
-            self._by_no[partition, row.no] = view
+                continue
+            if view is not None:
+                self._campaigns[name] = view
+                self._by_no[partition, row.no] = view
 
     async def _lives_in(self, partition: int, name: str, region: str) -> bool:
         """Whether partition 0 gave the campaign's region this partition, or none yet. A definition that somebody wrote
@@ -108,24 +128,43 @@ class Catalogue:
         )  # fmt: skip
         return False
 
-    async def _load(self, partition: int, name: str, row: CampaignRow) -> CampaignView:
+    async def _load(self, partition: int, name: str, row: CampaignRow) -> CampaignView | None:
         prefix = f"x:{row.no}"
-        definition, *_ = await self._many(partition, [prefix])
+        text, *_ = await self._many(partition, [prefix])
+        if (definition := self._definition(partition, name, row, text)) is None:
+            return None
         chunks = await self._many(partition, [f"{prefix}:p:{first}" for first in range(0, row.pharmacies, MAX_CHUNK)])
         pharmacies = {pharmacy.id: pharmacy for chunk in chunks for pharmacy in chunk}
         chunks = await self._many(partition, [f"{prefix}:s:{first}" for first in range(0, row.slots, MAX_CHUNK)])
         ids = [slot for chunk in chunks for slot in chunk]
         slots = await self._many(partition, [f"s:{row.no}:{slot}" for slot in ids])
-        return CampaignView(
-            name, partition, row, msgspec.json.decode(definition), pharmacies, dict(zip(ids, slots, strict=True))
-        )
+        return CampaignView(name, partition, row, definition, pharmacies, dict(zip(ids, slots, strict=True)))
 
-    async def _read_definition(self, known: CampaignView) -> CampaignView:
-        """A campaign whose rules were changed; the definition and the row of the same revision."""
-        keys = [f"c:{known.name}", f"x:{known.row.no}"]
-        row, definition = (await self._reader.read(known.partition, keys)).rows
-        decoded = msgspec.json.decode(definition)
-        return CampaignView(known.name, known.partition, row, decoded, known.pharmacies, known.slots)
+    async def _now(self, known: CampaignView, row: CampaignRow) -> CampaignView:
+        """The same campaign as of its row of now. Where its rules were changed, definition and row are read together,
+        so that they are of the same revision; the last definition that could be read stays."""
+        if known.row.revision == row.revision:
+            return replace(known, row=row)
+        keys = [f"c:{known.name}", f"x:{row.no}"]
+        row, text = (await self._reader.read(known.partition, keys)).rows
+        definition = self._definition(known.partition, known.name, row, text)
+        return replace(known, row=row, definition=definition or known.definition)
+
+    def _definition(self, partition: int, name: str, row: CampaignRow, text: str) -> Definition | None:
+        """The definition, or None where somebody wrote one into the log that says nothing to us. The fold takes any
+        text; one campaign that cannot be told keeps no other from anybody."""
+        try:
+            definition = msgspec.json.decode(text, type=Definition)
+            zone(definition.timezone)
+        except (msgspec.DecodeError, UnknownZone) as error:
+            self._unreadable[partition, name] = row.revision
+            log.error(
+                "The definition of a campaign cannot be read, and is not told to anybody",
+                action="campaign_unreadable", campaign=name, partition=partition, revision=row.revision, why=str(error),
+            )  # fmt: skip
+            return None
+        self._unreadable.pop((partition, name), None)
+        return definition
 
     async def stock(self, campaign: CampaignView) -> dict[str, SlotRow]:
         """Every slot of a campaign with its quota and what is taken, now."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.domain import commands as c
@@ -12,6 +13,7 @@ from services.state.errors import CatchingUpError
 from services.state.readers import StateReader
 from tests import builders as b
 from tests.contract.worlds import LuaWorld, begin, fold_all, open_campaign
+from tests.definition_text import definition_text
 
 pytestmark = pytest.mark.embedded
 
@@ -44,7 +46,7 @@ async def test_a_campaign_is_seen_once_it_is_sealed(partition: LuaWorld, catalog
     view = catalogue.get(b.CAMPAIGN)
     assert view is not None
     assert (view.name, view.partition, view.phase, list(view.slots)) == (b.CAMPAIGN, 0, Phase.SCHEDULED, ["noon"])
-    assert view.definition["campaign"] == b.CAMPAIGN
+    assert view.definition.campaign == b.CAMPAIGN
     assert view.pharmacies[b.PHARMACY].lon_e6 == 113_264_385
     assert catalogue.by_no(0, view.row.no) is view
     assert catalogue.by_no(1, view.row.no) is None
@@ -90,12 +92,49 @@ async def test_a_definition_is_read_again_where_rules_were_changed_and_slots_are
     assert await mgets(partition) - read == PARTITIONS + 2  # names, rows where there are some, and what has changed
     view = catalogue.get(b.CAMPAIGN)
     assert view is not None
-    assert (view.definition["text"], view.row.revision) == ("changed", b.revision("changed"))
+    assert (view.definition.title["en"], view.row.revision) == ("changed", b.revision("changed"))
     assert (view.row.household_max, view.row.no) == (2, before.row.no)
     assert (view.slots, view.pharmacies) == (before.slots, before.pharmacies)
     assert catalogue.by_no(0, view.row.no) is view
     assert catalogue.get("other").definition == other.definition  # type: ignore[union-attr]
-    assert (before.definition["text"], before.row.revision) == ("a", b.revision("a")), "what somebody holds stays whole"
+    held = (before.definition.title["en"], before.row.revision)
+    assert held == ("a", b.revision("a")), "what somebody holds stays whole"
+
+
+ON_NO_MAP = definition_text("other", b.REGION, "a").replace("Asia", "Nowhere")
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]", "{}", ON_NO_MAP])
+async def test_a_definition_that_nobody_can_read_keeps_no_other_campaign_from_anybody(
+    partition: LuaWorld, catalogue: Catalogue, text: str
+) -> None:
+    define, *rest = b.definition(b.slots_of({"noon": 1}), campaign="other")
+    await fold_all(partition, [msgspec.structs.replace(define, definition=text), *rest])
+    await open_campaign(partition, {"noon": 1})
+    await catalogue.refresh()
+    await catalogue.learn(0)
+    assert [view.name for view in catalogue] == [b.CAMPAIGN]
+    assert catalogue.unreadable == ["other"]
+    await partition.fold(b.change_rules(campaign="other"))
+    await catalogue.refresh()
+    assert catalogue.get("other") is not None
+    assert catalogue.unreadable == []
+
+
+async def test_rules_that_nobody_can_read_leave_the_last_definition_and_phases_go_on(
+    partition: LuaWorld, catalogue: Catalogue
+) -> None:
+    await open_campaign(partition, {"noon": 1})
+    await catalogue.refresh()
+    change = msgspec.structs.replace(b.change_rules(text="changed"), definition="no JSON")
+    await fold_all(partition, [change, b.pause()])
+    await catalogue.refresh()
+    view = catalogue.get(b.CAMPAIGN)
+    assert view is not None
+    assert (view.definition.title["en"], view.phase) == ("a", Phase.PAUSED)
+    await partition.fold(b.change_rules(before="changed", text="c"))
+    await catalogue.refresh()
+    assert catalogue.get(b.CAMPAIGN).definition.title["en"] == "c"  # type: ignore[union-attr]
 
 
 async def test_stock_is_as_it_is_now(partition: LuaWorld, catalogue: Catalogue) -> None:

@@ -15,7 +15,7 @@ from services.console.contract import Applied
 from services.console.desk import OpsDesk
 from services.domain import commands as c
 from services.domain import fold
-from services.domain.campaign import Campaign, definition_json, revision
+from services.domain.campaign import Campaign, Definition, definition_json, revision
 from services.domain.days import instant_ms
 from services.domain.rows import CampaignRow, Phase
 from services.domain.rules import definition
@@ -109,7 +109,7 @@ async def test_other_rules_are_shown_and_then_in_force(console: Console) -> None
     assert (console.row.units_max, console.row.household_max) == (2, 1)
     (change,) = console.world.every(c.ChangeRules)
     assert (change.actor, change.why) == ("user:lin", "too many for one phone")
-    assert console.world.door.catalogue.get(NAME).definition["rules"]["household_max"] == 1  # type: ignore[union-attr]
+    assert console.world.door.catalogue.get(NAME).definition.rules.household_max == 1  # type: ignore[union-attr]
     assert await console.looks(asked) == ("unchanged", [])
 
 
@@ -338,7 +338,7 @@ def test_a_campaign_has_its_own_tables_and_no_others(campaign: Campaign) -> None
     entitled = [pseudonym(one.document_type, one.document_number) for one in campaign.entitled]
     bare = msgspec.structs.replace(campaign, entitled=())
     row = CampaignRow(1, revision(bare, entitled), bare.region, int(Phase.OPEN), 1, 1, 1)
-    view = CampaignView(bare.campaign, 0, row, msgspec.json.decode(definition_json(bare)), {}, {})
+    view = CampaignView(bare.campaign, 0, row, msgspec.json.decode(definition_json(bare), type=Definition), {}, {})
     assert has_the_tables(view, bare, entitled)
     assert not has_the_tables(view, bare, [*entitled, "somebody-else-16"])
     other = msgspec.structs.replace(bare.slots[0], units=bare.slots[0].units + 1)

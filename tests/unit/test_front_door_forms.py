@@ -23,7 +23,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def test_above_the_document_field_stands_who_answers_for_the_data(world: World) -> None:
     heard, _ = await page(world, FORM)
     above = heard.text[: heard.text.index('name="document_number"')]
-    deletion = world.door.catalogue.get(CAMPAIGN).definition["deletion_day"]  # type: ignore[union-attr]
+    deletion = world.door.catalogue.get(CAMPAIGN).definition.deletion_day  # type: ignore[union-attr]
     for told in (
         "Health Commission",
         "privacy@masks.example",

@@ -72,7 +72,7 @@ async def test_what_was_deleted_on_its_day_is_not_there_and_the_answer_says_why(
     own = f"/v1/reservations/{(await world.ask('GET', status_url)).json['id']}"
     campaign = world.door.catalogue.get(CAMPAIGN)
     assert campaign is not None
-    delete_ms, day = campaign.row.delete_ms, campaign.definition["deletion_day"]
+    delete_ms, day = campaign.row.delete_ms, campaign.definition.deletion_day
     purge = c.Purge(campaign=CAMPAIGN, pass_nos=[booking.pass_no])
     world.folded.write(0, c.Tick(at_ms=delete_ms), purge, at_ms=delete_ms)  # a tick is believed from the next record on
     world.model.fold()
