@@ -134,7 +134,8 @@ class PartitionLoop:
                 await asyncio.sleep(STOPPED_PAUSE_S)
             except (MasklineError, RedisError, OSError) as error:
                 self._note_stopped(error)
-                log.warning("Starting again", action="partition_restart", partition=self.partition, why=str(error))
+                why = str(error) if isinstance(error, MasklineError) else f"{type(error).__name__}: {error}"
+                log.warning("Starting again", action="partition_restart", partition=self.partition, why=why)
                 if asyncio.get_running_loop().time() - began_s > LIVED_S:
                     pause_s = FIRST_PAUSE_S
                 await asyncio.sleep(pause_s)

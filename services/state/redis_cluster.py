@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from redis.exceptions import AskError, ClusterDownError, MasterDownError, MovedError, ReadOnlyError, TryAgainError
+from redis.exceptions import ClusterDownError, MasterDownError, MovedError, ReadOnlyError
 
 from services.state.redis_client import Redis, RedisError, ResponseError, connect, hosts_in, with_host
 from services.state.slot_map import SLOTS, ClusterNode, SlotMap, read_nodes, slot_of
@@ -56,7 +56,7 @@ class RedisCluster:
         self._seeds: Final = hosts_in(url)
         self._clients: dict[str, Redis] = {}
         self._map: SlotMap | None = None
-        self._made_s = 0.0
+        self._begun_s = 0.0
         self._making: asyncio.Task[SlotMap] | None = None
         self._generations: dict[int, tuple[str, int]] = {}
 
@@ -114,10 +114,11 @@ class RedisCluster:
             if node.slots:
                 await client.execute_command("PING")  # type: ignore[no-untyped-call]
 
-    async def look_again(self) -> None:
-        """Somebody's connection heard that the map is wrong, or nothing. Never raises for what nodes answer."""
+    async def look_again(self, since_s: float | None = None) -> None:
+        """Make the map anew, unless it was begun after that (monotonic), or just now. The old one is kept where no node
+        tells."""
         with suppress(RedisError, OSError):
-            await self._remap()
+            await self._remap(time.monotonic() - MAP_AGE_S if since_s is None else since_s)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -133,15 +134,14 @@ class RedisCluster:
         if self._map is None:
             await self._remap()
         for hop in range(MAX_HOPS + 1):
-            asked = self._owner(slot)
+            asked, asked_s = self._owner(slot), time.monotonic()
             try:
                 return await self._client(asked.address).execute_command(*words)  # type: ignore[no-untyped-call]
-            except (AskError, TryAgainError):
-                raise
             except (RedisError, OSError) as error:
                 if isinstance(error, ResponseError) and not isinstance(error, _WRONG_NODE):
-                    raise
-                await self.look_again()
+                    raise  # ASK and TRYAGAIN among them
+                # Whoever says MOVED knows better than a map that was made before the question.
+                await self.look_again(asked_s if isinstance(error, MovedError) else None)
                 if hop == MAX_HOPS or self._owner(slot).address == asked.address:
                     raise
         raise AssertionError  # the last hop returns or raises
@@ -169,16 +169,17 @@ class RedisCluster:
 
     # -------------------------------------------------------------------------------------------------------- the map
 
-    async def _remap(self) -> SlotMap:
+    async def _remap(self, since_s: float | None = None) -> SlotMap:
         """One at a time for all who want it."""
         if self._making is None or self._making.done():
-            if self._map is not None and time.monotonic() - self._made_s < MAP_AGE_S:
+            if self._map is not None and since_s is not None and self._begun_s > since_s:
                 return self._map
             self._making = asyncio.create_task(self._make_map(), name="redis-slot-map")
         return await asyncio.shield(self._making)
 
     async def _make_map(self) -> SlotMap:
         """What the nodes say that answer; those that were named at the start are always among them."""
+        begun_s = time.monotonic()
         known = [node.address for node in self._map.nodes if not node.is_known_dead] if self._map else []
         asked = list(dict.fromkeys([*self._seeds, *known]))
         if len(asked) > MAX_ASKED:
@@ -188,7 +189,7 @@ class RedisCluster:
         if not views:
             raise next(answer for answer in answers if isinstance(answer, Exception))
         made = self._map = SlotMap(views)
-        self._made_s = time.monotonic()
+        self._begun_s = begun_s
         gone = self._clients.keys() - {node.address for node in made.nodes} - set(self._seeds)
         for address in gone:
             await self._clients.pop(address).aclose()

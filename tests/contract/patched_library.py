@@ -42,6 +42,12 @@ KEPT_FOR_THOSE_WHO_MOVE = (
     ("  to[SLOT.moving_in] = to[SLOT.moving_in] + units\n", ""),
     (", to ~= '' and units or 0, sheets - 1}", ", 0, sheets - 1}"),
 )
+NEVER_KEY = (
+    ("  wanted, wants = {K.never}, 1\nend\n\n-- Remembers", "  wanted, wants = {}, 0\nend\n\n-- Remembers"),
+    ("  if wants == 1 then return end\n", "  if wants == 0 then return end\n"),
+    ("  for i = 2, wants do\n", "  for i = 1, wants do\n"),
+    ("  wanted, wants = {K.never}, 1\nend\n\n-- The row", "  wanted, wants = {}, 0\nend\n\n-- The row"),
+)
 # What goes wrong at the worst moment: just before Redis has what was decided.
 OUT_OF_MEMORY = (("  call('MSET', unpack(pairs_to_set, 1, n + 2))\n", "  error('out of memory')\n"),)
 
