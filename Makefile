@@ -73,6 +73,15 @@ type: $(LINKED) $(DEV) ## mypy, strict
 bench: $(LINKED) $(DEV) ## the figures, one JSON line each; TIER=embedded or real, ONLY=name,name
 	@TIER=$(TIER) ONLY=$(ONLY) $(RUN) -m tests.bench $(ARGS)
 
+##@ The real thing
+.PHONY: up
+up: $(LINKED) ## Kafka, Redis Cluster, PostgreSQL, our services, nginx, Prometheus, on loopback; ARGS="--ports-from 8080"
+	@$(RUN) -m infra.local up $(ARGS)
+
+.PHONY: down
+down: $(LINKED) ## ends what `make up` started; WIPE=1 removes its data as well
+	@$(RUN) -m infra.local down $(if $(filter 1,$(WIPE)),--wipe) $(ARGS)
+
 ##@ Set it up
 .PHONY: venv
 venv: $(LINKED) $(DEV) ## only the set-up: the virtual environment in .venv with everything in it, locked and hashed
@@ -90,12 +99,20 @@ lock: $(LINKED) $(DEV) ## writes requirements/*.txt anew from pyproject.toml; AR
 	@$(COMPILE) --group dev $(BEYOND_RUNTIME) --output-file requirements/dev.txt >/dev/null
 	@$(COMPILE) --group lock $(BEYOND_RUNTIME) --output-file requirements/lock.txt >/dev/null
 
+# Debian starts what it installs, on the usual ports; `make up` has its own on ports of their own, so none is started
+# that was not there before. (An administrator's own policy stays as it is.)
+NO_START := /usr/sbin/policy-rc.d
 .PHONY: deps-debian
-deps-debian: ## what Debian and Ubuntu need first: python3 with venv, make, certificates; jemalloc for a faster store; Java and Maven for Kafka (asks sudo unless root)
+deps-debian: ## what Debian and Ubuntu need first: python3 with venv, make, certificates; jemalloc for a faster store; all that `make up` needs (asks sudo unless root)
 	@as_root=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+	if [ ! -e $(NO_START) ]; then \
+	  trap "$$as_root rm -f $(NO_START)" EXIT; \
+	  printf '#!/bin/sh\nexit 101\n' | $$as_root tee $(NO_START) >/dev/null; $$as_root chmod 755 $(NO_START); \
+	fi; \
 	$$as_root apt-get update && \
 	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-	  python3 python3-venv make ca-certificates libjemalloc2 default-jre-headless maven
+	  python3 python3-venv make ca-certificates libjemalloc2 procps \
+	  default-jre-headless maven redis-server postgresql postgresql-client nginx-light prometheus
 
 .PHONY: clean
 clean: ## removes .venv, caches and what builds leave behind (never a data folder)

@@ -128,13 +128,13 @@ class RunningProcess:
         return ProcessDidNotStart(name=self.spec.name, what=what, output=self._output, tail=tail)
 
 
-async def answers_ready(host: str, port: int) -> bool:
+async def answers_ready(host: str, port: int, path: str = "/readyz") -> bool:
     """Whether GET /readyz on an admin port says 200. Written by hand: an HTTP client would cost the start 0.2 s."""
     with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             reader, writer = await asyncio.open_connection(host, port)
             try:
-                writer.write(f"GET /readyz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
                 status = await reader.readline()
             finally:
                 writer.close()

@@ -46,19 +46,27 @@ def cache_folder() -> Path:
     return Path(home) / "maskline" / f"kafka-{KAFKA_VERSION}-{digest[:8]}"
 
 
+def find_maven_or_jars() -> Path:
+    """The jars where they are kept already, or the program that brings them. Raises PartMissing."""
+    if (folder := cache_folder()).is_dir():
+        return folder
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise PartMissing(part="Maven", why="there is no `mvn` on the PATH", command="apt-get install maven")
+    return Path(maven)
+
+
 async def kafka_jars(tell: Callable[[str], None]) -> Path:
     """The folder of the jars. Raises PartMissing (no Maven), JarsNotFetched, JarsDiffer."""
     folder = cache_folder()
     if folder.is_dir():
         return folder
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise PartMissing(part="Maven", why="there is no `mvn` on the PATH", command="apt-get install maven")
+    maven = find_maven_or_jars()
     folder.parent.mkdir(parents=True, exist_ok=True)
     tell(f"Fetching Apache Kafka {KAFKA_VERSION} by Maven: {MEGABYTES} MB, once.")
     with tempfile.TemporaryDirectory(prefix="unfinished-", dir=folder.parent) as unfinished:
         jars = Path(unfinished) / "jars"
-        await _copy(Path(maven), jars, tell)
+        await _copy(maven, jars, tell)
         check_digests(jars)
         try:
             jars.rename(folder)

