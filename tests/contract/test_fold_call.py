@@ -10,13 +10,11 @@ from services.domain import limits
 from services.domain.commands import encode
 from services.domain.rows import HEAD, Head
 from services.domain.rules.answers import Fact
-from services.state.fold_call import MAX_COMMANDS_PER_CALL, FoldCall, LogIdentity
+from services.state.fold_call import MAX_COMMANDS_PER_CALL, LogIdentity
 from services.state.keys import key
 from services.state.library import build
-from services.state.redis_client import dedicated
 from tests import builders as b
 from tests.contract.worlds import (
-    REDIS_TIMEOUT_S,
     LuaWorld,
     a_rush,
     at_noon,
@@ -83,12 +81,12 @@ async def test_an_empty_batch_asks_where_the_fold_is(lua: LuaWorld) -> None:
     ],
 )
 async def test_another_log_or_one_made_with_other_keys_is_refused(
-    lua: LuaWorld, redis_url: str, identity: LogIdentity, status: str
+    lua: LuaWorld, identity: LogIdentity, status: str
 ) -> None:
     log = a_rush()
     await lua.fold_batch(log[:20])
     before = await lua.values()
-    stranger = FoldCall(dedicated(redis_url, timeout_s=REDIS_TIMEOUT_S), lua.library, 0, identity)
+    stranger = lua.another_call(identity=identity)
     answers = [await stranger.fold(batch_of(start, log[start:]), published=20) for start in (0, 20, 25)]
     await stranger.drop()
     for folded in answers:
@@ -139,7 +137,7 @@ async def test_a_library_that_is_older_than_the_rules_in_force_decides_nothing_a
 ) -> None:
     """As when an allocator of before comes back: the record that brought the rules lies behind it."""
     monkeypatch.setattr(limits, "RULES_VERSION", 2)
-    newer = LuaWorld(redis_url, lua.redis, build())
+    newer = LuaWorld(redis_url, lua.redis, build(), store=lua.store)
     monkeypatch.undo()
     await newer.call.load_library()
     log = [*a_rush(people=5), *at_noon(b.adopt_rules(2))]

@@ -6,12 +6,8 @@ import pytest
 from redis.exceptions import ResponseError
 
 from services.domain.reasons import Reason
-from services.state.fold_call import FoldCall
 from services.state.library import FILES, build, source, with_numbers
-from services.state.redis_client import dedicated
 from tests.contract.worlds import (
-    IDENTITY,
-    REDIS_TIMEOUT_S,
     LuaWorld,
     a_rush,
     batch_of,
@@ -29,10 +25,10 @@ def test_the_library_is_loaded_under_the_digest_of_its_text() -> None:
 
 @pytest.mark.embedded
 async def test_two_versions_of_the_library_stand_side_by_side_and_fold_the_same_log(
-    lua: LuaWorld, redis_url: str
+    lua: LuaWorld,
 ) -> None:
     newer = build("\n".join(["-- another version", *map(source, FILES)]))
-    other = FoldCall(dedicated(redis_url, timeout_s=REDIS_TIMEOUT_S), newer, 0, IDENTITY)
+    other = lua.another_call(newer)
     await other.load_library()
     log = a_rush()
     model, facts = await decided_by_the_model(log)

@@ -10,14 +10,10 @@ from redis.exceptions import ResponseError
 from services.domain.commands import Command, encode
 from services.domain.reasons import Reason
 from services.domain.rows import ReservationState
-from services.state.fold_call import FoldCall
 from services.state.library import Library
-from services.state.redis_client import dedicated
 from tests import builders as b
 from tests.contract import patched_library as patched
 from tests.contract.worlds import (
-    IDENTITY,
-    REDIS_TIMEOUT_S,
     LuaWorld,
     Records,
     a_rush,
@@ -286,32 +282,32 @@ async def test_without_the_look_at_what_stands_aside_two_are_found_after_a_purge
 # -- one write ---------------------------------------------------------------------------------------------------------
 
 
-async def an_error_in_the_middle(world: LuaWorld, log: Records, redis_url: str) -> None:
+async def an_error_in_the_middle(world: LuaWorld, log: Records) -> None:
     """The call breaks at the worst moment; the allocator folds the same batch again, with nothing broken."""
     with pytest.raises(ResponseError, match="out of memory"):
         await world.fold_batch(log)
-    healed = FoldCall(dedicated(redis_url, timeout_s=REDIS_TIMEOUT_S), patched.without(), 0, IDENTITY)
+    healed = world.another_call(patched.without())
     await healed.load_library()
     await healed.fold(batch_of(0, log), 0)
     await healed.drop()
 
 
 @pytest.mark.safety
-async def test_an_error_in_the_middle_of_a_call_leaves_nothing_half_done(fold: Fold, redis_url: str) -> None:
+async def test_an_error_in_the_middle_of_a_call_leaves_nothing_half_done(fold: Fold) -> None:
     log = a_rush()
     async with fold(patched.OUT_OF_MEMORY) as world:
         with pytest.raises(ResponseError, match="out of memory"):
             await world.fold_batch(log)
         assert await world.values() == {}
-        await an_error_in_the_middle(world, log, redis_url)
+        await an_error_in_the_middle(world, log)
         assert await found_by_comparison(log, world) == []
 
 
 @pytest.mark.control
-async def test_with_the_position_written_first_an_error_loses_what_it_stands_for(fold: Fold, redis_url: str) -> None:
+async def test_with_the_position_written_first_an_error_loses_what_it_stands_for(fold: Fold) -> None:
     log = a_rush()
     async with fold(patched.ONE_WRITE, patched.OUT_OF_MEMORY) as world:
-        await an_error_in_the_middle(world, log, redis_url)
+        await an_error_in_the_middle(world, log)
         assert any("not in Redis" in line for line in await found_by_comparison(log, world))
 
 

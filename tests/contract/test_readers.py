@@ -27,7 +27,7 @@ WAIT_S = 5.0
 async def reader(lua: LuaWorld) -> StateReader:
     """A process that has read nothing yet, from a partition in the middle of a rush."""
     await lua.fold_batch(RUSH)
-    return StateReader(lua.redis)
+    return StateReader(lua.store)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def test_rows_come_with_the_position_they_are_true_at(reader: StateReader)
 
 
 async def test_an_empty_partition_reads_as_position_zero(lua: LuaWorld) -> None:
-    head, rows = await StateReader(lua.redis).read(5, ["cat"])
+    head, rows = await StateReader(lua.store).read(5, ["cat"])
     assert (head.position, head.log, rows) == (0, "", [None])
 
 
@@ -125,15 +125,15 @@ async def test_where_redis_is_emptied_or_away_the_head_is_the_one_that_was_read_
 async def test_another_process_that_has_seen_nothing_reads_what_is_there(lua: LuaWorld, reader: StateReader) -> None:
     await reader.read(0, ["cat"])
     await lua.redis.flushdb()
-    assert (await StateReader(lua.redis).read(0, ["cat"])).head.position == 0
+    assert (await StateReader(lua.store).read(0, ["cat"])).head.position == 0
 
 
 @pytest.mark.usefixtures("reader")
 async def test_another_process_that_knows_how_far_it_had_come_refuses_a_step_back(lua: LuaWorld) -> None:
-    begun_later = StateReader(lua.redis, {PartitionId(0): Offset(len(RUSH))})
+    begun_later = StateReader(lua.store, {PartitionId(0): Offset(len(RUSH))})
     assert (await begun_later.read(0, ["cat"])).rows == [[b.CAMPAIGN]]
     await lua.redis.flushdb()
-    begun_meanwhile = StateReader(lua.redis, {PartitionId(0): Offset(len(RUSH))})
+    begun_meanwhile = StateReader(lua.store, {PartitionId(0): Offset(len(RUSH))})
     with pytest.raises(CatchingUpError, match=f"position 0, behind {len(RUSH)}"):
         await begun_meanwhile.read(0, ["cat"])
 

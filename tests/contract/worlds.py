@@ -11,10 +11,12 @@ from services.domain.commands import Command, decode, encode
 from services.domain.fold import RulesTooNewError, apply
 from services.domain.rows import HEAD, Facts, Head, State
 from services.state.fold_call import Batch, FoldCall, Folded, LogIdentity
-from services.state.keys import decisions_chunk, key, place_in_chunk, tag
+from services.state.keys import decisions_chunk, head_key, key, place_in_chunk, tag
 from services.state.library import Library, build
 from services.state.readers import decode_row
-from services.state.redis_client import Redis, connect, dedicated
+from services.state.redis_client import Redis
+from services.state.redis_cluster import RedisCluster
+from services.state.store import Store, fold_connection, open_store
 from tests import builders as b
 
 REDIS_TIMEOUT_S = 10.0
@@ -83,15 +85,27 @@ class ModelWorld:
 
 
 class LuaWorld:
-    """The function library, on a connection of its own to an empty Valkey."""
+    """The function library, on a connection of its own to an empty Valkey.
 
-    def __init__(self, url: str, redis: Redis, library: Library | None = None, partition: int = 0) -> None:
+    In a cluster `redis` is the node that has the partition, and `store` the whole.
+    """
+
+    def __init__(
+        self, url: str, redis: Redis, library: Library | None = None, partition: int = 0, store: Store | None = None
+    ) -> None:
         self.now_ms = b.NOON_MS
         self.position = 0
         self.redis = redis
         self.partition = partition
         self.library = library or build()
-        self.call = FoldCall(dedicated(url, timeout_s=REDIS_TIMEOUT_S), self.library, partition, IDENTITY)
+        self.store = store or redis
+        self._url = url
+        self.call = self.another_call()
+
+    def another_call(self, library: Library | None = None, identity: LogIdentity = IDENTITY) -> FoldCall:
+        """By somebody else, on a connection of their own."""
+        connection = fold_connection(self.store, self._url, self.partition, timeout_s=REDIS_TIMEOUT_S)
+        return FoldCall(connection, library or self.library, self.partition, identity)
 
     async def fold(self, command: Command | bytes, *, at_ms: int | None = None) -> Facts:
         self.now_ms = self.now_ms if at_ms is None else at_ms
@@ -145,17 +159,29 @@ class LuaWorld:
 
 @asynccontextmanager
 async def lua_world(url: str, library: Library | None = None) -> AsyncIterator[LuaWorld]:
-    """A Valkey with nothing but the library in it."""
-    redis = connect(url, timeout_s=REDIS_TIMEOUT_S)
-    await redis.flushall()
-    await redis.function_flush()
-    world = LuaWorld(url, redis, library)
+    """A Valkey (or a cluster) with nothing but the library in it."""
+    store = open_store(url, timeout_s=REDIS_TIMEOUT_S)
+    world = LuaWorld(url, (await emptied(store))[0], library, store=store)
     await world.call.load_library()
     try:
         yield world
     finally:
         await world.call.drop()
-        await redis.aclose()
+        await store.aclose()
+
+
+async def emptied(store: Store) -> list[Redis]:
+    """Whoever has keys, without keys and libraries now; the one that has partition 0 first."""
+    everybody: list[Redis]
+    if isinstance(store, RedisCluster):
+        own = (await store.nodes(head_key(0)))[0][1]
+        everybody = [own, *[client for node, client in await store.nodes() if node.slots and client is not own]]
+    else:
+        everybody = [store]
+    for client in everybody:
+        await client.flushall()
+        await client.function_flush()
+    return everybody
 
 
 def differences(model: dict[str, Any], redis: dict[str, Any]) -> list[str]:

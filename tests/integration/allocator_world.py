@@ -15,18 +15,16 @@ from services.domain.events import events_of
 from services.domain.rows import Facts, Head
 from services.platform.lifecycle import end_tasks
 from services.state.fold_call import FoldCall
-from services.state.keys import head_key
 from services.state.library import Library, build
 from services.state.readers import decode_row, read_head
 from services.state.recovery import GROUP, Start, find_start
 from services.state.redis_client import Redis
-from services.state.redis_cluster import RedisCluster
 from services.state.store import Store, fold_connection, open_store
 from services.stream.fake import FakeLog, FakeProducer, FakeReader
 from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS, EVENTS
 from tests import builders as b
-from tests.contract.worlds import decided_by_the_model, differences
+from tests.contract.worlds import decided_by_the_model, differences, emptied
 
 P = PartitionId(0)
 TIMEOUT_S = 10.0
@@ -194,21 +192,9 @@ class AllocatorWorld:
 async def allocator_world(url: str, library: Library | None = None) -> AsyncIterator[AllocatorWorld]:
     """An empty Valkey (or a cluster) without any library, and a log that has its genesis record."""
     store = open_store(url, timeout_s=TIMEOUT_S)
-    everybody = await primaries(store)
-    for node in everybody:
-        await node.flushall()
-        await node.function_flush()
-    world = AllocatorWorld(url, store, everybody[0], library or build())
+    world = AllocatorWorld(url, store, (await emptied(store))[0], library or build())
     world.write([b.genesis()])
     try:
         yield world
     finally:
         await world.stop()
-
-
-async def primaries(store: Store) -> list[Redis]:
-    """Whoever has keys, the one that has this partition's first."""
-    if not isinstance(store, RedisCluster):
-        return [store]
-    own = (await store.nodes(head_key(P)))[0][1]
-    return [own, *[client for node, client in await store.nodes() if node.slots and client is not own]]
