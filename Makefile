@@ -82,6 +82,10 @@ up: $(LINKED) ## Kafka, Redis Cluster, PostgreSQL, our services, nginx, Promethe
 down: $(LINKED) ## ends what `make up` started; WIPE=1 removes its data as well
 	@$(RUN) -m infra.local down $(if $(filter 1,$(WIPE)),--wipe) $(ARGS)
 
+.PHONY: smoke
+smoke: $(LINKED) ## one booking's whole way through what `make up` started, then verify; the last line has the figures
+	@$(RUN) -m infra.local smoke $(ARGS)
+
 ##@ Set it up
 .PHONY: venv
 venv: $(LINKED) $(DEV) ## only the set-up: the virtual environment in .venv with everything in it, locked and hashed

@@ -33,6 +33,15 @@ def down(settings: LocalSettings, *, wipe: bool) -> None:
     end(settings, click.echo, wipe=wipe)
 
 
+@local.command("smoke")
+@options_of(LocalSettings)
+def smoke(settings: LocalSettings) -> None:
+    """One booking's whole way through what `up` started; the last line has the figures."""
+    from infra.local.smoke import smoke as try_it
+
+    try_it(settings, click.echo)
+
+
 @local.command("keep")
 @options_of(LocalSettings)
 def keep(settings: LocalSettings) -> None:

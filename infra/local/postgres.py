@@ -8,8 +8,8 @@
 password      of the only user, 0600
 data/         made once by initdb, under another name until it is whole
 
-It never runs as root (it refuses), and its data may lie where its user cannot walk to, as in a home folder: so it gets its
-folder opened, and a name for it that needs no permission but that for the folder itself. (Not /proc/self/cwd: up to
+It never runs as root (it refuses), and its data may lie where its user cannot walk to, as in a home folder: so it gets
+its folder opened, and a name for it that needs no permission but that for the folder itself. (Not /proc/self/cwd: up to
 version 15 its programs walk to their own folder at first, and do not find back.)
 """
 
