@@ -1,4 +1,4 @@
-"""The figures, one JSON line each. ONLY=name,… chooses; TIER=embedded is the only tier there is yet."""
+"""The figures, one JSON line each. ONLY=name,… chooses; TIER=real takes those of the real tier."""
 
 import os
 import sys
@@ -7,15 +7,18 @@ from typing import Final
 
 import msgspec
 
+from infra.local.missing import PartMissing
 from services.platform.telemetry import configure_logging
 from tests.bench.cost_of_a_booking import cost
 from tests.bench.expiry import expiry
 from tests.bench.figure import Figure
 from tests.bench.folding import memory, replay
+from tests.bench.on_kafka import on_one_broker, on_three_brokers, over_partitions
 from tests.bench.rebuilding import rebuilding
 from tests.bench.through_the_door import decided, decision_times, ready
 
-MEASUREMENTS: Final[dict[Callable[[], list[Figure]], tuple[str, ...]]] = {
+Measurements = dict[Callable[[], list[Figure]], tuple[str, ...]]
+EMBEDDED: Final[Measurements] = {
     ready: ("ready_s",),
     cost: ("front_door_cpu_vs_noop",),
     decided: ("decided_per_s", "decided_per_s_hot"),
@@ -25,27 +28,37 @@ MEASUREMENTS: Final[dict[Callable[[], list[Figure]], tuple[str, ...]]] = {
     memory: ("redis_bytes_per_confirmed", "redis_bytes_per_refused"),
     expiry: ("fcall_p99_ms", "fcall_max_ms"),
 }
+REAL: Final[Measurements] = {
+    on_three_brokers: ("decided_per_s",),
+    on_one_broker: ("decided_per_s_1_broker", "decision_p50_ms_idle", "decision_p50_ms_64"),
+    over_partitions: ("cost_64_vs_1_partitions",),
+}
+TIERS: Final = {"embedded": EMBEDDED, "real": REAL}
 
 
 def main() -> int:
     """Exit code 0, or 2 where something that is not there was asked for."""
     configure_logging("bench", "warning")
-    names = [name for group in MEASUREMENTS.values() for name in group]
     tier = os.environ.get("TIER") or "embedded"
-    wanted = [name for name in os.environ.get("ONLY", "").replace(" ", "").split(",") if name]
-    if tier != "embedded":
-        sys.stderr.write(f"bench: the tier {tier} is not there yet; TIER=embedded is\n")
+    if tier not in TIERS:
+        sys.stderr.write(f"bench: there is no tier {tier}; there are {', '.join(TIERS)}\n")
         return 2
+    names = [name for group in TIERS[tier].values() for name in group]
+    wanted = [name for name in os.environ.get("ONLY", "").replace(" ", "").split(",") if name]
     if unknown := [name for name in wanted if name not in names]:
         sys.stderr.write(f"bench: no figure {', '.join(unknown)}; there are {', '.join(names)}\n")
         return 2
-    for measure, group in MEASUREMENTS.items():
-        if wanted and not set(wanted) & set(group):
-            continue
-        for found in measure():
-            if not wanted or found.name in wanted:
-                sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
-                sys.stdout.flush()
+    try:
+        for measure, group in TIERS[tier].items():
+            if wanted and not set(wanted) & set(group):
+                continue
+            for found in measure():
+                if not wanted or found.name in wanted:
+                    sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+                    sys.stdout.flush()
+    except PartMissing as missing:
+        sys.stderr.write(f"bench: {missing}\n")
+        return 2
     return 0
 
 

@@ -1,14 +1,15 @@
-"""A whole system on the embedded tier for figures, and looks at how far it has come."""
+"""A whole system for figures, on the embedded tier or the real one, and looks at how far it has come."""
 
 import asyncio
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from infra.applying import apply_campaign
 from infra.console_client import ConsoleClient
+from infra.local.running import running_kafka, running_redis
 from loadtests.http_client import HttpClient
 from loadtests.proof import settled
 from services.audit.verify import VerifySettings
@@ -21,11 +22,13 @@ VISIBLE_TIMEOUT_S = 10.0
 class Bench:
     """A running system with campaigns."""
 
-    def __init__(self, system: Up) -> None:
+    def __init__(self, system: Up, others: Mapping[str, int] | None = None) -> None:
+        """`others` are processes that the system did not start itself, by name."""
         endpoints = system.endpoints
         self.front_door: str = endpoints["front_door"]
         self.settings = VerifySettings(kafka=endpoints["kafka"], redis=endpoints["redis"], data=system.data)
         self.pids = {each["service"]: each["pid"] for each in [*endpoints["processes"], *endpoints["stores"]]}
+        self.pids |= others or {}
         self._console = ConsoleClient.of(system.data, endpoints["console"])
 
     def client(self, connections: int) -> HttpClient:
@@ -52,3 +55,18 @@ def running() -> Iterator[Bench]:
     """A system of its own, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="maskline-bench-") as folder, up(Path(folder) / "data") as system:
         yield Bench(system)
+
+
+@contextmanager
+def running_for_real(brokers: int, *options: str) -> Iterator[Bench]:
+    """One of its own on Apache Kafka and a Redis Cluster of three primaries and three replicas.
+
+    Raises PartMissing.
+    """
+    with tempfile.TemporaryDirectory(prefix="maskline-bench-") as name:
+        folder = Path(name)
+        with running_kafka(folder, brokers) as kafka, running_redis(folder) as redis:
+            where = ("--kafka", kafka.addresses, "--redis", redis.url, "--replicas", str(min(3, brokers)))
+            pids = {name: parts.pid(name) for parts in (kafka, redis) for name in parts.names}
+            with up(folder / "data", *where, *options) as system:
+                yield Bench(system, pids)

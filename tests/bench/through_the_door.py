@@ -4,6 +4,7 @@ import asyncio
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from infra.applying import apply_campaign
@@ -57,12 +58,13 @@ async def _first_confirmed(url: str, body: bytes, headers: dict[str, str]) -> No
 def decided() -> list[Figure]:
     """Bookings a second from the first request to the last decision, over many slots and over one."""
     with running() as bench:
-        return asyncio.run(_decided(bench))
+        return asyncio.run(decided_on(bench, {"decided_per_s": WIDE_SLOTS, "decided_per_s_hot": 1}))
 
 
-async def _decided(bench: Bench) -> list[Figure]:
+async def decided_on(bench: Bench, figures: Mapping[str, int]) -> list[Figure]:
+    """A figure for each name, over so many slots."""
     found = []
-    for name, slots in (("decided_per_s", WIDE_SLOTS), ("decided_per_s_hot", 1)):
+    for name, slots in figures.items():
         campaign = wide_campaign(name.replace("_", "-"), slots, PLENTY)
         await bench.apply(campaign)
         client = bench.client(CONNECTIONS)
@@ -84,10 +86,11 @@ async def _decided(bench: Bench) -> list[Figure]:
 def decision_times() -> list[Figure]:
     """POST with `Prefer: wait` to its decision: one at a time, and 64 connections at once."""
     with running() as bench:
-        return asyncio.run(_decision_times(bench))
+        return asyncio.run(decision_times_on(bench))
 
 
-async def _decision_times(bench: Bench) -> list[Figure]:
+async def decision_times_on(bench: Bench) -> list[Figure]:
+    """One at a time, then 64 connections."""
     campaign = wide_campaign("decision-times", WIDE_SLOTS, PLENTY)
     await bench.apply(campaign)
     found = []
