@@ -25,6 +25,7 @@ from services.state.library import Library, build
 from services.state.readers import read_head
 from services.state.recovery import Start
 from services.state.redis_client import RedisError, ResponseError
+from services.state.redis_cluster import RedisCluster
 from services.state.store import Store, fold_connection, open_store
 from services.state.store_check import StoreUnfit, check_libraries, check_stores
 from services.stream.partition_reader import PartitionReader
@@ -80,7 +81,7 @@ async def rebuild_all(settings: RebuildSettings, on_progress: Progress) -> list[
 
     try:
         await _check_redis(redis, library)
-        target = Target(partial(read_head, redis), fold_call, key_check)
+        target = Target(partial(read_head, redis), fold_call, key_check, isinstance(redis, RedisCluster))
         return await rebuild(commands, target, partitions, on_progress)
     finally:
         await commands.stop()

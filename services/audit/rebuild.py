@@ -34,6 +34,9 @@ RECORDS_PER_FETCH = 2_000
 FETCH_TIMEOUT_MS = 1_000
 MAX_EMPTY_FETCHES = 5
 MAX_STEPS_BACK = 20
+MAX_TRIES = 20
+TRY_AGAIN_S = 0.5
+"""Of a cluster, while a primary is replaced or a slot migrates: ten seconds, three times what a fail-over takes."""
 
 
 class RebuildSettings(SystemSettings, frozen=True, kw_only=True):
@@ -84,6 +87,7 @@ class Target:
     read_head: HeadReader
     fold_call: Callable[[PartitionId, Start], FoldCall]
     key_check: str
+    is_cluster: bool = False
 
 
 async def rebuild(log: LogReader, target: Target, partitions: int, on_progress: Progress) -> list[Rebuilt]:
@@ -95,12 +99,24 @@ async def rebuild(log: LogReader, target: Target, partitions: int, on_progress: 
     for number in range(partitions):
         partition = PartitionId(number)
         try:
-            done.append(await _rebuild_partition(log, target, partition, on_progress))
+            done.append(await _rebuilt_in_the_end(log, target, partition, on_progress))
         except (PartitionStoppedError, GenesisMissing, HoleInLog, PositionOutsideLog) as error:
             done.append(Rebuilt(partition=partition, why=str(error)))
         except (RedisError, OSError) as error:
             raise RebuildFailed(partition=partition, why=str(error) or type(error).__name__) from error
     return done
+
+
+async def _rebuilt_in_the_end(log: LogReader, target: Target, partition: PartitionId, on_progress: Progress) -> Rebuilt:
+    """In as many tries as it takes, MAX_TRIES at most: each goes on where Redis stands."""
+    for tries in range(1, MAX_TRIES + 1):
+        try:
+            return await _rebuild_partition(log, target, partition, on_progress)
+        except (RedisError, OSError):
+            if tries == MAX_TRIES or not target.is_cluster:
+                raise
+            await asyncio.sleep(TRY_AGAIN_S)
+    raise AssertionError  # the last try returns or raises
 
 
 async def _rebuild_partition(log: LogReader, target: Target, partition: PartitionId, on_progress: Progress) -> Rebuilt:
