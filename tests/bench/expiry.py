@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import Iterator
 
-import msgspec
+from msgspec.structs import replace
 
-from services.domain.commands import Command, Expire, Open, Reserve, Tick
+from services.domain.campaign_times import timed
+from services.domain.commands import Command, Expire, Tick
+from services.domain.days import zone
 from services.domain.limits import SHEET_LINES
 from services.domain.rules.answers import Fact
 from services.state.fold_call import Batch, FoldCall, LogIdentity
@@ -16,11 +18,11 @@ from services.state.redis_client import dedicated
 from services.stream.genesis import read_genesis
 from services.stream.partition_reader import PartitionReader
 from services.stream.topics import COMMANDS
+from tests.bench.all_rules import RULES, definition, opened, person, reservations, strict_campaign
 from tests.bench.figure import Figure, figure
-from tests.bench.folding import BATCH, FIRST, Stores, definition, reservations, with_stores
+from tests.bench.folding import BATCH, FIRST, Stores, with_stores
 from tests.bench.through_the_door import PLENTY, WIDE_SLOTS
 from tests.bench.wishes import wide_campaign
-from tests.unit.campaign_documents import written
 
 EXPIRING = 100_000
 EXPIRE_COMMANDS = BATCH // 20
@@ -80,19 +82,19 @@ async def _while_everybody_expires(stores: Stores) -> list[float]:
     fold = _Fold(call, 0)
     await fold.fold([genesis])
     await fold.it_is(fold.now_ms)
-    for command in definition(WIDE_SLOTS, PLENTY):
+    for command in definition(WIDE_SLOTS, PLENTY, EXPIRING):
         await fold.fold([command])
     people = reservations(EXPIRING, WIDE_SLOTS)
     for first in range(0, EXPIRING, BATCH):
         await fold.fold(people[first : first + BATCH])
     await fold.it_is(fold.now_ms + 3 * DAY_MS)
-    for command in _next_campaign(fold.now_ms):
+    due = list(_no_shows())
+    for command in _next_campaign(fold.now_ms, len(due) // EXPIRE_COMMANDS + 1):
         await fold.fold([command])
     fold.took_ms.clear()
-    due = list(_no_shows())
     for number, first in enumerate(range(0, len(due), EXPIRE_COMMANDS)):
-        later = reservations(BATCH - EXPIRE_COMMANDS, WIDE_SLOTS, first=EXPIRING + number * BATCH)
-        await fold.fold([*due[first : first + EXPIRE_COMMANDS], *_to(later, "next")])
+        later = reservations(BATCH - EXPIRE_COMMANDS, WIDE_SLOTS, first=EXPIRING + number * BATCH, campaign="next")
+        await fold.fold([*due[first : first + EXPIRE_COMMANDS], *later])
         if fold.expired == EXPIRING:
             break
     assert fold.expired == EXPIRING, fold.expired
@@ -100,21 +102,16 @@ async def _while_everybody_expires(stores: Stores) -> list[float]:
     return fold.took_ms
 
 
-def _next_campaign(now_ms: int) -> list[Command]:
+def _next_campaign(now_ms: int, calls: int) -> list[Command]:
     """The next round, in which people book while the first one's no-shows expire."""
-    campaign = wide_campaign("next", WIDE_SLOTS, PLENTY)
+    campaign = strict_campaign("next", WIDE_SLOTS, PLENTY)
+    where = zone(campaign.timezone)
     slots = tuple(
-        msgspec.structs.replace(slot, starts_ms=now_ms + DAY_MS, ends_ms=now_ms + 2 * DAY_MS, day=slot.day + 3)
+        timed(replace(slot, starts_ms=now_ms + DAY_MS, ends_ms=now_ms + 2 * DAY_MS, day=slot.day + 3), RULES, where)
         for slot in campaign.slots
     )
-    campaign = msgspec.structs.replace(campaign, slots=slots)
-    return [*written(campaign), Open(id="n" * 16, campaign="next")]
-
-
-def _to(bookings: list[Command], campaign: str) -> Iterator[Command]:
-    for booking in bookings:
-        assert isinstance(booking, Reserve)
-        yield msgspec.structs.replace(booking, campaign=campaign)
+    people = [person(EXPIRING + number) for number in range(calls * BATCH)]
+    return opened(replace(campaign, slots=slots), people)
 
 
 def _no_shows() -> Iterator[Command]:

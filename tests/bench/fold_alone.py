@@ -23,7 +23,8 @@ from services.domain.commands import Command, Genesis
 from services.state.fold_call import Batch, FoldCall, LogIdentity
 from services.state.library import build
 from services.state.redis_client import connect, dedicated
-from tests.bench.folding import BATCH, definition, reservations
+from tests.bench.all_rules import definition, reservations
+from tests.bench.folding import BATCH
 
 SLOTS: Final = {9_000: 20, 1: 200_000}  # units in each: enough for everybody, for a confirmed booking costs most
 FOLDED, COUNTED, WARM_UP = 100_000, 3_000, 1_000
@@ -33,10 +34,10 @@ TIMEOUT_S = 120.0
 IDENTITY = LogIdentity("l" * 16, "k" * 16)
 
 
-async def fold(url: str, slots: int, count: int) -> float:
-    """Folds a campaign and `count` bookings; seconds that the bookings took."""
+async def fold(url: str, slots: int, count: int, people: int) -> float:
+    """Folds a campaign for so many people, and bookings of `count` of them; seconds that the bookings took."""
     genesis: list[Command] = [Genesis(log=IDENTITY.log, key_check=IDENTITY.key_check, rules=1)]
-    beginning = genesis + definition(slots, SLOTS[slots])
+    beginning = genesis + definition(slots, SLOTS[slots], people)
     wishes = reservations(count, slots)
     call = FoldCall(dedicated(url, timeout_s=TIMEOUT_S), build(), 0, IDENTITY)
     await call.load_library()
@@ -59,11 +60,11 @@ def _batch(start: int, commands: list[Command]) -> Batch:
     return Batch(start, [NOW_MS + start + i for i in range(len(commands))], [1] * len(commands), commands)
 
 
-async def _fold_in_an_empty_store(url: str, slots: int, count: int) -> float:
+async def _fold_in_an_empty_store(url: str, slots: int, count: int, people: int) -> float:
     redis = connect(url, timeout_s=TIMEOUT_S)
     await redis.flushall()
     await redis.aclose()
-    return await fold(url, slots, count)
+    return await fold(url, slots, count, people)
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def _counted(folder: Path) -> Iterator[tuple[str, list[int]]]:
 def instructions(slots: int, count: int) -> int:
     """What Valkey executes from its start to its end, with `count` bookings in between."""
     with tempfile.TemporaryDirectory() as folder, _counted(Path(folder)) as (url, counted):
-        asyncio.run(_fold_in_an_empty_store(url, slots, count))
+        asyncio.run(_fold_in_an_empty_store(url, slots, count, WARM_UP + COUNTED))
     return counted[0]
 
 
@@ -100,7 +101,7 @@ def main() -> None:
             sys.stdout.write(f"{slots} slots: {each:,.0f} instructions a booking\n")
         else:
             with tempfile.TemporaryDirectory() as folder, running_stores(Path(folder)) as stores:
-                took_s = asyncio.run(_fold_in_an_empty_store(stores.redis, slots, FOLDED))
+                took_s = asyncio.run(_fold_in_an_empty_store(stores.redis, slots, FOLDED, FOLDED))
             sys.stdout.write(f"{slots} slots: {FOLDED / took_s:,.0f} decisions a second\n")
 
 

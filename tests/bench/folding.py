@@ -1,4 +1,4 @@
-"""Figures of the fold: how fast a full log is folded by one allocator, and what Redis keeps."""
+"""Figures of the fold, all rules on: how fast a full log is folded by one allocator, and what Redis keeps."""
 
 import asyncio
 import subprocess
@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from infra.embedded.stores import RunningStores, running_stores
 from infra.launcher.first_steps import prepare_log
-from services.domain.commands import Command, Open, Reserve, encode
+from services.domain.commands import Command, encode
+from services.domain.rows import CampaignRow
 from services.platform.settings import ProcessSettings
 from services.state.fold_call import COMMANDS_PER_CALL
 from services.state.readers import StateReader
@@ -23,17 +24,16 @@ from services.stream.log_producer import LogProducer, append
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
+from tests.bench.all_rules import definition, reservations
 from tests.bench.figure import Figure, figure
 from tests.bench.through_the_door import PLENTY, WIDE_SLOTS
-from tests.bench.wishes import wide_campaign
 from tests.integration.cli_system import ROOT
-from tests.unit.campaign_documents import written
 
 REPEATS = 5
 REPLAYED = 120_000
-REPLAYED_SLOTS = {WIDE_SLOTS: PLENTY, 1: REPLAYED}  # units in each: enough for everybody
+REPLAYED_SLOTS = {WIDE_SLOTS: PLENTY, 1: 2 * REPLAYED}  # units in each: enough for everybody
 LOOK_EVERY_S = 0.01
-KEPT = 20_000
+KEPT = 60_000  # as many rows as there are, or more: how tables grow is in it, wherever they stand
 BATCH = COMMANDS_PER_CALL
 FIRST = PartitionId(0)
 FOLD_TIMEOUT_S = 120.0
@@ -64,6 +64,13 @@ class Stores:
         position = (await StateReader(redis).read(FIRST, [])).head.position
         await redis.aclose()
         return position
+
+    async def given_out(self) -> int:
+        """Units of the campaign `fold` that somebody has: a figure of refusals would be another one."""
+        redis = connect(self.settings.redis, timeout_s=5.0)
+        row: CampaignRow = (await StateReader(redis).read(FIRST, ["c:fold"])).rows[0]
+        await redis.aclose()
+        return row.quota - row.left - row.assisted_left - row.reserve_left
 
     async def used_memory(self) -> int:
         """Bytes, as Redis counts them."""
@@ -102,31 +109,6 @@ class Stores:
             await redis.aclose()
 
 
-def reservations(count: int, slots: int, first: int = 0) -> list[Command]:
-    """Commands as a front door writes them, by `count` different people."""
-    return [
-        Reserve(
-            campaign="fold",
-            slot=f"s-{number % slots:05d}",
-            units=1,
-            resident=f"p{number:015d}",
-            pass_no=f"r{number:015d}",
-            digest=f"d{number % 10**7:07d}",
-            last4_hash=f"l{number % 10**7:07d}",
-            phone_pseudonym=f"t{number:015d}",
-            contact="c" * 59,
-        )
-        for number in range(first, first + count)
-    ]
-
-
-def definition(slots: int, units_a_slot: int) -> list[Command]:
-    """The campaign, sealed and open."""
-    campaign = wide_campaign("fold", slots, units_a_slot)
-    commands: list[Command] = [*written(campaign)]
-    return [*commands, Open(id="o" * 16, campaign="fold")]
-
-
 def replay() -> list[Figure]:
     """One allocator folding a full log in which everything was published: over many slots and on a hot one, in turn."""
     values: dict[int, list[float]] = {slots: [] for slots in REPLAYED_SLOTS}
@@ -135,14 +117,16 @@ def replay() -> list[Figure]:
             values[slots].append(asyncio.run(with_stores(partial(_replay_once, slots, units))))
     names = {WIDE_SLOTS: "replay_per_s", 1: "replay_per_s_hot"}
     return [
-        figure(names[slots], found, "1/s", f"{REPLAYED} bookings over {slots} slots, batches of {BATCH}")
+        figure(names[slots], found, "1/s", f"{REPLAYED} bookings over {slots} slots, all rules on, batches of {BATCH}")
         for slots, found in values.items()
     ]
 
 
 async def _replay_once(slots: int, units: int, stores: Stores) -> float:
-    await stores.write([*definition(slots, units), *reservations(REPLAYED, slots)])
-    return await stores.fold_all(await stores.mark_published())
+    await stores.write([*definition(slots, units, REPLAYED), *reservations(REPLAYED, slots)])
+    per_s = await stores.fold_all(await stores.mark_published())
+    assert await stores.given_out() == REPLAYED
+    return per_s
 
 
 def memory() -> list[Figure]:
@@ -151,7 +135,7 @@ def memory() -> list[Figure]:
     found = []
     for name, stock in names.items():
         value = asyncio.run(with_stores(_bytes_each_refused if not stock else _bytes_each_confirmed))
-        found.append(figure(name, [value], "B", f"{KEPT} reservations over {WIDE_SLOTS} slots"))
+        found.append(figure(name, [value], "B", f"{KEPT} reservations over {WIDE_SLOTS} slots, all rules on"))
     return found
 
 
@@ -160,15 +144,16 @@ async def _bytes_each_confirmed(stores: Stores) -> float:
 
 
 async def _bytes_each_refused(stores: Stores) -> float:
-    return await _bytes_each(stores, units_a_slot=1, taken=reservations(WIDE_SLOTS, WIDE_SLOTS, first=10**6))
+    return await _bytes_each(stores, units_a_slot=1, taken=reservations(WIDE_SLOTS, WIDE_SLOTS, first=KEPT))
 
 
 async def _bytes_each(stores: Stores, units_a_slot: int, taken: list[Command]) -> float:
-    await stores.write([*definition(WIDE_SLOTS, units_a_slot), *taken])
+    await stores.write([*definition(WIDE_SLOTS, units_a_slot, KEPT + len(taken)), *taken])
     await stores.fold_all(await stores.mark_published())
     before = await stores.used_memory()
     await stores.write(reservations(KEPT, WIDE_SLOTS))
     await stores.fold_all(await stores.mark_published())
+    assert await stores.given_out() == (len(taken) or KEPT)
     return (await stores.used_memory() - before) / KEPT
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from services.state.redis_client import connect
+from tests.bench.all_rules import definition, reservations
 from tests.bench.figure import Figure, figure
-from tests.bench.folding import REPLAYED, Stores, definition, reservations, with_stores
+from tests.bench.folding import REPLAYED, Stores, with_stores
 from tests.bench.through_the_door import PLENTY, WIDE_SLOTS
 from tests.integration.cli_system import ROOT
 
@@ -25,7 +26,7 @@ def rebuilding() -> list[Figure]:
 
 
 async def _each_time_from_nothing(stores: Stores) -> list[float]:
-    await stores.write([*definition(WIDE_SLOTS, PLENTY), *reservations(REPLAYED, WIDE_SLOTS)])
+    await stores.write([*definition(WIDE_SLOTS, PLENTY, REPLAYED), *reservations(REPLAYED, WIDE_SLOTS)])
     end = await stores.mark_published()
     return [await _emptied_and_rebuilt(stores, end) for _ in range(REPEATS)]
 

@@ -86,6 +86,14 @@ async def test_the_limit_of_a_household_is_one_campaigns(world: World) -> None:
     assert await world.fold(family("cleo", campaign="second")) == NO(Reason.HOUSEHOLD_LIMIT)
 
 
+async def test_a_cancel_frees_the_place_in_the_household_of_its_own_campaign(world: World) -> None:
+    await open_campaign(world, {"noon": 9}, household_max=1)
+    await open_campaign(world, {"noon": 9}, campaign="second", household_max=1)
+    anna = b.reserve("anna", "noon", campaign="second", phone="family")
+    await fold_all(world, [anna, b.cancel(anna)])
+    assert (await world.fold(b.reserve("ben", "noon", campaign="second", phone="family")))[0][0] == Fact.CONFIRMED
+
+
 async def test_who_has_no_phone_belongs_to_no_household(world: World) -> None:
     await open_campaign(world, TEN, household_max=1)
     people = [b.reserve(who, phone="") for who in ("anna", "ben", "cleo")]
