@@ -43,9 +43,22 @@ class RunningParts:
         """Of one that runs."""
         return self._processes[name].pid
 
+    def runs(self, name: str) -> bool:
+        """Whether it was started and has not ended."""
+        return name in self._processes and self._processes[name].poll() is None
+
     def start(self, *names: str) -> None:
         """Start these, all without names, and wait until they are ready. Raises ProcessDidNotStart."""
-        for name in names or self.names:
+        self._spawn(names or self.names)
+        in_own_loop(self._wait_until_ready(names or self.names))
+
+    async def start_beside(self, *names: str) -> None:
+        """As `start`, while the caller's loop goes on. Never in a thread: what a thread has started ends with it."""
+        self._spawn(names)
+        await self._wait_until_ready(names)
+
+    def _spawn(self, names: Sequence[str]) -> None:
+        for name in names:
             spec = self._specs[name]
             with self._output(name).open("ab") as log:
                 self._processes[name] = subprocess.Popen(
@@ -56,7 +69,6 @@ class RunningParts:
                     start_new_session=True,
                     env={**os.environ, **spec.env},
                 )
-        in_own_loop(self._wait_until_ready(names or self.names))
 
     def kill(self, *names: str) -> None:
         """kill -9, all at once."""

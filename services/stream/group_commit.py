@@ -34,7 +34,7 @@ from services.stream.place import Offset, PartitionId, Place
 from services.stream.same_log import Written
 
 FIRST_PROBE_PAUSE_S: Final = 0.1
-LAST_PROBE_PAUSE_S: Final = 1.0
+LAST_PROBE_PAUSE_S: Final = 0.5
 
 log = structlog.get_logger(__name__)
 

@@ -1,6 +1,7 @@
 """Appending to the log in whole batches: the thin layer over aiokafka that knows what was surely not sent."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -14,6 +15,7 @@ from services.stream.errors import LogReconnected, LogUnavailable, RecordTooLarg
 from services.stream.place import Offset, PartitionId, Place
 
 STOP_TIMEOUT_S: Final = 5.0
+PROBE_TIMEOUT_S: Final = 1.0
 
 
 class Acknowledged(Protocol):
@@ -37,7 +39,7 @@ class BatchProducer(Protocol):
         """
 
     async def probe(self, topic: str, partition: PartitionId) -> bool:
-        """Whether the leader of the partition answers a question now."""
+        """Whether the leader of the partition answers a question now, and with it most of its replicas."""
 
 
 class LogProducer:
@@ -120,16 +122,26 @@ class LogProducer:
 
     async def probe(self, topic: str, partition: PartitionId) -> bool:
         client = self._producer.client
+        where = TopicPartition(topic, partition)
         try:
             await client.force_metadata_update()
-            leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
-            if leader in (None, -1):
-                return False
-            # Names no topic: a question about one that is gone would create it (Tansu always, Kafka by default).
-            await client.send(leader, MetadataRequest([]))
         except (KafkaError, OSError):
             return False
-        return True
+        leader = client.cluster.leader_for_partition(where)
+        if leader in (None, -1):
+            return False
+        # A leader whose replicas are gone answers, takes a batch, and never acknowledges it.
+        replicas = {leader, *client.cluster._partitions[topic][partition].replicas}
+        answered = await asyncio.gather(*[self._answers(replica) for replica in replicas])
+        return dict(zip(replicas, answered, strict=True))[leader] and sum(answered) > len(replicas) // 2
+
+    async def _answers(self, broker: int) -> bool:
+        with contextlib.suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                # Names no topic: a question about one that is gone would create it (Tansu always, Kafka by default).
+                await self._producer.client.send(broker, MetadataRequest([]))
+            return True
+        return False
 
 
 async def append(

@@ -1,0 +1,222 @@
+"""Brokers die under bookings: nothing that was acknowledged is lost, and nobody is told what is not known."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from infra.local.running import RunningKafka
+from services.audit.main import main as verify
+from services.audit.verify import VerifySettings
+from services.stream.client import start_admin
+from services.stream.errors import LogUnavailable, Overloaded, UnknownOutcome
+from services.stream.group_commit import GroupCommit
+from services.stream.log_producer import LogProducer
+from services.stream.partition_reader import PartitionReader
+from services.stream.place import Offset, PartitionId
+from services.stream.topics import COMMANDS, ensure_topics
+from tests.integration.cli_system import maskline, rush, small_campaign, up
+from tests.real.topics import Kafka, cleared
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+P = PartitionId(0)
+PAUSE_S = 0.01
+OFFERS_A_PAUSE = 5
+BACK_WITHIN_S = 5.0
+TRIES = 2
+RESIDENTS = 4_000
+ARRIVE_WITHIN_S = 6.0
+
+
+class Offers:
+    """Records offered all the time, and what became of them."""
+
+    def __init__(self, group: GroupCommit) -> None:
+        self.group = group
+        self.heard: Counter[str] = Counter()
+        self.places: dict[bytes, int] = {}
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._count = 0
+
+    async def go_on(self, seconds: float) -> None:
+        """Offer for so long."""
+        until_s = time.monotonic() + seconds
+        while time.monotonic() < until_s:
+            await self._some()
+
+    async def until_acknowledged(self, within_s: float) -> float:
+        """Offer until one is acknowledged that was offered from now on; how long that took."""
+        began_s, known = time.monotonic(), len(self.places)
+        while len(self.places) == known:
+            assert time.monotonic() - began_s < within_s, self.heard
+            await self._some()
+        return time.monotonic() - began_s
+
+    async def all_heard(self) -> None:
+        """Wait for the answers that are still to come."""
+        if self._waiting:
+            await asyncio.wait(self._waiting)
+
+    async def _some(self) -> None:
+        for _ in range(OFFERS_A_PAUSE):
+            self._count += 1
+            task = asyncio.create_task(self._one(b"%d" % self._count))
+            self._waiting.add(task)
+            task.add_done_callback(self._waiting.discard)
+        await asyncio.sleep(PAUSE_S)
+
+    async def _one(self, value: bytes) -> None:
+        try:
+            self.places[value] = (await self.group.offer(P, value)).offset
+            self.heard["written"] += 1
+        except UnknownOutcome:
+            self.heard["unknown"] += 1
+        except (LogUnavailable, Overloaded):
+            self.heard["refused"] += 1
+
+
+@pytest.fixture
+def brokers(three_brokers: RunningKafka) -> Iterator[RunningKafka]:
+    """All of them run before and after."""
+    asyncio.run(cleared(three_brokers.addresses))
+    yield three_brokers
+    if dead := [name for name in three_brokers.names if not three_brokers.runs(name)]:
+        three_brokers.start(*dead)
+
+
+@asynccontextmanager
+async def offering(brokers: RunningKafka) -> AsyncIterator[Offers]:
+    settings = Kafka(brokers.addresses)
+    admin = await start_admin(settings)
+    try:
+        await ensure_topics(admin, 1, replicas=3)
+    finally:
+        await admin.close()
+    producer = await LogProducer.start(settings)
+    group = GroupCommit(producer, COMMANDS, [P])
+    running = asyncio.create_task(group.run())
+    try:
+        yield Offers(group)
+    finally:
+        await group.stop()
+        await running
+        await producer.stop()
+
+
+async def leader_of(brokers: RunningKafka, partition: PartitionId = P) -> str:
+    admin = await start_admin(Kafka(brokers.addresses))
+    try:
+        (topic,) = await admin.describe_topics([COMMANDS])
+        (leader,) = [each["leader"] for each in topic["partitions"] if each["partition"] == partition]
+        return f"kafka-{leader}"
+    finally:
+        await admin.close()
+
+
+async def written(brokers: RunningKafka) -> dict[int, bytes]:
+    """What stands where in the log."""
+    reader = PartitionReader(Kafka(brokers.addresses), COMMANDS)
+    try:
+        end = await reader.log_end(P)
+        await reader.assign([P])
+        reader.seek(P, Offset(0))
+        found: dict[int, bytes] = {}
+        while len(found) < end:
+            found |= {record.offset: record.value for record in await reader.fetch(P, timeout_ms=5_000)}
+        return found
+    finally:
+        await reader.stop()
+
+
+@pytest.mark.safety
+async def test_the_leader_is_killed_and_within_five_seconds_the_log_takes_records_again(
+    brokers: RunningKafka, record_property: Callable[[str, object], None]
+) -> None:
+    async with offering(brokers) as offers:
+        took_s = []
+        for _ in range(TRIES):  # somebody else may keep the machine busy
+            await offers.go_on(1.0)
+            leader = await leader_of(brokers)
+            brokers.kill(leader)
+            took_s.append(await offers.until_acknowledged(within_s=30.0))
+            await brokers.start_beside(leader)
+            if took_s[-1] < BACK_WITHIN_S:
+                break
+        await offers.go_on(1.0)
+        await offers.all_heard()
+    record_property("back_after_s", took_s)
+    assert min(took_s) < BACK_WITHIN_S, took_s
+    log = await written(brokers)
+    assert {place: log[place] for place in offers.places.values()} == {p: v for v, p in offers.places.items()}
+    assert len(set(log.values())) == len(log)  # nothing twice
+
+
+@pytest.mark.safety
+@pytest.mark.parametrize("dead", [2, 3])
+async def test_without_a_majority_nothing_is_promised_and_soon_nothing_is_tried(
+    brokers: RunningKafka, dead: int
+) -> None:
+    async with offering(brokers) as offers:
+        await offers.go_on(1.0)
+        leader = await leader_of(brokers)
+        # Of two, those that do not lead: the leader answers, takes what comes, and can never acknowledge it.
+        victims = sorted(brokers.names, key=lambda name: name == leader)[:dead]
+        brokers.kill(*victims)
+        before = offers.heard.copy()
+        await offers.go_on(6.0)
+        during = offers.heard - before
+        await offers.go_on(4.0)
+        later = offers.heard - before - during
+        await brokers.start_beside(*victims)
+        await offers.until_acknowledged(within_s=60.0)
+        await offers.all_heard()
+    # What was on its way as they died may be acknowledged by two that had it already.
+    assert during["written"] <= OFFERS_A_PAUSE * 3, during
+    assert during["refused"] > during["unknown"], during
+    assert set(later) == {"refused"}, later
+    log = await written(brokers)
+    assert {place: log[place] for place in offers.places.values()} == {p: v for v, p in offers.places.items()}
+
+
+@pytest.mark.control
+async def test_were_one_copy_enough_promises_would_be_made_that_one_machine_holds(
+    brokers: RunningKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The protection taken away: a producer that is content with the leader's word."""
+    monkeypatch.setattr("services.stream.client.AIOKafkaProducer", lambda **t: AIOKafkaProducer(**(t | {"acks": 1})))
+    async with offering(brokers) as offers:
+        await offers.go_on(1.0)
+        leader = await leader_of(brokers)
+        victims = [name for name in brokers.names if name != leader]
+        brokers.kill(*victims)
+        before = offers.heard["written"]
+        await offers.go_on(3.0)
+        await offers.all_heard()
+        assert offers.heard["written"] - before > OFFERS_A_PAUSE * 10  # the leader's disk alone has them
+        await brokers.start_beside(*victims)
+
+
+@pytest.mark.safety
+async def test_the_leader_is_killed_under_a_rush_and_verify_finds_nothing(
+    tmp_path: Path, brokers: RunningKafka, redis_url: str
+) -> None:
+    file = small_campaign(tmp_path / "campaign", units=2_000)
+    where = ("--kafka", brokers.addresses, "--redis", redis_url, "--replicas", "3", "--log-partitions", "1")
+    with up(tmp_path / "data", *where, "--allocators", "2") as system:
+        applied = maskline("campaign", "apply", file, "--data", system.data)
+        assert applied.code == 0, applied.err
+        rushing = asyncio.create_task(rush(system, file, "small", RESIDENTS, ARRIVE_WITHIN_S))
+        await asyncio.sleep(ARRIVE_WITHIN_S / 4)
+        leader = await leader_of(brokers)
+        brokers.kill(leader)
+        tally = await rushing
+        endpoints = system.endpoints
+        report = await verify(VerifySettings(kafka=endpoints["kafka"], redis=endpoints["redis"], data=system.data))
+    assert report.differences == []
+    assert (report.lost, report.duplicates, report.oversold) == (0, 0, 0)
+    assert (tally.gone, tally.unknown) == (RESIDENTS, 0), tally
