@@ -93,7 +93,8 @@ class RedisCluster:
         return with_host(self._url, self._owner(slot_of(key)).address)
 
     async def nodes(self, key: str | None = None) -> list[tuple[ClusterNode, Redis]]:
-        """Those that have a key, its primary first; or every one that is not known to be dead, as it was told last.
+        """Those that have a key, its primary first; or all, as it was told last. A replica that is known to be dead is
+        left out; a primary is not, until another one leads.
 
         Raises SlotUncoveredError and the errors of Redis.
         """
@@ -103,7 +104,7 @@ class RedisCluster:
         else:
             self._owner(slot_of(key))
             found = slot_map.shard(slot_of(key))
-        return [(node, self._client(node.address)) for node in found if not node.is_known_dead]
+        return [(node, self._client(node.address)) for node in found if node.slots or not node.is_known_dead]
 
     async def ping(self) -> None:
         """Raises the errors of Redis where it is not whole."""
@@ -188,7 +189,7 @@ class RedisCluster:
         views = [answer for answer in answers if isinstance(answer, list)]
         if not views:
             raise next(answer for answer in answers if isinstance(answer, Exception))
-        made = self._map = SlotMap(views)
+        made = self._map = SlotMap(views, self._map)
         self._begun_s = begun_s
         gone = self._clients.keys() - {node.address for node in made.nodes} - set(self._seeds)
         for address in gone:

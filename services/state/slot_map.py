@@ -78,19 +78,20 @@ def _range(words: str) -> range:
 
 
 class SlotMap:
-    """Who has what, of all that nodes have told."""
+    """Who has what, of all that nodes have told: `views` now, and what was known `before` of those who are named there.
 
-    def __init__(self, views: Iterable[list[ClusterNode]]) -> None:
-        known: dict[str, ClusterNode] = {}
-        for view in views:
-            for node in view:
-                if "handshake" in node.flags:
-                    continue
-                before = known.get(node.id)
-                # A node knows best where it is itself; a newer epoch knows best who leads.
-                if before is None or (node.epoch, node.is_myself) > (before.epoch, before.is_myself):
-                    known[node.id] = node
-        self.nodes: Final = tuple(known.values())
+    Without that a promotion would be forgotten again where the promoted one is slow to answer and the others have not
+    heard of it.
+    """
+
+    def __init__(self, views: Iterable[list[ClusterNode]], before: "SlotMap | None" = None) -> None:
+        told = [node for view in views for node in view if "handshake" not in node.flags]
+        # A newer epoch knows best who leads, and a node knows best where it is itself.
+        known = {node.id: node for node in sorted(told, key=lambda each: (each.epoch, each.is_myself))}
+        for node in before.nodes if before is not None else ():
+            if node.id in known and node.epoch > known[node.id].epoch:
+                known[node.id] = node
+        self.nodes: Final[tuple[ClusterNode, ...]] = tuple(known.values())
         self._owners: Final[dict[int, ClusterNode]] = {}
         for node in sorted((each for each in self.nodes if each.is_primary), key=lambda each: each.epoch):
             self._owners.update(dict.fromkeys(node.slots, node))

@@ -56,6 +56,20 @@ def test_of_two_who_say_that_they_lead_the_later_chosen_one_does(answers: list[s
     assert leader.address == "127.0.0.1:7004"
 
 
+def test_what_was_known_is_not_forgotten_where_only_those_answer_who_have_not_heard_of_it() -> None:
+    known = SlotMap([read_nodes(AFTER, "127.0.0.1")])
+    for leader in (SlotMap([read_nodes(BEFORE, "127.0.0.1")], known).primary(93), known.primary(93)):
+        assert leader is not None
+        assert leader.address == "127.0.0.1:7004"
+
+
+def test_a_node_that_nobody_names_any_more_is_forgotten() -> None:
+    alone = read_nodes(AFTER.splitlines()[1], "127.0.0.1")
+    made = SlotMap([alone], SlotMap([read_nodes(AFTER, "127.0.0.1")]))
+    assert [node.id for node in made.nodes] == [NODE_2]
+    assert made.primary(93) is None
+
+
 def test_a_shard_is_its_primary_and_who_follows_it() -> None:
     made = SlotMap([read_nodes(BEFORE, "127.0.0.1")])
     assert [node.id for node in made.shard(0)] == [NODE_1, NODE_4]
