@@ -303,6 +303,30 @@ def _rebuild() -> click.Command:
     return rebuild
 
 
+def _ledger() -> click.Command:
+    from services.ledger.main import LedgerRebuildSettings, LedgerSettings, run, run_rebuild
+
+    @click.group("ledger", invoke_without_command=True)
+    @options_of(LedgerSettings)
+    @click.pass_context
+    def ledger(ctx: click.Context, settings: LedgerSettings) -> None:
+        """One ledger: each event gets its row in SQL, for reports and for whoever looks back."""
+        if ctx.invoked_subcommand is None:
+            run(settings)
+
+    @ledger.command("rebuild")
+    @options_of(LedgerRebuildSettings)
+    @click.pass_context
+    def rebuild(ctx: click.Context, settings: LedgerRebuildSettings) -> None:
+        """Empty the ledger and make it again from the log's events; also beside a ledger that runs.
+
+        Exit 0: the ledger has all events; 1: a partition cannot be whole, and why; 2: could not be done.
+        """
+        sys.exit(run_rebuild(lambda: _found(ctx, settings), click.echo))
+
+    return ledger
+
+
 def _doctor() -> click.Command:
     from infra.doctor import DoctorSettings, State, running_system
     from infra.doctor import main as examine
@@ -331,21 +355,23 @@ def _found(ctx: click.Context, settings: Any, running: "Endpoints | None" = None
     """
     from msgspec.structs import replace
 
-    given = [ctx.get_parameter_source(name) not in (None, ParameterSource.DEFAULT) for name in ("kafka", "redis")]
-    if all(given):
+    names = [name for name in ("kafka", "redis", "ledger") if name in ctx.params]
+    given = [ctx.get_parameter_source(name) not in (None, ParameterSource.DEFAULT) for name in names]
+    if all(given[:2]):
         return settings
     if running is None:
         from infra.launcher.endpoints import read_endpoints
 
         running = read_endpoints(settings.data)
-    found = {"kafka": running.kafka, "redis": running.redis}
-    return replace(
-        settings, **{name: where for (name, where), known in zip(found.items(), given, strict=True) if not known}
-    )
+    found = {name: getattr(running, name) for name, known in zip(names, given, strict=True) if not known}
+    if "ledger" in found:
+        settings = replace(settings, database=replace(settings.database, ledger=found.pop("ledger")))
+    return replace(settings, **found)
 
 
 for _name in PROCESSES:
     maskline.add_command(Lazy(_name, _process(_name), PROCESSES[_name][2]))
+maskline.add_command(Lazy("ledger", _ledger, "One ledger: events into SQL. `ledger rebuild` makes it again."))
 maskline.add_command(Lazy("demo", _demo, "The whole system with a surge to watch."))
 maskline.add_command(Lazy("up", _up, "All services, embedded unless real addresses are given."))
 maskline.add_command(Lazy("verify", _verify, "Replay the log and compare everything with it."))

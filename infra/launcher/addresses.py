@@ -18,6 +18,8 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     """Of the front door, the counter and the console."""
     admin_ports: dict[str, int]
     """By the name of the process."""
+    ledger: str = ""
+    """The ledger's database, as a URL; empty where there is none."""
     partitions: dict[str, str] = {}
     """What an allocator takes by hand, by its name; one that is not here shares through its group."""
     secret_files: SecretFiles = SecretFiles()

@@ -22,6 +22,7 @@ from services.platform.private_files import FOLDER_MODE
 LOCK: Final = "lock"
 LOGS: Final = "logs"
 EMBEDDED: Final = "embedded"
+LEDGER_FILE: Final = "ledger.sqlite"
 
 
 class DataFolderInUse(MasklineError):

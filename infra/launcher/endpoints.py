@@ -37,10 +37,12 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     console: str
     processes: list[ProcessEndpoint]
     stores: list[ProcessEndpoint]
+    ledger: str = ""
+    """The ledger's database; empty where there is none."""
 
 
 def write_endpoints(folder: Path, endpoints: Endpoints) -> None:
-    """Replace the file in one step; mode 0600, for the address of a real Redis may hold its password."""
+    """Replace the file in one step; mode 0600, for the addresses of Redis and of the ledger may hold passwords."""
     replace_private(folder / FILE, msgspec.json.format(msgspec.json.encode(endpoints), indent=1) + b"\n")
 
 

@@ -17,9 +17,10 @@ SpecsOf = Callable[[list[str], Addresses, Path], list[ProcessSpec]]
 """Makes the specs of the named processes; tests bring tiny services of their own."""
 
 
-def service_names(front_doors: int, allocators: int) -> list[str]:
+def service_names(front_doors: int, allocators: int, ledgers: int = 0) -> list[str]:
     """Names of the processes: the service, numbered where there are several."""
-    return [*_numbered("front-door", front_doors), "counter", "console", *_numbered("allocator", allocators), "clock"]
+    names = [*_numbered("front-door", front_doors), "counter", "console", *_numbered("allocator", allocators), "clock"]
+    return [*names, *_numbered("ledger", ledgers)]
 
 
 def partitions_by_hand(names: list[str], count: int) -> dict[str, str]:
@@ -69,8 +70,8 @@ def service_spec(name: str, addresses: Addresses, command: list[str]) -> Process
         command=command,
         is_ready=partial(answers_ready, host.strip("[]"), port),
         admin=f"http://{host}:{port}",
-        # Its password is nobody's business, and everybody on a machine can read a command line.
-        env={"MASKLINE_REDIS": addresses.redis},
+        # Their passwords are nobody's business, and everybody on a machine can read a command line.
+        env={"MASKLINE_REDIS": addresses.redis, "MASKLINE_LEDGER": addresses.ledger},
     )
 
 

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from infra.embedded.commands import LOOPBACK
 from infra.launcher.addresses import Addresses, choose_ports
-from infra.launcher.data_folder import emptied, locked
+from infra.launcher.data_folder import EMBEDDED, LEDGER_FILE, emptied, locked
 from infra.launcher.endpoints import Endpoints, remove_endpoints, write_endpoints
 from infra.launcher.first_steps import ensure_admin_token, prepare_log
 from infra.launcher.launcher import Launcher, LauncherSettings, Tell
@@ -50,6 +50,12 @@ class UpSettings(Settings, frozen=True, kw_only=True):
         str,
         Meta(
             description="Real Redis, as a URL; one with a password better in the variable. Empty: embedded."
+        ),
+    ] = ""
+    ledger: Annotated[
+        str,
+        Meta(
+            description="The ledger's database, postgresql://…; better in the variable. Empty: SQLite, embedded only."
         ),
     ] = ""
     data: Annotated[Path, Meta(description="Folder of secrets, logs and endpoints.json.")] = Path(".maskline")
@@ -91,7 +97,8 @@ class System:
         self._data = data
         self._tell = tell
         self._specs_of = specs_of
-        self._names = service_names(settings.front_doors, settings.allocators)
+        has_ledger = settings.is_embedded or bool(settings.ledger)
+        self._names = service_names(settings.front_doors, settings.allocators, ledgers=int(has_ledger))
         public, admin = choose_ports(settings.host, settings.ports_from, self._names)
         self._store_ports = free_ports(2) if settings.is_embedded else []
         kafka, redis = settings.kafka, settings.redis
@@ -101,6 +108,7 @@ class System:
             host=settings.host,
             kafka=kafka,
             redis=redis,
+            ledger=settings.ledger or (f"sqlite:///{data / EMBEDDED / LEDGER_FILE}" if settings.is_embedded else ""),
             public_ports=public,
             admin_ports=admin,
             secret_files=settings.secret_files,
@@ -126,6 +134,7 @@ class System:
             front_door=self.addresses.url("front-door"),
             counter=self.addresses.url("counter"),
             console=self.addresses.url("console"),
+            ledger=self.addresses.ledger,
             processes=self._services.processes() if self._services else [],
             stores=self._stores.processes() if self._stores else [],
         )

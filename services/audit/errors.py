@@ -11,5 +11,9 @@ class MovedBackError(MasklineError):
     """Partition {partition} in Redis went back from position {before} to {now}: it fails over or is being rebuilt."""
 
 
+class LedgerMovedBackError(MovedBackError):
+    """The ledger went back from offset {before} to {now} of partition {partition}: it is being made again."""
+
+
 class ConnectionBroke(MasklineError):
     """The connection to Kafka or Redis broke ({why}), and nothing can be said. Try again."""

@@ -19,6 +19,7 @@ from services.platform.errors import MasklineError
 from services.platform.lifecycle import fast_loop
 from services.platform.secrets import SECRETS, Secrets
 from services.platform.telemetry import configure_logging
+from services.sql.database import Database
 from services.state.errors import StateUnavailableError
 from services.state.fold_call import FoldCall
 from services.state.library import Library, build
@@ -36,13 +37,18 @@ T = TypeVar("T")
 
 
 async def main(settings: VerifySettings, on_partition: Callable[[int, Report], None] | None = None) -> Report:
-    """The report on the whole system. Raises CouldNotLookError, KafkaUnreachable, TopicMissing, LogUnavailable."""
+    """The report on the whole system. Raises CouldNotLookError, KafkaUnreachable, TopicMissing, LogUnavailable,
+    and what the ledger's database raises, where one is named."""
     partitions = await count_partitions(settings)
     commands, events = PartitionReader(settings, COMMANDS), PartitionReader(settings, EVENTS)
     redis = open_store(settings.redis, timeout_s=settings.redis_timeout_s)
+    ledger = Database(settings.database) if settings.database.ledger else None
     try:
-        return await verify(Sources(commands, events, RedisRows(redis), partitions), settings, on_partition)
+        sources = Sources(commands, events, RedisRows(redis), partitions, ledger)
+        return await verify(sources, settings, on_partition)
     finally:
+        if ledger is not None:
+            ledger.close()
         await commands.stop()
         await events.stop()
         await redis.aclose()

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     EVENT_DIFFERS = "event_differs"  # an event says something else than the decision
     EVENT_REPEATED = "event_repeated"  # an event came again with another content
     EVENT_FOREIGN = "event_foreign"  # an event of no command of this log
+    LEDGER = "ledger"  # rows in SQL: missing, doubled, differing, or of no event
     OVERSOLD = "oversold"  # I1
     TWO_LIVE = "two_live"  # I2
     OUT_OF_TURN = "out_of_turn"  # I7
@@ -69,6 +70,8 @@ class Report(msgspec.Struct, kw_only=True):
     events: int = 0
     repeated_events: int = 0
     behind: int = 0
+    ledger_rows: int = 0
+    ledger_behind: int = 0  # decisions that the ledger has not read yet
     oversold: int = 0  # units given out beyond a slot's quota
     lost: int = 0  # commands with no decision
     duplicates: int = 0  # second live reservations, and places decided in two ways
@@ -105,6 +108,9 @@ class Report(msgspec.Struct, kw_only=True):
             f"{self.rows} rows, {self.decisions} recorded decisions, {self.events} events ({self.repeated_events} of "
             f"them repeats); oversold {self.oversold}, lost {self.lost}, duplicates {self.duplicates}"
         )
+        if self.ledger_rows or self.ledger_behind:
+            rows, behind = self.ledger_rows, self.ledger_behind
+            told.append(f"compared {rows} rows of the ledger, which had {behind} decisions still to read")
         if self.behind:
             told.append(f"{self.behind} commands were in the log and not decided yet when verify looked")
         told.append("Nothing differs." if self.verify == "ok" else f"{self.differing} differences.")

@@ -6,7 +6,7 @@ is compared was read together with the position it belongs to.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -14,13 +14,15 @@ from msgspec import Meta
 
 from services.audit.errors import CouldNotLookError, MovedBackError
 from services.audit.events_check import EventsCheck
-from services.audit.replay import Replay
+from services.audit.ledger_check import LedgerCheck
+from services.audit.replay import Decided, Replay
 from services.audit.report import Kind, Report, merge
 from services.audit.rows_check import RowsCheck
 from services.audit.rows_reader import RowsReader
 from services.domain.limits import DECISIONS_PER_CHUNK
 from services.domain.rows import Head
 from services.platform.settings import SystemSettings
+from services.sql.database import Database, DatabaseSettings
 from services.state.recovery import GROUP
 from services.stream.errors import HoleInLog, PositionOutsideLog
 from services.stream.genesis import GenesisMissing, read_genesis
@@ -39,16 +41,18 @@ class VerifySettings(SystemSettings, frozen=True, kw_only=True):
     verify_tries: Annotated[
         int, Meta(description="How often a partition is looked at anew when Redis goes back meanwhile.", ge=1)
     ] = 3
+    database: DatabaseSettings = DatabaseSettings()
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What verify reads: the two topics and Redis, or fakes of them."""
+    """What verify reads: the two topics and Redis, or fakes of them, and the ledger's database where there is one."""
 
     commands: LogReader
     events: LogReader
     rows: RowsReader
     partitions: int
+    ledger: Database | None = None
 
 
 @dataclass(frozen=True)
@@ -117,8 +121,19 @@ async def _verify_partition(sources: Sources, settings: VerifySettings, partitio
     await replay.begin()
     events = EventsCheck(sources.events, partition, genesis.log, report)
     await events.begin(standing.events_end, standing.log_end)
-    await replay.advance(head.position, events.follow)
+    ledger = None if sources.ledger is None else LedgerCheck(sources.ledger, partition, genesis.log, report)
+    if ledger is not None:
+        await ledger.begin(sources.commands)
+
+    async def follow(decided: Sequence[Decided]) -> None:
+        await events.follow(decided)
+        if ledger is not None:
+            await ledger.follow(decided)
+
+    await replay.advance(head.position, follow)
     await events.finish(standing.published)
+    if ledger is not None:
+        await ledger.finish(head.position)
 
     rows = RowsCheck(sources.rows, partition, replay, report)
     await rows.compare_rows()

@@ -56,7 +56,9 @@ DECISIONS = Tally("maskline_decisions", "Commands decided by the fold.", ("parti
 REFUSED_BEFORE_LOG = Tally("maskline_refused_before_log", "Wishes refused without a record.", ("reason",))
 MALFORMED_RECORDS = Tally("maskline_malformed_records", "Records that cannot be read.", ("partition",))
 FOLD_GAPS = Tally("maskline_fold_gaps", "Times that Redis was found behind the log.", ("partition",))
+LEDGER_ROWS = Tally("maskline_ledger_rows", "Events that got their row in SQL.", ("partition",))
 
+LEDGER_BEHIND = Gauge("maskline_ledger_behind_records", "Events that have no row in SQL yet.", ["partition"])
 IN_FLIGHT = Gauge("maskline_in_flight", "Commands waiting for the log's acknowledgement.", ["partition"])
 POSITION = Gauge("maskline_position_offset", "Next offset that the fold has not applied.", ["partition"])
 PUBLISHED = Gauge("maskline_published_offset", "Offset below which all events are acknowledged.", ["partition"])
@@ -79,6 +81,8 @@ CATALOGUE: tuple[Tally | MetricWrapperBase, ...] = (
     REFUSED_BEFORE_LOG,
     MALFORMED_RECORDS,
     FOLD_GAPS,
+    LEDGER_ROWS,
+    LEDGER_BEHIND,
     IN_FLIGHT,
     POSITION,
     PUBLISHED,

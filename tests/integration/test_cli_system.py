@@ -155,7 +155,7 @@ def test_a_system_runs_on_secrets_that_settings_name_and_tells_only_their_ids(tm
         told = maskline("doctor", "--data", data, "--secrets", folder, env=env)
         assert told.code == 0, told.out
         assert f"pepper {key_id(bytes(range(32)))}, id " in told.out
-        assert len(system.endpoints["processes"]) == 5  # each loaded the same ones: the log has their check value
+        assert len(system.endpoints["processes"]) == 6  # each loaded the same ones: the log has their check value
     assert not (data / "secrets").exists()
     assert not (folder / "pepper").exists()
     printed = b"".join(file.read_bytes() for file in [tmp_path / "up.log", *(data / "logs").iterdir()])

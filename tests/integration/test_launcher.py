@@ -63,7 +63,7 @@ async def test_a_system_that_is_ready_has_everything_in_its_place_and_leaves_not
     async with system_in(data) as (system, told):
         endpoints = read_endpoints(data)
         assert endpoints == system.endpoints
-        assert [each.service for each in endpoints.processes] == service_names(1, 1)
+        assert [each.service for each in endpoints.processes] == service_names(1, 1, ledgers=1)
         assert all(lives(pid) for pid in all_pids(endpoints))
         assert await broker_answers(int(endpoints.kafka.rpartition(":")[2]))
         assert await store_answers(int(endpoints.redis.rpartition(":")[2].split("/")[0]))
@@ -218,7 +218,7 @@ async def test_no_orphan_is_left_by_a_launcher_killed_while_it_starts(data: Path
 @pytest.mark.control
 async def test_without_their_guard_broker_and_store_are_orphans(data: Path) -> None:
     async with launcher_program(data, "", "--unguarded") as (launcher, pids):
-        stores = [pid for pid in pids if pid not in pids[: len(service_names(1, 1))]]
+        stores = [pid for pid in pids if pid not in pids[: len(service_names(1, 1, ledgers=1))]]
         launcher.kill()
         assert await left_after(launcher, pids, within_s=2.0) == stores
 

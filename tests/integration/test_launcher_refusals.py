@@ -93,7 +93,7 @@ async def test_ports_from_puts_the_three_services_side_by_side_and_admin_ports_a
         assert [endpoints.front_door, endpoints.counter, endpoints.console] == [
             f"http://127.0.0.1:{first + number}" for number in range(3)
         ]
-        assert [each.admin for each in endpoints.processes] == [f"http://127.0.0.1:{first + n}" for n in range(3, 8)]
+        assert [each.admin for each in endpoints.processes] == [f"http://127.0.0.1:{first + n}" for n in range(3, 9)]
 
 
 async def test_a_data_folder_others_can_read_is_refused_with_the_command_that_mends_it(folder_of_all: Path) -> None:

@@ -208,9 +208,10 @@ def test_the_search_looked_at_everything_there_is(searched: Searched) -> None:
         "Redis key {p00}:r:",
         "logs/front-door.log",
         "appendonly",
+        "embedded/ledger.sqlite",
     ):
         assert place in places
-    for service in ("front-door", "counter", "console", "allocator", "clock"):
+    for service in ("front-door", "counter", "console", "allocator", "clock", "ledger"):
         assert f"metrics of {service}" in places
     assert b'"reserve"' in searched.texts["topic commands, partition 0"]
     assert b"picked_up" in searched.texts["topic events, partition 0"]

@@ -2,8 +2,12 @@
 
 import asyncio
 import json
+import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -116,3 +120,35 @@ def test_a_reservation_that_disappeared_and_one_that_was_invented_are_found(syst
     assert "Redis does not have this row" in told.out
     assert "Redis has a key that no command made" in told.out
     assert "2 differences." in told.out
+
+
+def rows_in_ledger(system: Up) -> int:
+    """How many there are."""
+    with closing(sqlite3.connect(system.data / "embedded/ledger.sqlite")) as database:
+        count: int = database.execute("SELECT count(*) FROM events").fetchone()[0]
+    return count
+
+
+def ledger_says(system: Up) -> dict[str, Any]:
+    """What verify says when the ledger has read everything that was there."""
+    deadline_s = time.monotonic() + 10.0
+    while True:
+        found: dict[str, Any] = json.loads(maskline("verify", "--json", "--data", system.data).out)
+        if not found["ledger_behind"] or time.monotonic() > deadline_s:
+            return found
+
+
+@pytest.mark.safety
+def test_every_event_of_a_rush_has_its_row_in_the_ledger_and_a_lost_one_is_found(system: Up) -> None:
+    found = ledger_says(system)
+    assert found["verify"] == "ok"
+    assert found["ledger_rows"] >= 300
+    with closing(sqlite3.connect(system.data / "embedded/ledger.sqlite")) as database, database:
+        database.execute("DELETE FROM events WHERE campaign = 'small' AND type = 'confirmed'")
+    lost = ledger_says(system)
+    assert (lost["verify"], lost["lost"]) == ("differs", 0)
+    assert {each["kind"] for each in lost["differences"]} == {"ledger"}
+    rebuilt = maskline("ledger", "rebuild", "--data", system.data)
+    assert (rebuilt.code, rebuilt.out) == (0, "The ledger has all events of the log.\n"), rebuilt.err
+    assert ledger_says(system)["verify"] == "ok"
+    assert rows_in_ledger(system) >= found["ledger_rows"]

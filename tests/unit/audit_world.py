@@ -21,6 +21,7 @@ from services.domain.events import Event, encode, events_of
 from services.domain.fold import apply
 from services.domain.limits import DECISIONS_PER_CHUNK
 from services.domain.rows import HEAD, Facts, Head, State
+from services.sql.database import Database
 from services.state.readers import decode_row
 from services.stream.fake import FakeLog, FakeReader
 from services.stream.place import Offset, PartitionId
@@ -187,9 +188,10 @@ class AuditWorld:
         row = decode_row(key, self.rows.values[key])
         self.rows.values[key] = pack(msgspec.structs.replace(row, **changed))
 
-    async def verify(self) -> Report:
+    async def verify(self, ledger: Database | None = None) -> Report:
         """Look at it."""
-        sources = Sources(FakeReader(self.log, COMMANDS), FakeReader(self.log, EVENTS), self.rows, partitions=1)
+        commands, events = FakeReader(self.log, COMMANDS), FakeReader(self.log, EVENTS)
+        sources = Sources(commands, events, self.rows, partitions=1, ledger=ledger)
         return await verify(sources, VerifySettings(catch_up_timeout_s=0.05))
 
 

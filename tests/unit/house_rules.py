@@ -14,6 +14,7 @@ FLOOR = {
     "cli": 5,
     **dict.fromkeys(["front_door", "counter", "console", "allocator", "clock", "notifier", "ledger", "audit"], 4),
     "state": 3,
+    "sql": 3,
     "stream": 2,
     "platform": 2,
     "domain": 1,
