@@ -13,7 +13,6 @@ from typing import Final
 from infra.launcher.data_folder import LOCK, is_locked
 from infra.launcher.first_steps import ADMIN_TOKEN
 from infra.local.keeper import LocalSettings
-from infra.local.parts import check_parts
 from infra.local.where import KEEPER, OUTPUT, Where, keeper_of, read_where
 from services.platform.errors import MasklineError
 from services.platform.private_files import make_private_folder
@@ -45,7 +44,7 @@ class StillStarting(MasklineError):
 def up(settings: LocalSettings, tell: Tell) -> None:
     """Ready when it returns. A second time it only says where everything is.
 
-    Raises PartMissing, PartsMissing, StillStarting, KeeperEnded, KeeperSilent.
+    Raises StillStarting, KeeperEnded (the keeper has told why), KeeperSilent.
     """
     folder = settings.folder.resolve()
     if (where := read_where(folder)) is not None:
@@ -54,7 +53,6 @@ def up(settings: LocalSettings, tell: Tell) -> None:
         return
     if is_locked(folder / KEEPER):
         raise StillStarting(folder=folder)
-    check_parts()
     began_s = time.monotonic()
     make_private_folder(folder)
     make_private_folder(folder / KEEPER)
