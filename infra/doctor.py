@@ -22,6 +22,9 @@ from infra.launcher.endpoints import Endpoints, NotRunning, read_endpoints
 from infra.launcher.first_steps import ADMIN_TOKEN
 from infra.launcher.ports import check_free
 from infra.launcher.process import answers_ready
+from infra.local.missing import PartMissing
+from infra.local.parts import FINDERS
+from infra.local.where import read_where
 from services.platform.contact import ContactKeys
 from services.platform.errors import MasklineError
 from services.platform.secrets import CONTACT_KEYS, NONE_NAMED, SECRETS, Secrets
@@ -79,7 +82,8 @@ def bad(what: str) -> Finding:
 
 async def examine(settings: DoctorSettings, running: Endpoints | None, *, has_addresses: bool) -> list[Finding]:
     """Everything there is to look at; where Kafka and Redis are known (`has_addresses`) these as well."""
-    findings, replicas = [*machine(), *data_folder(settings)], settings.replicas
+    findings = [*machine(), *real_tier(settings.data), *data_folder(settings)]
+    replicas = settings.replicas
     if running is not None:
         findings += await processes(running)
         replicas = 1 if running.tier == "embedded" else replicas
@@ -117,6 +121,20 @@ def machine() -> list[Finding]:
             findings.append(good(f"the embedded tier's {what} is {find()}"))
         except MasklineError as error:
             findings.append(note(str(error)))
+    return findings
+
+
+def real_tier(folder: Path) -> list[Finding]:
+    """What `make up` needs of this machine, and how the one that runs with this folder stands."""
+    findings = []
+    for find in FINDERS:
+        try:
+            findings.append(good(f"the real tier can use {find()}"))
+        except PartMissing as error:
+            findings.append(note(f"the real tier (make up) cannot start: {error}"))
+    if (where := read_where(folder)) is not None:
+        running = ", ".join(f"{each.service} {each.index}" for each in where.processes)
+        findings.append(good(f"a real tier runs: {where.edge['front_door']}, {running}"))
     return findings
 
 

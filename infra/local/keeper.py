@@ -3,6 +3,7 @@
 `make up` starts it detached (infra/local/up_and_down.py); its output is what people see meanwhile.
 """
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -14,11 +15,11 @@ from msgspec import Meta
 from infra.embedded.commands import LOOPBACK
 from infra.launcher.data_folder import locked
 from infra.launcher.endpoints import Endpoints
-from infra.launcher.launcher import Launcher, LauncherSettings, Tell
+from infra.launcher.launcher import Launcher, Tell
 from infra.launcher.ports import check_free, free_ports
 from infra.launcher.system import UpSettings, running_system
 from infra.local.nginx import EdgePorts, Nginx
-from infra.local.parts import Parts, check_parts, check_room
+from infra.local.parts import SETTINGS, Parts, check_parts, check_room
 from infra.local.prometheus import Prometheus
 from infra.local.where import KEEPER, Where, remove_where, write_mark, write_where
 from services.platform.lifecycle import Stop
@@ -65,34 +66,73 @@ async def running_tier(settings: LocalSettings, tell: Tell, stop: Stop) -> Async
         folder = stack.enter_context(locked(settings.folder / KEEPER)).parent
         write_mark(folder)
         check_room(folder)
-        of_edge = edge_ports(settings.ports_from)
-        parts = Parts(folder, tell)
-        stack.push_async_callback(parts.stop)
-        await parts.start()
-        real = UpSettings(
-            kafka=parts.kafka.addresses,
-            redis=parts.redis.url,
-            data=folder,
+        tier = _Tier(folder, edge_ports(settings.ports_from), tell)
+        stack.push_async_callback(tier.parts.stop)
+        await tier.parts.start()
+        system = await stack.enter_async_context(running_system(tier.system_settings(), tell, stop.fail))
+        stack.push_async_callback(tier.stop_edge)
+        await tier.start_edge(system.endpoints)
+        stack.callback(remove_where, folder)
+        yield tier.whole()
+
+
+class _Tier:
+    """The parts below our services, and nginx and Prometheus above; `parts.json` is kept true as they are replaced."""
+
+    def __init__(self, folder: Path, ports: list[int], tell: Tell) -> None:
+        self._folder = folder
+        self._tell = tell
+        self.parts = Parts(folder, tell, self._note)
+        self._nginx = Nginx(folder / "nginx", EdgePorts(*ports[:-1]))
+        self._prometheus = Prometheus(folder / "prometheus", ports[-1])
+        self._edge: Launcher | None = None
+        self._is_whole = False
+
+    def system_settings(self) -> UpSettings:
+        """Our services on these parts."""
+        return UpSettings(
+            kafka=self.parts.kafka.addresses,
+            redis=self.parts.redis.url,
+            data=self._folder,
             ports_from=0,
             replicas=REPLICAS,
             front_doors=FRONT_DOORS,
             allocators=ALLOCATORS,
         )
-        system = await stack.enter_async_context(running_system(real, tell, stop.fail))
-        edge = Nginx(folder / "nginx", EdgePorts(*of_edge[:-1]))
-        prometheus = Prometheus(folder / "prometheus", of_edge[-1])
-        launcher = _edge_launcher(folder, edge, prometheus, system.endpoints, tell)
-        stack.push_async_callback(launcher.stop)
-        await launcher.start()
-        where = Where(
-            edge=edge.urls(),
-            prometheus=prometheus.url,
-            postgres=parts.postgres.address,
-            processes=[*parts.processes(), *launcher.processes()],
+
+    async def start_edge(self, endpoints: Endpoints) -> None:
+        """nginx and Prometheus, before and beside these services. Raises PartMissing, ProcessDidNotStart."""
+        behind = {name: urlsplit(getattr(endpoints, name)).netloc for name in ("front_door", "counter", "console")}
+        self._nginx.prepare(**behind)
+        self._prometheus.prepare(endpoints.processes)
+        specs = [*self._nginx.specs(), *self._prometheus.specs()]
+        self._edge = Launcher(specs, self._folder, self._tell, self._note, SETTINGS)
+        await self._edge.start()
+
+    async def stop_edge(self) -> None:
+        """Before the services: nobody hears a 502."""
+        self._is_whole = False
+        if self._edge is not None:
+            await self._edge.stop()
+
+    def whole(self) -> Where:
+        """All runs: from now on others find it."""
+        self._is_whole = True
+        self._note()
+        return self._where()
+
+    def _where(self) -> Where:
+        return Where(
+            keeper=os.getpid(),
+            edge=self._nginx.urls(),
+            prometheus=self._prometheus.url,
+            postgres=self.parts.postgres.address,
+            processes=[*self.parts.processes(), *(self._edge.processes() if self._edge else [])],
         )
-        write_where(folder, where)
-        stack.callback(remove_where, folder)
-        yield where
+
+    def _note(self) -> None:
+        if self._is_whole:
+            write_where(self._folder, self._where())
 
 
 def edge_ports(ports_from: int) -> list[int]:
@@ -103,11 +143,3 @@ def edge_ports(ports_from: int) -> list[int]:
     for what, port in zip(EDGE, ports, strict=True):
         check_free(LOOPBACK, port, what)
     return ports
-
-
-def _edge_launcher(folder: Path, edge: Nginx, prometheus: Prometheus, endpoints: Endpoints, tell: Tell) -> Launcher:
-    behind = {name: urlsplit(getattr(endpoints, name)).netloc for name in ("front_door", "counter", "console")}
-    edge.prepare(**behind)
-    prometheus.prepare(endpoints.processes)
-    specs = [*edge.specs(), *prometheus.specs()]
-    return Launcher(specs, folder, tell, lambda: None, LauncherSettings(stop_timeout_s=10.0))

@@ -1,6 +1,6 @@
 """What stands under our services on one machine: brokers, Redis Cluster, PostgreSQL, started and stopped together.
 
-    parts = Parts(folder, tell)
+    parts = Parts(folder, tell, on_change)
     await parts.start()
     …
     await parts.stop()
@@ -31,6 +31,7 @@ from services.platform.errors import MasklineError
 BROKERS: Final = 3
 WHOLE_TIMEOUT_S: Final = 30.0
 LOOK_S: Final = 0.1
+SETTINGS: Final = LauncherSettings(stop_timeout_s=10.0)
 LEAST_FREE_BYTES: Final = 1024**3
 """An empty system takes 200 MB, most of it PostgreSQL's and Kafka's files at their first size."""
 
@@ -71,9 +72,10 @@ def check_room(folder: Path, least_bytes: int = LEAST_FREE_BYTES) -> None:
 class Parts:
     """Three brokers, six Redis nodes and a database server; ports are chosen free at each start."""
 
-    def __init__(self, folder: Path, tell: Tell) -> None:
+    def __init__(self, folder: Path, tell: Tell, on_change: Callable[[], None]) -> None:
         self._folder = folder
         self._tell = tell
+        self._on_change = on_change
         ports = free_ports(2 * BROKERS + 2 * NODES + 1)
         of_brokers, of_nodes = ports[: 2 * BROKERS], ports[2 * BROKERS : -1]
         self.kafka = KafkaCluster(folder / "kafka", [BrokerPorts(*pair) for pair in _pairs(of_brokers)])
@@ -87,7 +89,7 @@ class Parts:
         await asyncio.gather(self.kafka.prepare(self._tell), self.postgres.prepare(self._tell))
         specs = [*self.kafka.specs(), *self.redis.specs(), *self.postgres.specs()]
         self._tell(f"Starting {BROKERS} Kafka brokers, {NODES} Redis nodes and PostgreSQL.")
-        self._launcher = Launcher(specs, self._folder, self._tell, lambda: None, LauncherSettings(stop_timeout_s=10.0))
+        self._launcher = Launcher(specs, self._folder, self._tell, self._on_change, SETTINGS)
         await self._launcher.start()
         await asyncio.gather(self.redis.form(), self.postgres.check_login(), self._kafka_is_whole())
         self._tell("Kafka, Redis Cluster and PostgreSQL are whole.")

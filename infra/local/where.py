@@ -24,6 +24,8 @@ PS_TIMEOUT_S: Final = 10.0
 class Where(msgspec.Struct, frozen=True, kw_only=True):
     """Whole only: it is written when all is ready, and removed first when it ends."""
 
+    keeper: int
+    """Its process: one that was killed leaves this file, and the next one has the lock before it is whole."""
     edge: dict[str, str]
     """nginx's addresses, by what people come for: front_door, front_door_tls, counter, console."""
     prometheus: str
@@ -53,7 +55,7 @@ def read_where(folder: Path) -> Where | None:
         where = msgspec.json.decode((folder / KEEPER / FILE).read_bytes(), type=Where)
     except (OSError, msgspec.DecodeError):
         return None
-    return where if is_locked(folder / KEEPER) else None
+    return where if where.keeper == keeper_of(folder) else None
 
 
 def remove_where(folder: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 import yaml
 from cryptography import x509
@@ -27,7 +28,7 @@ from infra.local.parts import FINDERS, DiskAlmostFull, check_parts, check_room
 from infra.local.prometheus import scrape_config
 from infra.local.smoke import NothingRuns, smoke
 from infra.local.up_and_down import NotOurs, StillStarting, down, up
-from infra.local.where import KEEPER, MARK, begun, keeper_of, write_mark
+from infra.local.where import KEEPER, MARK, Where, begun, keeper_of, read_where, write_mark, write_where
 
 GUARD_TIMEOUT_S = 20.0
 
@@ -146,6 +147,16 @@ def test_a_keeper_is_known_by_its_lock_its_number_and_its_beginning(tmp_path: Pa
         assert keeper_of(tmp_path) == os.getpid()
     assert keeper_of(tmp_path) is None  # the lock is free: it ended
     assert begun(os.getpid())
+
+
+def test_what_a_killed_keeper_left_does_not_count_for_the_next_one(tmp_path: Path) -> None:
+    with locked(tmp_path / KEEPER):
+        write_mark(tmp_path)
+        left = Where(keeper=os.getpid() + 1, edge={}, prometheus="", postgres="", processes=[])
+        write_where(tmp_path, left)
+        assert read_where(tmp_path) is None
+        write_where(tmp_path, msgspec.structs.replace(left, keeper=os.getpid()))
+        assert read_where(tmp_path) is not None
 
 
 def test_up_does_not_start_a_second_one_beside_one_that_is_starting(tmp_path: Path) -> None:
