@@ -15,15 +15,19 @@ MALLOC: Final = "LD_PRELOAD"
 MALLOC_SETTINGS: Final = "GLIBC_TUNABLES"
 
 
-def broker_command(port: int) -> list[str]:
-    """Tansu on loopback, its log in memory. Raises BrokerMissing."""
+def broker_command(port: int, advertised_port: int | None = None) -> list[str]:
+    """Tansu on loopback, its log in memory; clients are sent to `advertised_port`, else to `port`.
+
+    Raises BrokerMissing.
+    """
     address = f"tcp://{LOOPBACK}:{port}"  # its default is every interface
+    advertised = f"tcp://{LOOPBACK}:{advertised_port or port}"
     return [
         str(find_broker()),
         "broker",
         "--cluster-id=maskline",
         f"--listener-url={address}",
-        f"--advertised-listener-url={address}",
+        f"--advertised-listener-url={advertised}",
         "--storage-engine=memory://maskline/",
     ]
 

@@ -28,7 +28,7 @@ class FaultProxy:
         """Connections beyond the bound, each ended with an RST."""
 
     async def __aenter__(self) -> "FaultProxy":
-        await self._listen()
+        await self.open()
         return self
 
     async def __aexit__(
@@ -55,6 +55,11 @@ class FaultProxy:
             if isinstance(mode, Reset):
                 for link in self._links:
                     link.reset()
+
+    async def open(self) -> None:
+        """Listen. Raises OSError where the port is taken."""
+        async with self._switching:
+            await self._listen()
 
     async def close(self) -> None:
         """No listener, no connection."""

@@ -18,6 +18,7 @@ from tests.contract import patched_library
 
 LIVES_FOR_S: Final = 2.0
 LOOK_AT_SHIFT_S: Final = 0.2
+FOR_EVER_S: Final = "3600"
 ANY_VERSION: Final = (
     ("  if head[HEAD.rules] > RULES_VERSION then return pack({'rules_too_new', position, {}}) end\n", ""),
     ("    if rules_asked_for(offset, command) > RULES_VERSION then\n", "    if false then\n"),
@@ -91,6 +92,11 @@ def key_check(of_the_log: str) -> None:
     from services.platform.secrets import Secrets
 
     vars_of(Secrets, key_check=lambda _: of_the_log)
+
+
+def time_outs(_: str) -> None:
+    """Whoever asks Redis waits for ever for the answer."""
+    os.environ["MASKLINE_REDIS_TIMEOUT_S"] = FOR_EVER_S
 
 
 def version_check(_: str) -> None:
@@ -193,7 +199,7 @@ ALTERATIONS: Final[dict[str, Callable[[str], None]]] = {
     for alteration in (
         position_check, gap_check, time_bound, poison_check, connection_check, log_goes_forward, key_check,
         version_check, next_version, next_version_at_once, as_told_in, same_key_same_id, dies_before_answering,
-        clock_of,
+        clock_of, time_outs,
     )
 }  # fmt: skip
 

@@ -20,9 +20,11 @@ import msgspec
 from infra.applying import apply_campaign
 from infra.campaigns.demo import scaled
 from infra.console_client import ConsoleClient, ConsoleRefused, ConsoleUnreachable
-from infra.embedded.commands import LOOPBACK
+from infra.embedded.commands import LOOPBACK, broker_command
+from infra.fault_proxy.proxy import FaultProxy
 from infra.launcher.addresses import Addresses, choose_ports
 from infra.launcher.first_steps import ensure_admin_token, prepare_log
+from infra.launcher.guard import guarded
 from infra.launcher.launcher import Launcher, LauncherSettings
 from infra.launcher.ports import free_ports
 from infra.launcher.process import ProcessSpec, RunningProcess
@@ -36,6 +38,7 @@ from services.platform.campaign_files import load
 from services.platform.errors import MasklineError
 from services.state.readers import read_head
 from services.state.redis_client import Redis, connect
+from services.state.store import open_store
 from tests.integration.cli_system import CAMPAIGN_FILE, ROOT
 from tests.morning import WHERE
 
@@ -78,6 +81,12 @@ class Plan:
     in_group: bool = False
     """Whether allocators share the partitions through Kafka; else each one folds all of them."""
     units: int = 6_000
+    kafka: str = ""
+    """A cluster of the real tier, three brokers or more, without topics; empty: the embedded broker."""
+    redis: str = ""
+    """An empty Redis or Redis Cluster of the real tier; empty: the embedded Valkey."""
+    through_proxies: bool = False
+    """Whether everybody reaches broker and Valkey through a fault proxy each (`City.proxies`)."""
 
 
 class City:
@@ -92,8 +101,8 @@ class City:
         kafka, redis, self._extra_port = free_ports(3)
         self.addresses: Final = Addresses(
             host=LOOPBACK,
-            kafka=f"{LOOPBACK}:{kafka}",
-            redis=f"redis://{LOOPBACK}:{redis}/0",
+            kafka=plan.kafka or f"{LOOPBACK}:{kafka}",
+            redis=plan.redis or f"redis://{LOOPBACK}:{redis}/0",
             public_ports=public,
             admin_ports=admin,
             partitions={} if plan.in_group else dict.fromkeys([*self.names, *EXTRAS], "all"),
@@ -101,10 +110,26 @@ class City:
         self.embedded: Final = folder / "embedded"
         self.embedded.mkdir()
         self.settings: Final = VerifySettings(kafka=self.addresses.kafka, redis=self.addresses.redis, data=self.data)
-        self._store_specs = {spec.name: spec for spec in store_specs(kafka, redis, self.embedded)}
+        self.proxies: dict[str, FaultProxy] = {}
+        """By the name of a store; empty where the plan has none."""
+        behind_kafka, behind_redis = kafka, redis
+        if plan.through_proxies:
+            behind_kafka, behind_redis = free_ports(2)
+            self.proxies = {
+                "broker": FaultProxy(listens_at=kafka, target=behind_kafka),
+                "valkey": FaultProxy(listens_at=redis, target=behind_redis),
+            }
+        self._store_specs = {spec.name: spec for spec in store_specs(behind_kafka, behind_redis, self.embedded)}
+        if plan.through_proxies:  # clients go where the broker sends them
+            command = guarded(broker_command(behind_kafka, advertised_port=kafka))
+            self._store_specs["broker"] = replace(self._store_specs["broker"], command=command)
+        for name, is_real in (("broker", plan.kafka), ("valkey", plan.redis)):
+            if is_real:  # somebody else's, who ill-treats it
+                del self._store_specs[name]
         self._stores: dict[str, RunningProcess] = {}
         self._extras: dict[str, RunningProcess] = {}
         self._services: Launcher | None = None
+        self._replicas: Final = 3 if plan.kafka else 1
 
     @property
     def valkey_folder(self) -> Path:
@@ -115,7 +140,8 @@ class City:
         """From nothing to everything ready."""
         ensure_admin_token(self.data)
         await asyncio.gather(*map(self.start_store, self._store_specs))
-        await prepare_log(self.settings, self.data, partitions=self.plan.partitions, replicas=1)
+        await asyncio.gather(*(proxy.open() for proxy in self.proxies.values()))
+        await prepare_log(self.settings, self.data, partitions=self.plan.partitions, replicas=self._replicas)
         limits = LauncherSettings(ready_timeout_s=READY_TIMEOUT_S, stop_timeout_s=STOP_TIMEOUT_S)
         self._services = Launcher([self.spec(name) for name in self.names], self.data, tell, lambda: None, limits)
         await self._services.start()
@@ -129,6 +155,7 @@ class City:
             for name in self.names:
                 self.send(name, signal.SIGCONT)
             await self._services.stop()
+        await asyncio.gather(*(proxy.close() for proxy in self.proxies.values()))
         await asyncio.gather(*(process.stop(STOP_TIMEOUT_S) for process in self._stores.values()))
 
     async def open_campaign(self, name: str = CAMPAIGN) -> Campaign:
@@ -173,7 +200,7 @@ class City:
 
     @asynccontextmanager
     async def redis(self) -> AsyncIterator[Redis]:
-        """A client, for the length of a block."""
+        """A client of the one Valkey, for the length of a block."""
         client = connect(self.addresses.redis, timeout_s=REDIS_TIMEOUT_S)
         try:
             yield client
@@ -182,8 +209,11 @@ class City:
 
     async def head(self, partition: int = 0) -> Head:
         """Where the fold stands."""
-        async with self.redis() as redis:
-            return await read_head(redis, partition) or Head()
+        store = open_store(self.addresses.redis, timeout_s=REDIS_TIMEOUT_S)
+        try:
+            return await read_head(store, partition) or Head()
+        finally:
+            await store.aclose()
 
     async def verify(self) -> Report:
         """`maskline verify --json`. Raises CouldNotVerify."""

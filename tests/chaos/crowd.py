@@ -24,6 +24,7 @@ MAX_CONNECTIONS: Final = 2_000
 REQUEST_TIMEOUT_S: Final = 8.0
 SEED: Final = 1
 LOOK_AGAIN_S: Final = 0.1
+SILENCE_LOOK_S: Final = 0.1
 AS_EVER: Final = 90
 """Per cent of requests accepted in a second: from then on a front door counts as back."""
 
@@ -35,6 +36,15 @@ class Wish(NamedTuple):
     keys: tuple[str, ...]
 
 
+class Second(NamedTuple):
+    """What people got in one second."""
+
+    phase: str
+    accepted: int
+    shed: int
+    unanswered: int
+
+
 class Crowd:
     """`rate_per_s` new people a second from `begin` to `end`."""
 
@@ -42,6 +52,11 @@ class Crowd:
         self.phase = "warm-up"
         self.steps_back: Counter[str] = Counter()
         """What somebody heard, and heard otherwise later."""
+        self.seconds: list[Second] = []
+        self.longest_unaccepted_s = 0.0
+        """The longest time without a 202 from the fault until nobody comes any more."""
+        self.longest_undecided_s = 0.0
+        """The same without a decision."""
         self.accepted_again_s: float | None = None
         """Seconds from the mending to the end of the first second in which requests were accepted as ever."""
         self.decided_again_s: float | None = None
@@ -74,7 +89,7 @@ class Crowd:
     def begin(self) -> None:
         """They begin to come."""
         self._began_s = asyncio.get_running_loop().time()
-        works = (self._come(), self._surge.look_at_stock(), self._tell(), self._look_again())
+        works = (self._come(), self._surge.look_at_stock(), self._tell(), self._look_again(), self._time_silence())
         self._tasks = [asyncio.create_task(work) for work in works]
 
     def healed(self) -> None:
@@ -122,6 +137,22 @@ class Crowd:
             if told not in ("", heard.state):
                 self.steps_back[f"{heard.state}, then {told}"] += 1
 
+    async def _time_silence(self) -> None:
+        """How long nothing came, to a tenth of a second; a mending that needs nobody has no moment to count from."""
+        loop = asyncio.get_running_loop()
+        accepted = decided = 0
+        accepted_at_s = decided_at_s = loop.time()
+        while True:
+            await asyncio.sleep(SILENCE_LOOK_S)
+            now_s = loop.time()
+            if self.tally.accepted > accepted:
+                accepted, accepted_at_s = self.tally.accepted, now_s
+            if len(self.tally.latencies_s) > decided:
+                decided, decided_at_s = len(self.tally.latencies_s), now_s
+            if self.phase in ("fault", "heal"):
+                self.longest_unaccepted_s = max(self.longest_unaccepted_s, now_s - accepted_at_s)
+                self.longest_undecided_s = max(self.longest_undecided_s, now_s - decided_at_s)
+
     async def _tell(self) -> None:
         """Availability: of the requests of this second, the part that got what it asked for, soon."""
         tally = self.tally
@@ -139,6 +170,7 @@ class Crowd:
             refused = shed + unanswered
             available = 100 * accepted // (accepted + refused) if accepted + refused else 100
             before = now
+            self.seconds.append(Second(self.phase, accepted, shed, unanswered))
             if self._healed_s is not None:
                 after_s = loop.time() - self._healed_s
                 if self.accepted_again_s is None and accepted and available >= AS_EVER:

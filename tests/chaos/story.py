@@ -18,7 +18,7 @@ from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
 from tests.chaos.city import City, CouldNotVerify, Plan
-from tests.chaos.crowd import Crowd
+from tests.chaos.crowd import Crowd, Second
 from tests.chaos.hearing import Hearing, hear
 
 RATE_PER_S: Final = 120.0
@@ -44,6 +44,9 @@ class Verdict:
     report: Report | None = None
     hearing: Hearing | None = None
     steps_back: Counter[str] = field(default_factory=Counter)
+    seconds: list[Second] = field(default_factory=list)
+    longest_unaccepted_s: float = 0.0
+    longest_undecided_s: float = 0.0
     accepted_again_s: float | None = None
     decided_again_s: float | None = None
 
@@ -61,6 +64,7 @@ async def played(
     rate_per_s: float = RATE_PER_S,
     gives_up_after_s: float = GIVES_UP_AFTER_S,
     settle_timeout_s: float = SETTLE_TIMEOUT_S,
+    heal_s: float = HEAL_S,
 ) -> Verdict:
     """A whole story; prints its lines."""
     print(f"\n--- {getattr(fault, '__doc__', '') or fault}", flush=True)
@@ -69,22 +73,24 @@ async def played(
         await city.start()
         crowd = Crowd(city, await city.open_campaign(), rate_per_s, gives_up_after_s)
         try:
-            return await _phases(city, crowd, fault, settle_timeout_s)
+            return await _phases(city, crowd, fault, settle_timeout_s, heal_s)
         finally:
             await crowd.close()
     finally:
         await city.stop()
 
 
-async def _phases(city: City, crowd: Crowd, fault: Fault, settle_timeout_s: float) -> Verdict:
+async def _phases(city: City, crowd: Crowd, fault: Fault, settle_timeout_s: float, heal_s: float) -> Verdict:
     crowd.begin()
     await asyncio.sleep(WARM_UP_S)
     crowd.phase = "fault"
     await fault(city)
     crowd.healed()
-    await asyncio.sleep(HEAL_S)
+    await asyncio.sleep(heal_s)
     await crowd.end()
-    verdict = Verdict(crowd.tally, steps_back=crowd.steps_back)
+    verdict = Verdict(crowd.tally, steps_back=crowd.steps_back, seconds=crowd.seconds)
+    verdict.longest_unaccepted_s = crowd.longest_unaccepted_s
+    verdict.longest_undecided_s = crowd.longest_undecided_s
     if not await settled(city, settle_timeout_s):
         verdict.faults.append(f"the log was not decided and published {settle_timeout_s:g} s after the last one came")
     try:
@@ -119,6 +125,8 @@ def _judge(verdict: Verdict) -> None:
         f"    = {report.records} records, {tally.accepted} accepted, {tally.confirmed} confirmed, "
         f"{tally.rejected} refused, {tally.shed} times 503, {tally.unanswered} times no answer; "
         f"{report.repeated_events} events repeated; {_back(verdict)}; "
+        f"at most {verdict.longest_unaccepted_s:.1f} s without a 202, "
+        f"{verdict.longest_undecided_s:.1f} s without a decision; "
         + ("; ".join(verdict.faults) or "no promise broken"),
         flush=True,
     )
