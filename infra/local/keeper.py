@@ -93,6 +93,7 @@ class _Tier:
         return UpSettings(
             kafka=self.parts.kafka.addresses,
             redis=self.parts.redis.url,
+            ledger=self.parts.postgres.url,
             data=self._folder,
             ports_from=0,
             replicas=REPLICAS,

@@ -25,6 +25,7 @@ from services.audit.verify import VerifySettings
 from services.domain.campaign import Campaign
 from services.platform.campaign_files import load
 from services.platform.errors import MasklineError
+from services.sql.database import DatabaseSettings
 
 CAMPAIGN_FILE: Final = Path(__file__).resolve().parents[1] / "campaigns" / "suikang-v1.yaml"
 REGION: Final = "smoke-test"
@@ -162,7 +163,8 @@ def _targets(where: Where) -> int:
 
 def _verify(folder: Path, tell: Tell) -> None:
     endpoints = read_endpoints(folder)
-    settings = VerifySettings(kafka=endpoints.kafka, redis=endpoints.redis, data=folder)
+    database = DatabaseSettings(ledger=endpoints.ledger)
+    settings = VerifySettings(kafka=endpoints.kafka, redis=endpoints.redis, data=folder, database=database)
     if code := run_verify(lambda: settings, tell, as_json=False):
         raise SmokeFailed(what="maskline verify found differences", told=f"it ended with {code}; they stand above")
 
