@@ -4,6 +4,7 @@ It must throw nothing away when its memory is full, and have something left afte
 digest of its text, so another text under that name is one that somebody put there.
 """
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from services.platform.errors import MasklineError
@@ -55,7 +56,7 @@ async def check_stores(store: Store, partition: int | None = None) -> StoreCheck
     looked at as well; one that does not answer is told, and keeps nobody from anything. Raises as `check_store`.
     """
     if not isinstance(store, RedisCluster):
-        return await check_store(store)
+        return await _check_alone(store)
     found = StoreCheck([], [], [])
     for node, client in await store.nodes(None if partition is None else head_key(partition)):
         try:
@@ -90,6 +91,18 @@ async def check_library(redis: Redis, library: Library) -> bool:
                 raise LibraryReplaced(name=library.name)
             return True
     return False
+
+
+async def _check_alone(redis: Redis) -> StoreCheck:
+    found = await check_store(redis)
+    with suppress(ResponseError):  # INFO is not allowed: what is asked of the wrong node will be refused as well
+        about: dict[str, Any] = await redis.info("cluster")
+        if about.get("cluster_enabled"):
+            found.wrong.append(
+                "It is a node of a Redis Cluster, named alone, and does not have every partition. Name another node as "
+                "well, redis://HOST:PORT,HOST:PORT/0; where there is only this one, twice."
+            )
+    return found
 
 
 async def _by_config(redis: Redis) -> dict[str, str]:

@@ -335,12 +335,22 @@ async def test_without_the_key_that_never_exists_half_the_keys_are_decided_on(wo
 async def test_every_node_is_looked_at_and_a_replica_as_well(world: AllocatorWorld) -> None:
     assert (await check_stores(world.store)).wrong == []
     (_, _), (address, replica) = await shard(world)
+    url_of = cluster_of(world).url_of
+    elsewhere = next(number for number in range(1, 64) if url_of(head_key(number)) != url_of(head_key(P)))
     await replica.config_set("maxmemory-policy", "allkeys-lru")
     try:
         assert [words.split(": ")[0] for words in (await check_stores(world.store, P)).wrong] == [address]
-        assert (await check_stores(world.store, 1)).wrong == [], "another shard's trouble is not theirs"
+        assert (await check_stores(world.store, elsewhere)).wrong == [], "another shard's trouble is not theirs"
     finally:
         await replica.config_set("maxmemory-policy", "noeviction")
+
+
+async def test_a_node_that_is_named_alone_is_refused_in_words(world: AllocatorWorld) -> None:
+    (address, _), _ = await shard(world)
+    alone = open_store(f"redis://{address}/0", timeout_s=TIMEOUT_S)
+    (wrong,) = (await check_stores(alone, P)).wrong
+    await alone.aclose()
+    assert "redis://HOST:PORT,HOST:PORT/0" in wrong
 
 
 # -- looking -----------------------------------------------------------------------------------------------------------

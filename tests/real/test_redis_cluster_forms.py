@@ -1,0 +1,109 @@
+"""A Redis Cluster is made of six nodes once, and is the same one at every start."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.embedded.commands import LOOPBACK
+from infra.launcher.ports import free_ports
+from infra.local.redis_cluster import NODES, PRIMARIES, RedisCluster
+from infra.local.redis_settings import NodePorts, redis_conf
+from infra.local.running import RunningRedis, in_own_loop
+from services.state.redis_client import Redis, connect
+from services.state.redis_cluster import RedisCluster as Reader
+from services.state.slot_map import SLOTS, slot_of
+from services.state.store import open_store
+
+TIMEOUT_S = 5.0
+ROW = "{p00}:head"
+
+
+@contextmanager
+def nodes_of(folder: Path) -> Iterator[RunningRedis]:
+    """Six nodes on ports of their own, as they are: nobody has made a cluster of them in this start."""
+    ports = free_ports(2 * NODES)
+    cluster = RedisCluster(folder / "redis", [NodePorts(*pair) for pair in zip(*[iter(ports)] * 2, strict=True)])
+    cluster.prepare()
+    running = RunningRedis(cluster, folder)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+async def primaries(url: str) -> dict[str, int]:
+    """Ids of those that lead, and how many slots each has."""
+    store = open_store(url, timeout_s=TIMEOUT_S)
+    assert isinstance(store, Reader)
+    found = {node.id: len(node.slots) for node, _ in await store.nodes() if node.slots}
+    replicas = [node for node, _ in await store.nodes() if node.follows]
+    await store.aclose()
+    assert len(replicas) == NODES - PRIMARIES
+    return found
+
+
+async def row(url: str) -> bytes | None:
+    store = open_store(url, timeout_s=TIMEOUT_S)
+    assert isinstance(store, Reader)
+    (value,) = await store.mget([ROW])
+    await store.aclose()
+    return value
+
+
+async def write(url: str) -> None:
+    """One key, on the node that has it."""
+    store = open_store(url, timeout_s=TIMEOUT_S)
+    assert isinstance(store, Reader)
+    await (await store.nodes(ROW))[0][1].set(ROW, "kept")
+    await store.aclose()
+
+
+def test_six_nodes_are_three_primaries_with_a_replica_each_and_the_same_ones_after_a_restart_on_other_ports(
+    tmp_path: Path,
+) -> None:
+    with nodes_of(tmp_path) as first:
+        in_own_loop(first.cluster.form())
+        before = in_own_loop(primaries(first.url))
+        in_own_loop(write(first.url))
+        in_own_loop(first.cluster.form())  # nothing is to be done
+        assert in_own_loop(primaries(first.url)) == before
+    assert sum(before.values()) == SLOTS
+    assert len(before) == PRIMARIES
+    with nodes_of(tmp_path) as again:
+        assert again.url != first.url
+        in_own_loop(again.cluster.form())
+        assert in_own_loop(primaries(again.url)) == before
+        assert in_own_loop(row(again.url)) == b"kept"
+
+
+async def begin_to_form(running: RunningRedis) -> None:
+    """Somebody gave up when the first node had a part of its slots, and had met one other."""
+    ports = running.cluster._ports
+    client: Redis = connect(f"redis://{LOOPBACK}:{ports[0].client}", timeout_s=TIMEOUT_S)
+    words: list[list[Any]] = [["ADDSLOTSRANGE", 0, 99], ["MEET", LOOPBACK, ports[4].client, ports[4].bus]]
+    for each in words:
+        await client.execute_command("CLUSTER", *each)  # type: ignore[no-untyped-call]
+    await client.aclose()
+
+
+def test_a_cluster_whose_making_was_interrupted_is_made_whole(tmp_path: Path) -> None:
+    with nodes_of(tmp_path) as running:
+        in_own_loop(begin_to_form(running))
+        in_own_loop(running.cluster.form())
+        assert sum(in_own_loop(primaries(running.url)).values()) == SLOTS
+
+
+@pytest.mark.parametrize("line", ["maxmemory-policy noeviction", "appendonly yes", "cluster-node-timeout 2000"])
+def test_every_setting_stands_below_its_reason(tmp_path: Path, line: str) -> None:
+    lines = redis_conf(NodePorts(7001, 17001), tmp_path).splitlines()
+    assert line in lines
+    assert all(each.startswith("# ") for each in lines[::2])
+    assert not any(each.startswith("#") for each in lines[1::2])
+
+
+def test_regions_are_spread_over_all_primaries() -> None:
+    assert {slot_of(f"{{p{number:02d}}}:head") * PRIMARIES // SLOTS for number in range(8)} == {0, 1, 2}
