@@ -28,7 +28,7 @@ from tests.integration.cli_system import ROOT
 
 PRODUCT = "services.cli"
 WITHOUT_CHECK = "tests.integration.allocator_without_position_check"
-SLOTS, UNITS_A_SLOT = 40, 30
+SLOTS, UNITS_A_SLOT, ENTITLED = 40, 30, 3_000
 FIRST = PartitionId(0)
 DECIDED_WITHIN_S = 60.0
 
@@ -55,7 +55,7 @@ class World:
     async def rush(self) -> AsyncIterator[None]:
         """2,500 bookings a second, far more than there are units, until the block ends."""
         producer = await LogProducer.start(self.settings)
-        await self._write(producer, [encode(command) for command in definition(SLOTS, UNITS_A_SLOT)])
+        await self._write(producer, [encode(command) for command in definition(SLOTS, UNITS_A_SLOT, ENTITLED)])
         writing = asyncio.create_task(self._keep_writing(producer))
         try:
             yield
