@@ -60,18 +60,26 @@ def topic_settings(topic: str, replicas: int) -> dict[str, str]:
 
 async def ensure_topics(admin: AIOKafkaAdminClient, partitions: int, replicas: int) -> None:
     """Create what is absent and wait for leaders. Raises PartitionsDiffer, TopicRefused, LogUnavailable."""
-    try:
-        existing = set(await admin.list_topics())
-        for topic in TOPICS:
-            if topic not in existing:
-                await _create(admin, topic, partitions, replicas)
-        await _wait_until_known_everywhere(admin)
-        for topic in TOPICS:
-            found = await partition_count(admin, topic)
-            if found != partitions:
-                raise PartitionsDiffer(topic=topic, found=found, asked=partitions)
-    except KafkaError as error:
-        raise LogUnavailable(why=reason_of(error)) from error
+    deadline_s = time.monotonic() + LEADERS_TIMEOUT_S
+    while True:
+        try:
+            return await _ensure(admin, partitions, replicas)
+        except KafkaError as error:  # a question goes to any broker, also to one that has just died
+            if time.monotonic() > deadline_s:
+                raise LogUnavailable(why=reason_of(error)) from error
+        await asyncio.sleep(LEADERS_PAUSE_S)
+
+
+async def _ensure(admin: AIOKafkaAdminClient, partitions: int, replicas: int) -> None:
+    existing = set(await admin.list_topics())
+    for topic in TOPICS:
+        if topic not in existing:
+            await _create(admin, topic, partitions, replicas)
+    await _wait_until_known_everywhere(admin)
+    for topic in TOPICS:
+        found = await partition_count(admin, topic)
+        if found != partitions:
+            raise PartitionsDiffer(topic=topic, found=found, asked=partitions)
 
 
 async def count_partitions(settings: KafkaSettings) -> int:

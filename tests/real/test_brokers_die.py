@@ -156,6 +156,19 @@ async def test_the_leader_is_killed_and_within_five_seconds_the_log_takes_record
     assert len(set(log.values())) == len(log)  # nothing twice
 
 
+async def test_a_system_starts_while_a_broker_has_just_died(brokers: RunningKafka) -> None:
+    async with offering(brokers) as offers:
+        await offers.go_on(0.2)
+        brokers.kill(await leader_of(brokers))
+        admin = await start_admin(Kafka(brokers.addresses))
+        try:
+            await ensure_topics(admin, 1, replicas=3)
+        finally:
+            await admin.close()
+        await offers.until_acknowledged(within_s=30.0)
+        await offers.all_heard()
+
+
 @pytest.mark.safety
 @pytest.mark.parametrize("dead", [2, 3])
 async def test_without_a_majority_nothing_is_promised_and_soon_nothing_is_tried(
