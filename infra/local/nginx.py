@@ -11,6 +11,7 @@ public/tls.crt, public/tls.key          made on the spot, for as long as nobody 
 import asyncio
 import datetime as dt
 import ipaddress
+import resource
 import shutil
 import signal
 from collections.abc import Mapping
@@ -37,6 +38,10 @@ ANSWER_TIMEOUT_S: Final = 1.0
 REQUESTS_PER_S: Final = 1_000
 """Of one address. A carrier's address stands for thousands, who tap every 5 s at most."""
 WORKERS: Final = 1
+CONNECTIONS: Final = {PUBLIC: 20_480, STAFF: 4_096}
+OPEN_FILES: Final = 65_536
+SPARE_FILES: Final = 256
+"""Listeners, cached pages, bodies that are collected."""
 CERTIFICATE_DAYS: Final = 90
 
 
@@ -133,6 +138,8 @@ class Nginx:
     def _write(self, name: str, **values: str) -> None:
         folder = self._folder / name
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files = open_files()
+        values |= {"OPEN_FILES": str(files), "CONNECTIONS": str(min(CONNECTIONS[name], files - SPARE_FILES))}
         (folder / CONF).write_text(filled((HERE / f"{name}.conf").read_text("utf-8"), values), "utf-8")
         own_folder(folder, self._user)
 
@@ -141,6 +148,12 @@ def filled(conf: str, values: Mapping[str, str]) -> str:
     """A file of infra/nginx with its @NAMES@ filled in. Raises KeyError where one has no value."""
     texts = {"NAMES": "Names", "PROBLEM_TEXTS": problem_texts(), "PROBLEMS": problem_pages()}
     return _Conf(conf).substitute(texts | dict(values))
+
+
+def open_files() -> int:
+    """How many files a worker may have open: who is not root cannot have more than this machine gives everybody."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
 
 
 async def is_listening(port: int) -> bool:
