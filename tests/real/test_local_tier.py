@@ -28,6 +28,10 @@ PARTS = 3 + 6 + 1 + 2 + 1
 TARGETS = 2 + 1 + 1 + 2 + 1 + 1
 """Front doors, counter, console, allocators, clock, ledger."""
 CUT_WITHIN_S = 12.0
+ATTACKERS = 10_000
+MEASURED_S = 10.0
+FILLED_AFTER_S = 6.0
+P99_ADDED_MS = 100.0
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -75,6 +79,22 @@ def alive(processes: set[int]) -> set[int]:
 
 def children(pid: int) -> set[int]:
     return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def calls_ms(url: str, seconds: float) -> list[float]:
+    """How long each of one call after the other takes at the counter, a connection each as a phone's would be."""
+    at = urlsplit(url)
+    took = []
+    ends_s = time.monotonic() + seconds
+    while time.monotonic() < ends_s:
+        began_s = time.perf_counter()
+        connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=5)
+        connection.request("GET", "/v1/keys")
+        assert connection.getresponse().status == 200
+        connection.close()
+        took.append((time.perf_counter() - began_s) * 1000)
+        time.sleep(0.01)
+    return sorted(took)
 
 
 def test_smoke_says_ok_twice_and_a_second_up_only_says_where_everything_is(tier: Path) -> None:
@@ -166,6 +186,29 @@ def test_a_part_that_dies_is_started_again_and_found_again(tier: Path) -> None:
     looked = maskline("doctor", "--data", tier)
     assert "a real tier runs" in looked.out
     assert looked.code == 0, looked.out
+
+
+def test_ten_thousand_who_send_slowly_leave_the_counter_as_it_was(tier: Path) -> None:
+    where = where_of(tier)
+    public = urlsplit(where.edge["front_door"]).port
+    quiet = calls_ms(where.edge["counter"], MEASURED_S)
+    lasts_s = str(MEASURED_S + FILLED_AFTER_S)
+    command = [sys.executable, "-m", "tests.real.slow_senders", str(public), str(ATTACKERS), lasts_s]
+    attack = subprocess.Popen([*command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        time.sleep(FILLED_AFTER_S)
+        under_attack = calls_ms(where.edge["counter"], MEASURED_S)
+        told, _ = attack.communicate(timeout=30)
+    finally:
+        attack.kill()
+        attack.wait()
+    seen = json.loads(told)
+    p99 = [took[int(len(took) * 0.99)] for took in (quiet, under_attack)]
+    print(f"counter p99 {p99[0]:.1f} ms, under attack {p99[1]:.1f} ms; {len(under_attack)} calls, {seen}")
+    assert seen["most"] > ATTACKERS * 0.8
+    assert seen["cuts"] > ATTACKERS * 0.5  # nobody may stay
+    # The attackers take CPU of the same two cores; a counter that shared their connections would not answer at all.
+    assert p99[1] < p99[0] + P99_ADDED_MS
 
 
 @pytest.mark.safety
