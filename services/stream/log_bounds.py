@@ -57,12 +57,18 @@ class LogBounds:
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[AIOKafkaConsumer]:
-        try:
-            async with self._one_at_a_time, asyncio.timeout(ANSWER_TIMEOUT_S):
-                if self._consumer is None:
-                    self._consumer = await start_consumer(
-                        self._kafka, group=None, fetch_max_wait_ms=FETCH_MAX_WAIT_MS, max_poll_records=1
-                    )
-                yield self._consumer
-        except (KafkaError, TimeoutError) as error:
-            raise LogUnavailable(why=reason_of(error)) from error
+        async with self._one_at_a_time:
+            try:
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    if self._consumer is None:
+                        self._consumer = await start_consumer(
+                            self._kafka, group=None, fetch_max_wait_ms=FETCH_MAX_WAIT_MS, max_poll_records=1
+                        )
+                    yield self._consumer
+            except TimeoutError as error:
+                # A connection may be lost without a sign. aiokafka closes it when its own time is up; ours comes first,
+                # and what was asked is cancelled: it would be asked over the same one for ever.
+                await self.stop()
+                raise LogUnavailable(why=reason_of(error)) from error
+            except KafkaError as error:
+                raise LogUnavailable(why=reason_of(error)) from error
