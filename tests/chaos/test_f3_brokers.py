@@ -1,0 +1,86 @@
+"""F3: brokers of Apache Kafka are killed, one or two of three: no 202 without two copies, and all goes on after."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from infra.local.running import RunningKafka
+from tests.chaos.city import City, Plan, tell
+from tests.chaos.real_stores import empty, leader_of
+from tests.chaos.story import Fault, played
+
+pytestmark = [pytest.mark.chaos, pytest.mark.real, pytest.mark.timeout(240)]
+
+BACK_S: Final = 5.0
+"""From a broker's death, or from the start of those that were away, to people served as ever."""
+AWAY_S: Final = 10.0
+IN_FLIGHT_S: Final = 1
+"""In the second of the fault what was written before is still acknowledged."""
+HEAL_S: Final = 8.0
+
+
+@pytest.fixture
+def brokers(three_brokers: RunningKafka) -> Iterator[RunningKafka]:
+    """All of them run, before and after."""
+    yield three_brokers
+    if away := [name for name in three_brokers.names if not three_brokers.runs(name)]:
+        three_brokers.start(*away)
+
+
+def a_leader_dies(kafka: RunningKafka) -> Fault:
+    async def fault(_: City) -> None:
+        """F3: kill -9 of a broker that leads; nobody starts it again"""
+        leader = await leader_of(kafka, 0)
+        tell(f"kill -9 of {leader}")
+        kafka.kill(leader)
+
+    return fault
+
+
+def away(kafka: RunningKafka, count: int) -> Fault:
+    async def fault(_: City) -> None:
+        leader = await leader_of(kafka, 0)
+        killed = sorted(kafka.names, key=lambda name: name != leader)[:count]
+        tell(f"kill -9 of {', '.join(killed)}")
+        kafka.kill(*killed)
+        await asyncio.sleep(AWAY_S)
+        tell("they are started again")
+        await kafka.start_beside(*killed)
+        tell("they are ready")
+
+    fault.__doc__ = f"F3: kill -9 of {count} of three brokers, and back again"
+    return fault
+
+
+@pytest.mark.safety
+async def test_a_leader_that_dies_lets_nobody_down_and_bookings_flow_again_within_the_bound(
+    brokers: RunningKafka, redis_url: str, tmp_path: Path
+) -> None:
+    await empty(brokers, redis_url)
+    plan = Plan(kafka=brokers.addresses, redis=redis_url, allocators=2, in_group=True)
+    verdict = await played(a_leader_dies(brokers), plan, tmp_path, heal_s=HEAL_S)
+    assert verdict.faults == []
+    assert verdict.tally.confirmed > 300
+    assert verdict.longest_unaccepted_s <= BACK_S
+    assert verdict.longest_undecided_s <= BACK_S
+
+
+@pytest.mark.safety
+@pytest.mark.parametrize("count", [2])
+async def test_without_a_quorum_nobody_hears_202_first_unknown_then_503_and_nobody_is_let_down(
+    count: int, brokers: RunningKafka, redis_url: str, tmp_path: Path
+) -> None:
+    await empty(brokers, redis_url)
+    plan = Plan(kafka=brokers.addresses, redis=redis_url, allocators=2, in_group=True)
+    verdict = await played(away(brokers, count), plan, tmp_path, heal_s=HEAL_S)
+    assert verdict.faults == []
+    fault = [second for second in verdict.seconds if second.phase == "fault"][: int(AWAY_S)]
+    assert [second.accepted for second in fault[1 + IN_FLIGHT_S :]] == [0] * (len(fault) - 1 - IN_FLIGHT_S)
+    assert sum(second.shed for second in fault) > 0
+    assert verdict.tally.unanswered > 0
+    assert verdict.accepted_again_s is not None
+    assert verdict.accepted_again_s <= BACK_S
+    assert verdict.decided_again_s is not None
