@@ -45,7 +45,7 @@ test-real: $(LINKED) $(DEV) ## the suite of the real tier: Apache Kafka, Redis C
 	@$(RUN) -m pytest -m real $(ARGS)
 
 .PHONY: chaos
-chaos: $(LINKED) $(DEV) ## a whole system under load: killed, paused, emptied, cut off, deceived, under half an hour; ARGS="-k F5"
+chaos: $(LINKED) $(DEV) ## a whole system under load: killed, paused, emptied, deceived, under fifteen minutes; ARGS="-k F5"
 	@$(RUN) -m pytest -m "chaos and not real" --capture=no $(ARGS) tests/chaos
 
 .PHONY: soak

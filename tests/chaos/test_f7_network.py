@@ -10,7 +10,7 @@ from infra.fault_proxy.modes import BlackHole, Delay, Drip, HalfOpen, Mode, Pass
 from tests.chaos.city import City, Plan, altered, tell
 from tests.chaos.story import Fault, played
 
-pytestmark = [pytest.mark.chaos, pytest.mark.embedded, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.chaos, pytest.mark.embedded, pytest.mark.real, pytest.mark.timeout(180)]
 
 FAULT_S: Final = 6.0
 BACK_S: Final = 10.0
