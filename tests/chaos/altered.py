@@ -99,6 +99,14 @@ def time_outs(_: str) -> None:
     os.environ["MASKLINE_REDIS_TIMEOUT_S"] = FOR_EVER_S
 
 
+def copies(_: str) -> None:
+    """The log's word is taken once one broker has a record, and nobody else."""
+    from services.stream import client
+
+    made = vars(client)["AIOKafkaProducer"]
+    vars(client)["AIOKafkaProducer"] = lambda **options: made(**(options | {"acks": 1}))
+
+
 def version_check(_: str) -> None:
     """A library that decides whatever the version in force is."""
     _with_library(*ANY_VERSION)
@@ -199,7 +207,7 @@ ALTERATIONS: Final[dict[str, Callable[[str], None]]] = {
     for alteration in (
         position_check, gap_check, time_bound, poison_check, connection_check, log_goes_forward, key_check,
         version_check, next_version, next_version_at_once, as_told_in, same_key_same_id, dies_before_answering,
-        clock_of, time_outs,
+        clock_of, time_outs, copies,
     )
 }  # fmt: skip
 

@@ -8,9 +8,9 @@ from typing import Final
 import pytest
 
 from infra.local.running import RunningKafka
-from tests.chaos.city import City, Plan, tell
+from tests.chaos.city import City, Plan, altered, tell
 from tests.chaos.real_stores import empty, leader_of
-from tests.chaos.story import Fault, played
+from tests.chaos.story import Fault, Verdict, played
 
 pytestmark = [pytest.mark.chaos, pytest.mark.real, pytest.mark.timeout(240)]
 
@@ -40,10 +40,10 @@ def a_leader_dies(kafka: RunningKafka) -> Fault:
     return fault
 
 
-def away(kafka: RunningKafka, count: int) -> Fault:
+def two_away(kafka: RunningKafka, *, leader_stays: bool) -> Fault:
     async def fault(_: City) -> None:
         leader = await leader_of(kafka, 0)
-        killed = sorted(kafka.names, key=lambda name: name != leader)[:count]
+        killed = sorted(kafka.names, key=lambda name: (name == leader) is leader_stays)[:2]
         tell(f"kill -9 of {', '.join(killed)}")
         kafka.kill(*killed)
         await asyncio.sleep(AWAY_S)
@@ -51,7 +51,7 @@ def away(kafka: RunningKafka, count: int) -> Fault:
         await kafka.start_beside(*killed)
         tell("they are ready")
 
-    fault.__doc__ = f"F3: kill -9 of {count} of three brokers, and back again"
+    fault.__doc__ = f"F3: kill -9 of two of three brokers, leader {'stays' if leader_stays else 'dies'}, and back again"
     return fault
 
 
@@ -69,18 +69,34 @@ async def test_a_leader_that_dies_lets_nobody_down_and_bookings_flow_again_withi
 
 
 @pytest.mark.safety
-@pytest.mark.parametrize("count", [2])
+@pytest.mark.parametrize("leader_stays", [False, True])
 async def test_without_a_quorum_nobody_hears_202_first_unknown_then_503_and_nobody_is_let_down(
-    count: int, brokers: RunningKafka, redis_url: str, tmp_path: Path
+    leader_stays: bool, brokers: RunningKafka, redis_url: str, tmp_path: Path
 ) -> None:
     await empty(brokers, redis_url)
     plan = Plan(kafka=brokers.addresses, redis=redis_url, allocators=2, in_group=True)
-    verdict = await played(away(brokers, count), plan, tmp_path, heal_s=HEAL_S)
+    verdict = await played(two_away(brokers, leader_stays=leader_stays), plan, tmp_path, heal_s=HEAL_S)
     assert verdict.faults == []
-    fault = [second for second in verdict.seconds if second.phase == "fault"][: int(AWAY_S)]
-    assert [second.accepted for second in fault[1 + IN_FLIGHT_S :]] == [0] * (len(fault) - 1 - IN_FLIGHT_S)
-    assert sum(second.shed for second in fault) > 0
+    assert accepted_without_quorum(verdict) == 0
+    assert sum(second.shed for second in verdict.seconds if second.phase == "fault") > 0
     assert verdict.tally.unanswered > 0
     assert verdict.accepted_again_s is not None
     assert verdict.accepted_again_s <= BACK_S
     assert verdict.decided_again_s is not None
+
+
+@pytest.mark.control
+async def test_where_one_copy_is_enough_people_hear_202_without_a_quorum(
+    brokers: RunningKafka, redis_url: str, tmp_path: Path
+) -> None:
+    await empty(brokers, redis_url)
+    doors = {"front-door": altered("copies")}
+    plan = Plan(kafka=brokers.addresses, redis=redis_url, allocators=2, in_group=True, programs=doors)
+    verdict = await played(two_away(brokers, leader_stays=True), plan, tmp_path, heal_s=HEAL_S)
+    assert accepted_without_quorum(verdict) > 0
+
+
+def accepted_without_quorum(verdict: Verdict) -> int:
+    """How many heard 202 while two of three were away, but for those who were under way."""
+    fault = [second for second in verdict.seconds if second.phase == "fault"][: int(AWAY_S)]
+    return sum(second.accepted for second in fault[1 + IN_FLIGHT_S :])

@@ -23,7 +23,7 @@ from services.stream.log_producer import LogProducer, append
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
-from tests.bench.folding import definition, reservations
+from tests.bench.all_rules import definition, reservations
 from tests.integration.cli_system import ROOT
 
 PRODUCT = "services.cli"
