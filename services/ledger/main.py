@@ -1,6 +1,7 @@
 """The ledger's process, and its rebuild, put together."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -24,6 +25,9 @@ from services.stream.topics import COMMANDS, EVENTS, count_partitions
 
 log = structlog.get_logger(__name__)
 
+BEHIND_OTHERS = 10
+"""Niceness: where cores are short, whoever serves people goes first. The ledger may come later, it loses nothing."""
+
 
 class LedgerSettings(ProcessSettings, frozen=True, kw_only=True):
     """How the ledger keeps its book."""
@@ -43,6 +47,7 @@ class LedgerRebuildSettings(SystemSettings, frozen=True, kw_only=True):
 async def main(settings: LedgerSettings, stop: Stop) -> None:
     """One ledger, until it is asked to stop. Two of them do no harm."""
     configure_logging("ledger", settings.log_level)
+    os.nice(BEHIND_OTHERS)
     log.info("Starting", action="starting", settings=settings.lines())
     if not settings.database.ledger:
         raise LedgerNotNamed
