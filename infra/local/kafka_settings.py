@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from infra.embedded.commands import LOOPBACK
+from infra.launcher.ports import free_ports
 
 YEAR_MINUTES: Final = 365 * 24 * 60
 
@@ -25,6 +26,12 @@ class BrokerPorts(NamedTuple):
 
     broker: int
     controller: int
+
+    @classmethod
+    def free(cls, brokers: int) -> "list[BrokerPorts]":
+        """Ports that nobody listens on now, for so many brokers."""
+        ports = free_ports(2 * brokers)
+        return [cls(*pair) for pair in zip(ports[::2], ports[1::2], strict=True)]
 
 
 def server_properties(index: int, ports: Sequence[BrokerPorts], folder: Path) -> str:

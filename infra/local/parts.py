@@ -76,11 +76,10 @@ class Parts:
         self._folder = folder
         self._tell = tell
         self._on_change = on_change
-        ports = free_ports(2 * BROKERS + 2 * NODES + 1)
-        of_brokers, of_nodes = ports[: 2 * BROKERS], ports[2 * BROKERS : -1]
-        self.kafka = KafkaCluster(folder / "kafka", [BrokerPorts(*pair) for pair in _pairs(of_brokers)])
-        self.redis = RedisCluster(folder / "redis", [NodePorts(*pair) for pair in _pairs(of_nodes)])
-        self.postgres = PostgresServer(folder / "postgres", ports[-1])
+        (postgres_port,) = free_ports(1)
+        self.kafka = KafkaCluster(folder / "kafka", BrokerPorts.free(BROKERS))
+        self.redis = RedisCluster(folder / "redis", NodePorts.free(NODES))
+        self.postgres = PostgresServer(folder / "postgres", postgres_port)
         self._launcher: Launcher | None = None
 
     async def start(self) -> None:
@@ -110,7 +109,3 @@ class Parts:
             if time.monotonic() > deadline_s:
                 raise KafkaNotWhole(seconds=WHOLE_TIMEOUT_S, logs=self._folder / "logs")
             await asyncio.sleep(LOOK_S)
-
-
-def _pairs(ports: list[int]) -> list[tuple[int, int]]:
-    return list(zip(ports[::2], ports[1::2], strict=True))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from infra.embedded.commands import LOOPBACK
+from infra.launcher.ports import free_ports
 from infra.local.kafka_settings import Setting
 
 NODE_TIMEOUT_MS: Final = 2_000
@@ -18,6 +19,12 @@ class NodePorts(NamedTuple):
 
     client: int
     bus: int
+
+    @classmethod
+    def free(cls, nodes: int) -> "list[NodePorts]":
+        """Ports that nobody listens on now, for so many nodes."""
+        ports = free_ports(2 * nodes)
+        return [cls(*pair) for pair in zip(ports[::2], ports[1::2], strict=True)]
 
 
 def redis_conf(ports: NodePorts, folder: Path) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from infra.launcher.last_words import last_words
-from infra.launcher.ports import free_ports
 from infra.launcher.process import LOOK_S, NOTHING, ProcessDidNotStart, ProcessSpec
 from infra.local.kafka import KafkaCluster
 from infra.local.kafka_settings import BrokerPorts
@@ -128,8 +127,7 @@ class RunningKafka(RunningParts):
 @contextmanager
 def running_kafka(folder: Path, brokers: int, tell: Callable[[str], None] = lambda _: None) -> Iterator[RunningKafka]:
     """An empty cluster in an empty folder. Raises PartMissing, ProcessDidNotStart."""
-    ports = free_ports(2 * brokers)
-    cluster = KafkaCluster(folder / "kafka", [BrokerPorts(*pair) for pair in zip(*[iter(ports)] * 2, strict=True)])
+    cluster = KafkaCluster(folder / "kafka", BrokerPorts.free(brokers))
     in_own_loop(cluster.prepare(tell))
     kafka = RunningKafka(cluster, folder)
     try:
@@ -154,14 +152,20 @@ class RunningRedis(RunningParts):
 
 @contextmanager
 def running_redis(folder: Path) -> Iterator[RunningRedis]:
-    """An empty cluster in an empty folder. Raises PartMissing, ProcessDidNotStart, ClusterNotFormed."""
-    ports = free_ports(2 * NODES)
-    cluster = RedisCluster(folder / "redis", [NodePorts(*pair) for pair in zip(*[iter(ports)] * 2, strict=True)])
+    """A cluster, empty where the folder is. Raises PartMissing, ProcessDidNotStart, ClusterNotFormed."""
+    with running_nodes(folder) as redis:
+        in_own_loop(redis.cluster.form())
+        yield redis
+
+
+@contextmanager
+def running_nodes(folder: Path) -> Iterator[RunningRedis]:
+    """Six nodes that nobody has made a cluster of in this start. Raises PartMissing, ProcessDidNotStart."""
+    cluster = RedisCluster(folder / "redis", NodePorts.free(NODES))
     cluster.prepare()
     redis = RunningRedis(cluster, folder)
     try:
         redis.start()
-        in_own_loop(cluster.form())
         yield redis
     finally:
         redis.stop()

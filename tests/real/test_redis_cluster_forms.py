@@ -1,17 +1,14 @@
 """A Redis Cluster is made of six nodes once, and is the same one at every start."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.embedded.commands import LOOPBACK
-from infra.launcher.ports import free_ports
-from infra.local.redis_cluster import NODES, PRIMARIES, RedisCluster
+from infra.local.redis_cluster import NODES, PRIMARIES
 from infra.local.redis_settings import NodePorts, redis_conf
-from infra.local.running import RunningRedis, in_own_loop
+from infra.local.running import RunningRedis, in_own_loop, running_nodes
 from services.state.redis_client import Redis, connect
 from services.state.redis_cluster import RedisCluster as Reader
 from services.state.slot_map import SLOTS, slot_of
@@ -19,20 +16,6 @@ from services.state.store import open_store
 
 TIMEOUT_S = 5.0
 ROW = "{p00}:head"
-
-
-@contextmanager
-def nodes_of(folder: Path) -> Iterator[RunningRedis]:
-    """Six nodes on ports of their own, as they are: nobody has made a cluster of them in this start."""
-    ports = free_ports(2 * NODES)
-    cluster = RedisCluster(folder / "redis", [NodePorts(*pair) for pair in zip(*[iter(ports)] * 2, strict=True)])
-    cluster.prepare()
-    running = RunningRedis(cluster, folder)
-    try:
-        running.start()
-        yield running
-    finally:
-        running.stop()
 
 
 async def primaries(url: str) -> dict[str, int]:
@@ -65,7 +48,7 @@ async def write(url: str) -> None:
 def test_six_nodes_are_three_primaries_with_a_replica_each_and_the_same_ones_after_a_restart_on_other_ports(
     tmp_path: Path,
 ) -> None:
-    with nodes_of(tmp_path) as first:
+    with running_nodes(tmp_path) as first:
         in_own_loop(first.cluster.form())
         before = in_own_loop(primaries(first.url))
         in_own_loop(write(first.url))
@@ -73,7 +56,7 @@ def test_six_nodes_are_three_primaries_with_a_replica_each_and_the_same_ones_aft
         assert in_own_loop(primaries(first.url)) == before
     assert sum(before.values()) == SLOTS
     assert len(before) == PRIMARIES
-    with nodes_of(tmp_path) as again:
+    with running_nodes(tmp_path) as again:
         assert again.url != first.url
         in_own_loop(again.cluster.form())
         assert in_own_loop(primaries(again.url)) == before
@@ -91,7 +74,7 @@ async def begin_to_form(running: RunningRedis) -> None:
 
 
 def test_a_cluster_whose_making_was_interrupted_is_made_whole(tmp_path: Path) -> None:
-    with nodes_of(tmp_path) as running:
+    with running_nodes(tmp_path) as running:
         in_own_loop(begin_to_form(running))
         in_own_loop(running.cluster.form())
         assert sum(in_own_loop(primaries(running.url)).values()) == SLOTS
