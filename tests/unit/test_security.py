@@ -8,7 +8,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CELLS = ("threat", "severity", "what stops it", "shown by", "whose duty")
 SEVERITIES = {"critical", "high", "medium", "low"}
-STRIDE = ["Spoofing", "Tampering", "Repudiation", "Information disclosure", "Denial of service", "Elevation of privilege"]
+STRIDE = [
+    "Spoofing", "Tampering", "Repudiation", "Information disclosure", "Denial of service", "Elevation of privilege",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
