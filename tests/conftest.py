@@ -46,8 +46,8 @@ class PairsCounted:
 
 
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One Valkey for all who empty it before they use it."""
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One Valkey for all who empty it before they use it; its URL."""
     with running_stores(tmp_path_factory.mktemp("stores")) as stores:
         yield stores.redis
 
@@ -64,6 +64,17 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningR
     """A Redis Cluster, three primaries and three replicas; whoever kills a node starts it again and forms it anew."""
     with running_redis(tmp_path_factory.mktemp("redis-cluster")) as redis:
         yield redis
+
+
+@pytest.fixture(
+    params=[pytest.param("valkey", marks=pytest.mark.embedded), pytest.param("cluster", marks=pytest.mark.real)]
+)
+def redis_url(request: pytest.FixtureRequest) -> str:
+    """The URL of one Valkey, and of a Redis Cluster, for who empties it before they use it."""
+    if request.param == "valkey":  # each is asked for here: who runs on the one does not wait for the other
+        return str(request.getfixturevalue("valkey"))
+    redis: RunningRedis = request.getfixturevalue("redis_cluster")
+    return redis.url
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -57,10 +57,10 @@ def two_away(kafka: RunningKafka, *, leader_stays: bool) -> Fault:
 
 @pytest.mark.safety
 async def test_a_leader_that_dies_lets_nobody_down_and_bookings_flow_again_within_the_bound(
-    brokers: RunningKafka, redis_url: str, tmp_path: Path
+    brokers: RunningKafka, valkey: str, tmp_path: Path
 ) -> None:
-    await empty(brokers, redis_url)
-    plan = Plan(kafka=brokers.addresses, redis=redis_url, allocators=2, in_group=True)
+    await empty(brokers, valkey)
+    plan = Plan(kafka=brokers.addresses, redis=valkey, allocators=2, in_group=True)
     verdict = await played(a_leader_dies(brokers), plan, tmp_path, heal_s=HEAL_S)
     assert verdict.faults == []
     assert verdict.tally.confirmed > 300
@@ -71,10 +71,10 @@ async def test_a_leader_that_dies_lets_nobody_down_and_bookings_flow_again_withi
 @pytest.mark.safety
 @pytest.mark.parametrize("leader_stays", [False, True])
 async def test_without_a_quorum_nobody_hears_202_first_unknown_then_503_and_nobody_is_let_down(
-    leader_stays: bool, brokers: RunningKafka, redis_url: str, tmp_path: Path
+    leader_stays: bool, brokers: RunningKafka, valkey: str, tmp_path: Path
 ) -> None:
-    await empty(brokers, redis_url)
-    plan = Plan(kafka=brokers.addresses, redis=redis_url, allocators=2, in_group=True)
+    await empty(brokers, valkey)
+    plan = Plan(kafka=brokers.addresses, redis=valkey, allocators=2, in_group=True)
     verdict = await played(two_away(brokers, leader_stays=leader_stays), plan, tmp_path, heal_s=HEAL_S)
     assert verdict.faults == []
     assert accepted_without_quorum(verdict) == 0
@@ -87,11 +87,11 @@ async def test_without_a_quorum_nobody_hears_202_first_unknown_then_503_and_nobo
 
 @pytest.mark.control
 async def test_where_one_copy_is_enough_people_hear_202_without_a_quorum(
-    brokers: RunningKafka, redis_url: str, tmp_path: Path
+    brokers: RunningKafka, valkey: str, tmp_path: Path
 ) -> None:
-    await empty(brokers, redis_url)
+    await empty(brokers, valkey)
     doors = {"front-door": altered("copies")}
-    plan = Plan(kafka=brokers.addresses, redis=redis_url, allocators=2, in_group=True, programs=doors)
+    plan = Plan(kafka=brokers.addresses, redis=valkey, allocators=2, in_group=True, programs=doors)
     verdict = await played(two_away(brokers, leader_stays=True), plan, tmp_path, heal_s=HEAL_S)
     assert accepted_without_quorum(verdict) > 0
 

@@ -15,8 +15,6 @@ from tests import builders as b
 from tests.contract.worlds import LuaWorld, begin, fold_all, open_campaign
 from tests.definition_text import definition_text
 
-pytestmark = pytest.mark.embedded
-
 PARTITIONS = 2
 
 
@@ -28,7 +26,7 @@ async def partition(lua: LuaWorld) -> LuaWorld:
 
 @pytest.fixture
 async def catalogue(partition: LuaWorld) -> Catalogue:
-    return Catalogue(StateReader(partition.redis), PARTITIONS)
+    return Catalogue(StateReader(partition.store), PARTITIONS)
 
 
 async def test_a_system_without_campaigns_has_an_empty_catalogue(catalogue: Catalogue) -> None:
@@ -165,30 +163,30 @@ async def mgets(world: LuaWorld) -> int:
 
 @pytest.mark.safety
 async def test_a_campaign_that_stands_in_another_partition_than_its_region_is_offered_by_the_right_one_alone(
-    partition: LuaWorld, redis_url: str
+    partition: LuaWorld,
 ) -> None:
     """Somebody wrote a definition to a partition of their choice: a second order, and a second "one per person"."""
-    assert await seen_with_a_definition_in_both(partition, redis_url) == [0]
+    assert await seen_with_a_definition_in_both(partition) == [0]
 
 
 @pytest.mark.control
 async def test_without_the_look_at_the_regions_partition_a_campaign_is_offered_from_where_it_must_not_be(
-    partition: LuaWorld, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    partition: LuaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def anywhere(*_: object) -> bool:
         return True
 
     monkeypatch.setattr(Catalogue, "_lives_in", anywhere)
-    assert await seen_with_a_definition_in_both(partition, redis_url) == [0, 1]
+    assert await seen_with_a_definition_in_both(partition) == [0, 1]
 
 
-async def seen_with_a_definition_in_both(partition: LuaWorld, redis_url: str) -> list[int]:
+async def seen_with_a_definition_in_both(partition: LuaWorld) -> list[int]:
     """Where the campaign is offered while the catalogue is read anew, partition by partition."""
-    elsewhere = LuaWorld(redis_url, partition.redis, partition=1)
+    elsewhere = await partition.beside(1)
     await begin(elsewhere)
     assigned = b.assign_region(b.REGION, b.CAMPAIGN, partitions=PARTITIONS)
     assert await partition.fold(assigned) == done(Fact.REGION_ASSIGNED, 0)
-    catalogue, seen = Catalogue(StateReader(partition.redis), PARTITIONS), set()
+    catalogue, seen = Catalogue(StateReader(partition.store), PARTITIONS), set()
     for world in (partition, elsewhere):
         await open_campaign(world, {"noon": 10})
         for learnt in (0, 1, 1):

@@ -23,8 +23,6 @@ from tests.contract.worlds import (
     differences,
 )
 
-pytestmark = pytest.mark.embedded
-
 
 async def test_a_batch_moves_the_position_and_answers_every_offset(lua: LuaWorld) -> None:
     log = a_rush()

@@ -23,7 +23,6 @@ def test_the_library_is_loaded_under_the_digest_of_its_text() -> None:
     assert library.text.startswith(f"#!lua name={library.name}\n")
 
 
-@pytest.mark.embedded
 async def test_two_versions_of_the_library_stand_side_by_side_and_fold_the_same_log(
     lua: LuaWorld,
 ) -> None:
@@ -40,13 +39,11 @@ async def test_two_versions_of_the_library_stand_side_by_side_and_fold_the_same_
     await other.drop()
 
 
-@pytest.mark.embedded
 async def test_loading_a_library_that_is_there_already_is_no_error(lua: LuaWorld) -> None:
     await lua.call.load_library()
     assert (await lua.fold_batch(a_rush())).status == "ok"
 
 
-@pytest.mark.embedded
 async def test_a_library_that_is_not_there_is_told_by_redis(lua: LuaWorld) -> None:
     await lua.redis.function_flush()
     with pytest.raises(ResponseError, match="Function not found"):

@@ -26,7 +26,6 @@ from tests.contract.random_logs import lengths, random_log, seeds
 from tests.contract.worlds import LuaWorld, decided_by_the_model, differences
 
 pytestmark = [
-    pytest.mark.embedded,
     # A few seconds when all is well. What fails is shrunk first, and the shortest log is worth the wait.
     pytest.mark.timeout(400),
 ]

@@ -1,14 +1,11 @@
 """Recorded decisions: kept until they are published and have been readable for a minute of record time."""
 
-import pytest
 
 from services.domain.commands import encode
 from services.domain.limits import DECISIONS_PER_CHUNK, DECISIONS_READABLE_MS, MAX_TRIM_PER_CALL
 from services.domain.rows import HEAD
 from tests import builders as b
 from tests.contract.worlds import LuaWorld, at_noon
-
-pytestmark = pytest.mark.embedded
 
 CHUNK = DECISIONS_PER_CHUNK
 

@@ -159,7 +159,6 @@ def test_the_model_takes_no_offset_twice_and_leaves_none_out(offset: int) -> Non
     assert state.rows == before
 
 
-@pytest.mark.embedded
 @pytest.mark.parametrize(("offset", "status"), [(0, "ok"), (1, "ok"), (3, "gap"), (2**40, "gap")])
 async def test_the_library_applies_no_offset_twice_and_leaves_none_out(lua: LuaWorld, offset: int, status: str) -> None:
     await lua.fold_batch(at_noon(b.genesis(), b.assign_region("guangzhou", "masks")))

@@ -24,8 +24,6 @@ from tests.contract.worlds import (
     lua_world,
 )
 
-pytestmark = pytest.mark.embedded
-
 Fold = Callable[..., AbstractAsyncContextManager[LuaWorld]]
 
 

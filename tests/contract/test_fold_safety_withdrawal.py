@@ -10,8 +10,6 @@ from tests.contract import patched_library as patched
 from tests.contract.test_fold_safety import found_by_comparison
 from tests.contract.worlds import Records, at_noon, lua_world
 
-pytestmark = pytest.mark.embedded
-
 MANY = 40
 
 

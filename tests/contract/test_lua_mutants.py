@@ -29,11 +29,11 @@ DECIDES_NOTHING = {
 @pytest.mark.control
 @pytest.mark.embedded
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
-async def test_a_library_that_is_wrong_in_one_place_is_noticed(redis_url: str, mutant: Mutant) -> None:
+async def test_a_library_that_is_wrong_in_one_place_is_noticed(valkey: str, mutant: Mutant) -> None:
     test = library_tests(RULES, *CALLS)[mutant.caught_by]
-    await run(test, the_library(redis_url, build()))
+    await run(test, the_library(valkey, build()))
     with pytest.raises(Noticed):
-        await run(test, the_library(redis_url, mutant.library()))
+        await run(test, the_library(valkey, mutant.library()))
 
 
 @pytest.mark.parametrize("file", FILES)

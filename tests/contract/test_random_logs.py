@@ -41,8 +41,8 @@ pytestmark = pytest.mark.timeout(120 + SECONDS_PER_LOG * LOGS_PER_PIECE)
 
 
 @pytest.fixture
-async def checker(redis_url: str) -> AsyncIterator[Checker]:
-    async with checking(redis_url) as checker:
+async def checker(valkey: str) -> AsyncIterator[Checker]:
+    async with checking(valkey) as checker:
         yield checker
 
 
@@ -70,8 +70,8 @@ async def test_the_library_decides_as_the_model_does_whatever_the_log_and_whatev
     "missing",
     ["POSITION_CHECK", "GAP_CHECK", "PUBLISHED_BEFORE_TRIMMING", "FIRST_ANSWER", "QUOTA_CHECK", "ONE_PER_RESIDENT"],
 )
-async def test_the_same_logs_find_the_harm_where_the_library_lacks_a_check(redis_url: str, missing: str) -> None:
-    async with checking(redis_url, getattr(patched, missing)) as checker:
+async def test_the_same_logs_find_the_harm_where_the_library_lacks_a_check(valkey: str, missing: str) -> None:
+    async with checking(valkey, getattr(patched, missing)) as checker:
         for seed in range(FIRST, FIRST + LOGS_OF_A_CONTROL):
             if await checker.why_it_fails(log_of(seed), seed):
                 return
@@ -102,8 +102,8 @@ def test_a_seed_is_the_same_log_in_another_process_with_other_hashes() -> None:
 
 
 @pytest.mark.embedded
-async def test_a_failure_is_told_with_its_seed_and_with_few_records(redis_url: str) -> None:
-    async with checking(redis_url, patched.QUOTA_CHECK) as checker:
+async def test_a_failure_is_told_with_its_seed_and_with_few_records(valkey: str) -> None:
+    async with checking(valkey, patched.QUOTA_CHECK) as checker:
         seed = 0
         while not await checker.why_it_fails(log_of(seed), seed):
             seed += 1
@@ -114,7 +114,7 @@ async def test_a_failure_is_told_with_its_seed_and_with_few_records(redis_url: s
 
 
 @pytest.mark.embedded
-async def test_an_error_of_the_library_is_a_failure_with_a_seed_like_any_other(redis_url: str) -> None:
-    async with checking(redis_url, patched.OUT_OF_MEMORY) as checker:
+async def test_an_error_of_the_library_is_a_failure_with_a_seed_like_any_other(valkey: str) -> None:
+    async with checking(valkey, patched.OUT_OF_MEMORY) as checker:
         assert "out of memory" in await checker.why_it_fails(log_of(1), 1)
         assert "out of memory" in await checker.why_it_fails(log_of(2), 2), "and the next one is heard as well"

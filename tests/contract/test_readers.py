@@ -17,8 +17,6 @@ from services.stream.place import Offset, PartitionId
 from tests import builders as b
 from tests.contract.worlds import LuaWorld, a_rush, at_noon, decided_by_the_model
 
-pytestmark = pytest.mark.embedded
-
 RUSH = a_rush()
 WAIT_S = 5.0
 

@@ -102,6 +102,15 @@ class LuaWorld:
         self._url = url
         self.call = self.another_call()
 
+    async def beside(self, partition: int) -> "LuaWorld":
+        """Another partition of the same Redis, before its first record; in a cluster it may be another node's."""
+        redis = self.redis
+        if isinstance(self.store, RedisCluster):
+            redis = (await self.store.nodes(head_key(partition)))[0][1]
+        other = LuaWorld(self._url, redis, self.library, partition, self.store)
+        await other.call.load_library()
+        return other
+
     def another_call(self, library: Library | None = None, identity: LogIdentity = IDENTITY) -> FoldCall:
         """By somebody else, on a connection of their own."""
         connection = fold_connection(self.store, self._url, self.partition, timeout_s=REDIS_TIMEOUT_S)

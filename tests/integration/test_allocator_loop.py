@@ -21,8 +21,6 @@ from tests import builders as b
 from tests.contract import patched_library as patched
 from tests.integration.allocator_world import TIMEOUT_S, AllocatorWorld, P, allocator_world
 
-pytestmark = pytest.mark.embedded
-
 BEGINNING = [*b.definition(b.slots_of({"noon": 300, "evening": 50})), b.open_()]
 
 
@@ -268,14 +266,17 @@ async def test_what_stops_a_partition_is_told_once_however_often_it_is_looked_at
     assert [line["action"] for line in lines if line["log_level"] == "error"] == ["partition_stopped"]
 
 
-async def test_a_redis_that_is_away_is_waited_for(world: AllocatorWorld) -> None:
-    world.write([*BEGINNING, *people(0, 20)])
-    right, world.url = world.url, "redis://127.0.0.1:1/0"
-    allocator = await world.allocator()
-    await world.until(lambda: len(allocator.starts) > 2)
-    world.url = right
-    await world.until_published(allocator)
-    assert await world.what_is_wrong() == []
+@pytest.mark.embedded
+async def test_a_redis_that_is_away_is_waited_for(valkey: str) -> None:
+    """One that has one address; primaries of a cluster are away in tests/real/test_redis_cluster.py."""
+    async with allocator_world(valkey) as world:
+        world.write([*BEGINNING, *people(0, 20)])
+        right, world.url = world.url, "redis://127.0.0.1:1/0"
+        allocator = await world.allocator()
+        await world.until(lambda: len(allocator.starts) > 2)
+        world.url = right
+        await world.until_published(allocator)
+        assert await world.what_is_wrong() == []
 
 
 async def test_a_publisher_that_fails_is_seen_although_nothing_more_comes_in(

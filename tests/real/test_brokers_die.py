@@ -216,10 +216,10 @@ async def test_were_one_copy_enough_promises_would_be_made_that_one_machine_hold
 
 @pytest.mark.safety
 async def test_the_leader_is_killed_under_a_rush_and_verify_finds_nothing(
-    tmp_path: Path, brokers: RunningKafka, redis_url: str
+    tmp_path: Path, brokers: RunningKafka, valkey: str
 ) -> None:
     file = small_campaign(tmp_path / "campaign", units=2_000)
-    where = ("--kafka", brokers.addresses, "--redis", redis_url, "--replicas", "3", "--log-partitions", "1")
+    where = ("--kafka", brokers.addresses, "--redis", valkey, "--replicas", "3", "--log-partitions", "1")
     with up(tmp_path / "data", *where, "--allocators", "2") as system:
         applied = maskline("campaign", "apply", file, "--data", system.data)
         assert applied.code == 0, applied.err

@@ -24,12 +24,12 @@ NEAR_S = 120
 
 @pytest.fixture(scope="module")
 def system(
-    tmp_path_factory: pytest.TempPathFactory, three_brokers: RunningKafka, redis_url: str
+    tmp_path_factory: pytest.TempPathFactory, three_brokers: RunningKafka, valkey: str
 ) -> Iterator[tuple[Up, Path]]:
     """Two front doors, two allocators that share the partitions by their group, a campaign on which people rushed."""
     asyncio.run(cleared(three_brokers.addresses))
     file = small_campaign(tmp_path_factory.mktemp("campaign"))
-    where = ("--kafka", three_brokers.addresses, "--redis", redis_url, "--replicas", "3")
+    where = ("--kafka", three_brokers.addresses, "--redis", valkey, "--replicas", "3")
     with up(tmp_path_factory.mktemp("system") / "data", *where, "--front-doors", "2", "--allocators", "2") as running:
         applied = maskline("campaign", "apply", file, "--data", running.data)
         assert applied.code == 0, applied.err

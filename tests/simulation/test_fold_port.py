@@ -25,8 +25,8 @@ CALLS = 60
 
 
 @pytest.fixture
-async def lua(redis_url: str) -> AsyncIterator[LuaWorld]:
-    async with lua_world(redis_url) as world:
+async def lua(valkey: str) -> AsyncIterator[LuaWorld]:
+    async with lua_world(valkey) as world:
         yield world
 
 
