@@ -22,8 +22,6 @@ class Booking(msgspec.Struct, array_like=True):
 
     slot_key: str
     person_key: str
-    list_key: str
-    household_key: str
     named_for: str
     next: int
     pass_no: str

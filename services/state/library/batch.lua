@@ -7,7 +7,7 @@ local function commands_in(raw, count)
   for i = 1, count do
     local to, command = unpack_limit(raw, 1, from)
     if type(command) ~= 'table' then
-      command = {'', '', '', '', '', unpack_limit(raw, BOOKING_FIELDS, from)}
+      command = {'', '', '', unpack_limit(raw, BOOKING_FIELDS, from)}
       to = command[BOOKING.next]
     end
     commands[i], from = command, to
@@ -42,8 +42,11 @@ end
 
 -- What the rules of a campaign ask beyond the person: only where it has them.
 local function want_of_rules(campaign, booking)
-  if campaign[CAMPAIGN.entitled] > 0 then want(list_key(booking)) end
-  if campaign[CAMPAIGN.household_max] > 0 and booking[BOOKING.phone_pseudonym] ~= '' then want(household_key(booking)) end
+  local no = booking[BOOKING.named_for]
+  if campaign[CAMPAIGN.entitled] > 0 then want(K.e .. no .. ':' .. booking[BOOKING.resident]) end
+  if campaign[CAMPAIGN.household_max] > 0 and booking[BOOKING.phone_pseudonym] ~= '' then
+    want(K.h .. no .. ':' .. booking[BOOKING.phone_pseudonym])
+  end
 end
 
 -- Then what that points to.

@@ -1,33 +1,8 @@
 -- Who gets what, and every reason against it (services/domain/rules/bookings.py).
 
--- Keys of many parts are made once for a booking, where it is read ahead. Another draft in the same batch may bring
--- another number and another region: the keys are good for the number that they were made for. Those of rules are made
--- when a rule first asks for them.
-local function name_keys(booking, campaign)
-  local no = text[campaign[CAMPAIGN.no]]
-  booking[BOOKING.named_for] = no
-  booking[BOOKING.slot_key] = K.s .. no .. ':' .. booking[BOOKING.slot]
-  booking[BOOKING.person_key] = person_key(campaign, booking[BOOKING.resident])
-  booking[BOOKING.list_key], booking[BOOKING.household_key] = '', ''
-end
-
-local function list_key(booking)
-  if booking[BOOKING.list_key] == '' then
-    booking[BOOKING.list_key] = K.e .. booking[BOOKING.named_for] .. ':' .. booking[BOOKING.resident]
-  end
-  return booking[BOOKING.list_key]
-end
-
-local function household_key(booking)
-  if booking[BOOKING.household_key] == '' then
-    booking[BOOKING.household_key] = K.h .. booking[BOOKING.named_for] .. ':' .. booking[BOOKING.phone_pseudonym]
-  end
-  return booking[BOOKING.household_key]
-end
-
-local function people_of(booking)
+local function people_of(campaign, booking)
   if booking[BOOKING.phone_pseudonym] == '' then return 0 end
-  return get(household_key(booking)) or 0
+  return get(K.h .. text[campaign[CAMPAIGN.no]] .. ':' .. booking[BOOKING.phone_pseudonym]) or 0
 end
 
 -- On a day that is not listed everybody may come.
@@ -53,12 +28,12 @@ local function why_not_somebody(campaign, person, booking, now_ms)
   if campaign[CAMPAIGN.demands] == 0 then
     return person[PERSON.live] ~= '' and REASON.ALREADY_RESERVED or nil
   end
-  if campaign[CAMPAIGN.entitled] > 0 and not get(list_key(booking)) then
+  if campaign[CAMPAIGN.entitled] > 0 and not get(K.e .. text[campaign[CAMPAIGN.no]] .. ':' .. booking[BOOKING.resident]) then
     return REASON.NOT_ELIGIBLE
   end
   if not has_precedence(person) and not may_come_now(campaign, booking[BOOKING.digit], now_ms) then return REASON.WRONG_DAY end
   if person[PERSON.live] ~= '' then return REASON.ALREADY_RESERVED end
-  if campaign[CAMPAIGN.household_max] > 0 and people_of(booking) >= campaign[CAMPAIGN.household_max] then
+  if campaign[CAMPAIGN.household_max] > 0 and people_of(campaign, booking) >= campaign[CAMPAIGN.household_max] then
     return REASON.HOUSEHOLD_LIMIT
   end
   if campaign[CAMPAIGN.cool_down] == 1 and person[PERSON.cool_until_ms] > now_ms then return REASON.COOLING_DOWN end
@@ -100,6 +75,15 @@ local function confirm(campaign, slot, row, pass_no)
   row[RESERVATION.ordinal] = enrol(campaign, slot, row, pass_no)
   start_cool_down(campaign, slot, row, pass_no)
   use_precedence(campaign, row[RESERVATION.resident])
+end
+
+-- Keys of many parts are made once for a booking, where it is read ahead. Another draft in the same batch may bring
+-- another number and another region: the keys are good for the number that they were made for.
+local function name_keys(booking, campaign)
+  local no = text[campaign[CAMPAIGN.no]]
+  booking[BOOKING.named_for] = no
+  booking[BOOKING.slot_key] = K.s .. no .. ':' .. booking[BOOKING.slot]
+  booking[BOOKING.person_key] = person_key(campaign, booking[BOOKING.resident])
 end
 
 local function reserve(booking)
@@ -146,7 +130,7 @@ local function reserve(booking)
     RESERVATION_STATE.CONFIRMED, no, booking[BOOKING.slot], units, now_ms, booking[BOOKING.digest], 0, 0,
     booking[BOOKING.resident], 0, booking[BOOKING.last4_hash], share, phone,
   }
-  if phone ~= '' then count_household(campaign, row, 1, household_key(booking)) end
+  if phone ~= '' then count_household(campaign, row, 1) end
   person[PERSON.live] = pass_no
   put(key_of_person, person)
   local facts

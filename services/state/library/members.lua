@@ -10,11 +10,11 @@ local function is_desk_of(campaign, terminal)
   return is_paired(terminal) and get(K.t .. terminal)[TERMINAL.region] == campaign[CAMPAIGN.region]
 end
 
--- Nobody asks how many people a phone acts for once the deletion day has come. Who has made the key already brings it.
-local function count_household(campaign, row, people, key)
+-- Nobody asks how many people a phone acts for once the deletion day has come.
+local function count_household(campaign, row, people)
   local phone = row[RESERVATION.phone] or ''
   if phone ~= '' and not is_past_deletion(campaign) then
-    key = key or K.h .. text[campaign[CAMPAIGN.no]] .. ':' .. phone
+    local key = K.h .. text[campaign[CAMPAIGN.no]] .. ':' .. phone
     put(key, (get(key) or 0) + people)
   end
 end

@@ -10,7 +10,7 @@ MUTANTS = (
            "test_a_log_that_begins_with_rules_that_are_too_new_is_not_begun"),
     Mutant("want_named", "reads reservations one by one", "if command.pass_no then want(K.r .. command.pass_no) end",
            "", "test_what_happens_to_reservations_is_read_ahead_as_well"),
-    Mutant("want_of_rules", "reads households one by one", "want(household_key(booking))",
+    Mutant("want_of_rules", "reads households one by one", "want(K.h .. no .. ':' .. booking[BOOKING.phone_pseudonym])",
            "", "test_what_the_rules_of_a_campaign_ask_is_read_ahead_as_well"),
     Mutant("want_pointed_to", "reads slots one by one", "want(command[BOOKING.slot_key])", "",
            "test_a_call_reads_in_few_mgets_however_many_commands_it_holds"),

@@ -9,7 +9,7 @@ MUTANTS = (
            " and get(K.t .. terminal)[TERMINAL.region] == campaign[CAMPAIGN.region]", "",
            "test_nor_does_it_cancel_or_change_what_is_booked_there"),
     Mutant("count_household", "counts one household for all campaigns", "text[campaign[CAMPAIGN.no]]", "'1'",
-           "test_a_cancel_frees_the_place_in_the_household_of_its_own_campaign"),
+           "test_the_limit_of_a_household_is_one_campaigns"),
     Mutant("count_household", "takes nobody off the count", "+ people", "+ math.abs(people)",
            "test_a_no_show_frees_the_place_so_that_nobody_is_counted_twice"),
     Mutant("sheets_key", "has one list for all days", " .. ':' .. text[slot[SLOT.day]]", " .. ':20200201'",
