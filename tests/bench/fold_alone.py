@@ -26,7 +26,7 @@ from services.state.redis_client import connect, dedicated
 from tests.bench.all_rules import definition, reservations
 from tests.bench.folding import BATCH
 
-SLOTS: Final = {9_000: 20, 300: 600, 1: 200_000}  # units in each: enough for everybody, for a confirmed booking costs most
+SLOTS: Final = {9_000: 20, 300: 600, 1: 200_000}  # units in each: enough, as a confirmed booking costs most
 TIMED: Final = (9_000, 1)
 COUNTED_OVER: Final = (300, 1)  # so few that the bookings counted fill their sheets, as 100,000 over 9,000 do
 FOLDED, COUNTED, WARM_UP = 100_000, 3_000, 1_000

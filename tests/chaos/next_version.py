@@ -33,7 +33,7 @@ def greeting() -> bytes:
 
 def changes_of_the_library(in_force_from: int) -> tuple[tuple[str, str], ...]:
     """What stands in the text of the library, and what stands there in version 2."""
-    in_force = f"get(K.head)[HEAD.rules] >= {in_force_from}"
+    in_force = f"head[HEAD.rules] >= {in_force_from}"
     rule = "  local rule = RULES[command.type]\n"
     greet = f"  if command.type == 'greet' and {in_force} then return done(FACT.TICKED) end\n"
     limit = "  if booking[BOOKING.units] > campaign[CAMPAIGN.units_max] then return REASON.UNITS_OVER_LIMIT end\n"

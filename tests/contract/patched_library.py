@@ -32,7 +32,7 @@ LIVE_STAYS = (
 )
 DELETION_DAY = (("  if not is_past_deletion(campaign) then\n", "  if false then\n"),)
 COOL_DOWN_STAYS = (
-    ("  return not says_of_campaigns and person[PERSON.cool_until_ms] <= get(K.head)[HEAD.now_ms]\n",
+    ("  return not says_of_campaigns and person[PERSON.cool_until_ms] <= head[HEAD.now_ms]\n",
      "  return not says_of_campaigns\n"),
 )  # fmt: skip
 WHAT_IS_ASIDE = ((" or (person[PERSON.aside] or 0) > 0\n", "\n"),)

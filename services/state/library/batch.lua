@@ -1,7 +1,8 @@
 -- The commands of a batch, and what they are likely to need, read in three MGETs.
 
 -- A booking comes as bare fields (BOOKING), everything else as a map by name: most commands of a rush are bookings, and a
--- table made of fields at once costs half of one that grows. It begins with room for what is made of them.
+-- table made of fields at once costs half of one that grows. It begins with room for what is made of them. Nothing but a
+-- booking has a BOOKING.next.
 local function commands_in(raw, count)
   local commands, from = {}, 0
   for i = 1, count do
@@ -15,21 +16,21 @@ local function commands_in(raw, count)
   return commands
 end
 
-local function is_booking(command)
-  return command[BOOKING.next] ~= nil
-end
-
 -- First what the commands name.
 local function want_named(from, commands)
   want(K.head)
   want(K.queue)
   want(K.withdrawal_queue)
   for no = chunk_number(from), chunk_number(from + #commands - 1) do want(K.d .. no) end
+  local campaign  -- of the booking before: a rush is about one
   for i = 1, #commands do
     local command = commands[i]
-    if is_booking(command) then
+    if command[BOOKING.next] then
       want(K.r .. command[BOOKING.pass_no])
-      want(K.c .. command[BOOKING.campaign])
+      if command[BOOKING.campaign] ~= campaign then
+        campaign = command[BOOKING.campaign]
+        want(K.c .. campaign)
+      end
       if command[BOOKING.terminal] ~= '' then want(K.t .. command[BOOKING.terminal]) end
     else
       if command.pass_no then want(K.r .. command.pass_no) end
@@ -51,10 +52,10 @@ end
 
 -- Then what that points to.
 local function want_pointed_to(commands)
-  local campaign, row  -- of the booking before: a rush is about one campaign
+  local campaign, row  -- of the booking before, as above
   for i = 1, #commands do
     local command = commands[i]
-    if is_booking(command) then
+    if command[BOOKING.next] then
       if command[BOOKING.campaign] ~= campaign then
         campaign = command[BOOKING.campaign]
         row = get(K.c .. campaign)
@@ -81,7 +82,7 @@ local function want_of_campaigns(commands)
   local campaign, row  -- of the booking before, as above
   for i = 1, #commands do
     local command = commands[i]
-    local slot = is_booking(command) and command[BOOKING.slot_key] ~= '' and get(command[BOOKING.slot_key])
+    local slot = command[BOOKING.next] and command[BOOKING.slot_key] ~= '' and get(command[BOOKING.slot_key])
     if slot and slot[SLOT.on_sheet] == '' then
       if command[BOOKING.campaign] ~= campaign then
         campaign = command[BOOKING.campaign]

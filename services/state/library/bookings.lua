@@ -110,7 +110,7 @@ local function reserve(booking)
   if terminal ~= '' and not is_desk_of(campaign, terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
   if terminal ~= '' or has_precedence(person) then share = share_for(campaign, whole(slot), person, terminal, units) end
 
-  local now_ms = get(K.head)[HEAD.now_ms]
+  local now_ms = head[HEAD.now_ms]
   local reason, left = why_not(campaign, slot, person, share, booking, now_ms)
   local waits = (reason == REASON.SOLD_OUT or reason == REASON.SLOT_FULL) and share == SHARE.PUBLIC
     and campaign[CAMPAIGN.waiting_per_mille] > 0 and may_wait(campaign, whole(slot), now_ms, units)

@@ -45,7 +45,7 @@ local function last_time(no)
 end
 
 -- Keys of chunks whose events are all acknowledged and which have been readable long enough. Bounded per call.
-local function trimmable(head)
+local function trimmable()
   local keys = {}
   while #keys < MAX_TRIM_PER_CALL do
     local no = head[HEAD.trimmed]

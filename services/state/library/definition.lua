@@ -29,7 +29,6 @@ local function define_campaign(command)
   if before and before[CAMPAIGN.phase] ~= PHASE.DRAFT then
     return refused(REASON.ALREADY_DEFINED, before[CAMPAIGN.revision])
   end
-  local head = get(K.head)
   local no = head[HEAD.campaigns] + 1
   head[HEAD.campaigns] = no
   local rules = command.rules or {}
@@ -165,7 +164,7 @@ local function change_rules(command)
   local rules = command.rules or {}
   local fixed = fixed_rule(row, rules)
   if fixed then return refused(REASON.NOT_IN_MID_CAMPAIGN, fixed) end
-  local staggers_from_ms = #row[CAMPAIGN.stagger] == 0 and get(K.head)[HEAD.now_ms] + RULES_KNOWN_MS or 0
+  local staggers_from_ms = #row[CAMPAIGN.stagger] == 0 and head[HEAD.now_ms] + RULES_KNOWN_MS or 0
   row[CAMPAIGN.revision] = command.revision
   row[CAMPAIGN.units_max] = command.units_max
   row[CAMPAIGN.household_max] = rules.household_max or 0

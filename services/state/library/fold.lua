@@ -30,7 +30,7 @@ local function rules_asked_for(offset, command)
 end
 
 local function decide(command)
-  if is_booking(command) then return reserve(command) end
+  if command[BOOKING.next] then return reserve(command) end
   local rule = RULES[command.type]
   if not rule then return refused(REASON.MALFORMED) end
   if not REMEMBERED[command.type] then return rule(command) end
@@ -51,8 +51,7 @@ local function fold(keys, args)
   local commands = commands_in(args[2], to - from)
   read_ahead(from, commands)
 
-  local head = get(K.head) or {log, key_check, 0, 0, 0, 0, 0, 0, 0, 0}
-  rows[K.head] = head
+  head = get(K.head) or {log, key_check, 0, 0, 0, 0, 0, 0, 0, 0}
   local position = head[HEAD.position]
   if position > 0 and head[HEAD.log] ~= log then return pack({'other_log', position, {}}) end
   if position > 0 and head[HEAD.key_check] ~= key_check then return pack({'other_key', position, {}}) end
@@ -73,8 +72,8 @@ local function fold(keys, args)
     local now_ms = math.min(timestamps[i], head[HEAD.tick_ms] + AHEAD_OF_TICK_MS)
     if now_ms > head[HEAD.now_ms] then head[HEAD.now_ms] = now_ms end
     local facts = decide(command)
-    do_a_piece(facts)
-    withdraw_a_piece(facts)
+    if rows[K.queue] then do_a_piece(facts) end
+    if rows[K.withdrawal_queue] then withdraw_a_piece(facts) end
     head[HEAD.position] = offset + 1
     head[HEAD.digest] = digests[i]
     record(offset, head[HEAD.now_ms], facts)
@@ -83,9 +82,9 @@ local function fold(keys, args)
 
   if changes > 0 or published > head[HEAD.published] then
     head[HEAD.published] = math.max(head[HEAD.published], published)
-    local gone = trimmable(head)
+    local gone = trimmable()
     cut_slots()
-    write(head)
+    write()
     if #gone > 0 then call('UNLINK', unpack(gone)) end
   end
   return pack({status, head[HEAD.position], decisions})

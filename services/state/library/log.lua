@@ -1,7 +1,6 @@
 -- The log itself: its identity, its clock, its rules, and which partition a region lives in (services/domain/rules/log.py).
 
 local function genesis(command)
-  local head = get(K.head)
   if head[HEAD.position] ~= 0 then return refused(REASON.MALFORMED) end
   head[HEAD.log] = command.log
   head[HEAD.key_check] = command.key_check
@@ -10,13 +9,11 @@ local function genesis(command)
 end
 
 local function tick(command)
-  local head = get(K.head)
   head[HEAD.tick_ms] = math.max(head[HEAD.tick_ms], command.at_ms)
   return done(FACT.TICKED)
 end
 
 local function adopt_rules(command)
-  local head = get(K.head)
   head[HEAD.rules] = math.max(head[HEAD.rules], command.version)
   return done(FACT.RULES_ADOPTED)
 end

@@ -72,6 +72,6 @@ end
 -- Something happened to a reservation that nobody asked for just now: no command has this empty id.
 local function remember(row, fact, reason)
   local history = row[RESERVATION.history] or {}
-  history[#history + 1] = {'', fact, reason or 0, get(K.head)[HEAD.now_ms], ''}
+  history[#history + 1] = {'', fact, reason or 0, head[HEAD.now_ms], ''}
   row[RESERVATION.history] = history
 end

@@ -52,7 +52,7 @@ local function record_pick_up(command)
   local slot = get_slot(slot_key)
   local terminal = get(K.t .. command.terminal)
   -- A terminal's clock may be wrong, but nothing was handed out before it was booked, and nothing will be.
-  local at_ms = math.max(row[RESERVATION.at_ms], math.min(command.at_ms, get(K.head)[HEAD.now_ms]))
+  local at_ms = math.max(row[RESERVATION.at_ms], math.min(command.at_ms, head[HEAD.now_ms]))
   local units = row[RESERVATION.units]
   local before = handed_out(row)
   if before and before[ACTION.id] == command.id then

@@ -131,7 +131,7 @@ end
 local function says_nothing(person)
   local says_of_campaigns = person[PERSON.live] ~= '' or person[PERSON.refusals] > 0 or (person[PERSON.aside] or 0) > 0
     or person[PERSON.precedence] == 1
-  return not says_of_campaigns and person[PERSON.cool_until_ms] <= get(K.head)[HEAD.now_ms]
+  return not says_of_campaigns and person[PERSON.cool_until_ms] <= head[HEAD.now_ms]
 end
 
 -- Deletes what the resident did in this campaign; 1 where something went. Until when they have to wait is kept until it

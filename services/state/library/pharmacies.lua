@@ -36,7 +36,7 @@ end
 local function release(command)
   local campaign = sealed_campaign(command)
   if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
-  local now_ms = get(K.head)[HEAD.now_ms]
+  local now_ms = head[HEAD.now_ms]
   local facts = {{FACT.RELEASED, 0}}
   for _, name in ipairs(command.slots) do want(K.s .. text[campaign[CAMPAIGN.no]] .. ':' .. name) end
   fetch()
@@ -69,7 +69,7 @@ local function pass_nos_on_sheet(command)
 end
 
 local function expire(command)
-  local now_ms = get(K.head)[HEAD.now_ms]
+  local now_ms = head[HEAD.now_ms]
   local facts = {{FACT.EXPIRY_DONE, 0}}
   for _, pass_no in ipairs(pass_nos_on_sheet(command)) do
     local key = K.r .. pass_no
@@ -101,7 +101,7 @@ local function invite_terminal(command)
   local key = K.t .. command.terminal
   local code_key = K.tc .. command.code_digest
   if get(key) or get(code_key) then return refused(REASON.TERMINAL_EXISTS) end
-  put(key, {TERMINAL_STATE.INVITED, command.pharmacy, '', get(K.head)[HEAD.now_ms], command.region})
+  put(key, {TERMINAL_STATE.INVITED, command.pharmacy, '', head[HEAD.now_ms], command.region})
   put(code_key, {command.terminal, command.expires_ms, 0})
   local terminals = get(K.tl) or {}
   terminals[#terminals + 1] = command.terminal
@@ -116,7 +116,7 @@ local function pair_terminal(command)
   if code[CODE.used] == 1 then return refused(REASON.PAIRING_CODE_USED) end
   local key = K.t .. code[CODE.terminal]
   local terminal = get(key)
-  local now = get(K.head)[HEAD.now_ms]
+  local now = head[HEAD.now_ms]
   if now >= code[CODE.expires_ms] or terminal[TERMINAL.state] ~= TERMINAL_STATE.INVITED then
     return refused(REASON.PAIRING_CODE_EXPIRED)
   end
@@ -134,7 +134,7 @@ local function revoke_terminal(command)
   local terminal = get(key)
   if not terminal then return refused(REASON.UNKNOWN_TERMINAL) end
   terminal[TERMINAL.state] = TERMINAL_STATE.REVOKED
-  terminal[TERMINAL.since_ms] = get(K.head)[HEAD.now_ms]
+  terminal[TERMINAL.since_ms] = head[HEAD.now_ms]
   put(key, terminal)
   return done(FACT.TERMINAL_REVOKED)
 end

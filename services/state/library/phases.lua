@@ -9,7 +9,7 @@ end
 -- Whether the campaign's deletion day has come: nothing is kept of anybody any more.
 local function is_past_deletion(campaign)
   local delete_ms = campaign[CAMPAIGN.delete_ms]
-  return delete_ms > 0 and delete_ms <= get(K.head)[HEAD.now_ms]
+  return delete_ms > 0 and delete_ms <= head[HEAD.now_ms]
 end
 
 local function open_campaign(command)

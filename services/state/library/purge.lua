@@ -54,7 +54,7 @@ end
 local function purge_waiting(campaign, name)
   local prefix = text[campaign[CAMPAIGN.no]] .. ':' .. name.slot
   local slot = get_slot(K.s .. prefix)
-  if not slot or slot[SLOT.waiting] > 0 or get(K.head)[HEAD.now_ms] < slot[SLOT.promote_until_ms] then return 0 end
+  if not slot or slot[SLOT.waiting] > 0 or head[HEAD.now_ms] < slot[SLOT.promote_until_ms] then return 0 end
   return purge_row(K.w .. prefix .. ':' .. text[name.chunk])
 end
 

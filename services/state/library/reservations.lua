@@ -40,7 +40,7 @@ local function on_reservation(rule)
     end
     local fact = facts[1]
     local reason = fact[1] == FACT.REFUSED and fact[2] or 0
-    history[#history + 1] = {command.id, fact[1], reason, get(K.head)[HEAD.now_ms], terminal}
+    history[#history + 1] = {command.id, fact[1], reason, head[HEAD.now_ms], terminal}
     row[RESERVATION.history] = history
     put(key, row)
     return facts
@@ -80,7 +80,7 @@ local cancel = on_reservation(function(command, row)
   put(slot_key, slot)
   put(K.c .. name, campaign)
   count_household(campaign, row, -1)
-  if get(K.head)[HEAD.now_ms] < slot[SLOT.starts_ms] then end_cool_down(campaign, row, command.pass_no) end
+  if head[HEAD.now_ms] < slot[SLOT.starts_ms] then end_cool_down(campaign, row, command.pass_no) end
   return done(FACT.CANCELLED, name, row[RESERVATION.slot], row[RESERVATION.units])
 end)
 
@@ -94,7 +94,7 @@ local change_slot = on_reservation(function(command, row)
   local prefix = K.s .. text[row[RESERVATION.no]] .. ':'
   local old_name = row[RESERVATION.slot]
   local old, new = get_slot(prefix .. old_name), get_slot(prefix .. command.slot)
-  local now_ms = get(K.head)[HEAD.now_ms]
+  local now_ms = head[HEAD.now_ms]
   local terminal = command.terminal or ''
   if terminal ~= '' and not is_desk_of(campaign, terminal) then
     return refused(REASON.OTHER_PHARMACY, old[SLOT.pharmacy])
@@ -131,7 +131,7 @@ local pick_up = on_reservation(function(command, row)
   if terminal[TERMINAL.pharmacy] ~= slot[SLOT.pharmacy] or terminal[TERMINAL.region] ~= campaign[CAMPAIGN.region] then
     return refused(REASON.OTHER_PHARMACY, slot[SLOT.pharmacy])
   end
-  local now_ms = get(K.head)[HEAD.now_ms]
+  local now_ms = head[HEAD.now_ms]
   if now_ms < slot[SLOT.day_from_ms] or now_ms >= pick_until_ms(slot) then
     return refused(REASON.WRONG_TIME, slot[SLOT.starts_ms], slot[SLOT.ends_ms])
   end
@@ -147,7 +147,7 @@ local undo_pick_up = on_reservation(function(command, row)
   if row[RESERVATION.state] ~= RESERVATION_STATE.PICKED_UP then return refused(REASON.NOT_PICKED_UP) end
   local at_ms, terminal = picked_up_when_and_where(row)
   if terminal ~= command.terminal then return refused(REASON.OTHER_TERMINAL) end
-  if get(K.head)[HEAD.now_ms] - at_ms > UNDO_WITHIN_MS then return refused(REASON.UNDO_TOO_LATE) end
+  if head[HEAD.now_ms] - at_ms > UNDO_WITHIN_MS then return refused(REASON.UNDO_TOO_LATE) end
   local name = get(K.n .. text[row[RESERVATION.no]])
   local campaign = get(K.c .. name)
   local slot_key = K.s .. text[row[RESERVATION.no]] .. ':' .. row[RESERVATION.slot]

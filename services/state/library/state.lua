@@ -9,6 +9,7 @@
 local call, pack, unpack_row, unpack_one, unpack_limit
 local K                 -- kind -> prefix of its keys, hash tag included
 local text              -- number -> its digits: Lua formats a number each time it is joined to a string, which is slow
+local head              -- the row of the partition itself: position, time, rules in force
 local rows              -- key -> row, or false where Redis has none; nil: nobody has looked
 local changed, changes  -- key -> row to write, and how many
 local wanted, wants     -- keys to read with the next fetch, and how many
@@ -30,7 +31,7 @@ local function begin(tag)
     K[kind] = tag .. kind .. ':'
   end
   text = setmetatable({}, digits_of)
-  rows, changed, changes = {}, {}, 0
+  head, rows, changed, changes = nil, {}, {}, 0
   wanted, wants = {K.never}, 1
 end
 
@@ -81,7 +82,7 @@ end
 
 -- One MSET of everything that changed, the head last: there is no rollback in Redis, so nothing is written before all is
 -- decided.
-local function write(head)
+local function write()
   local pairs_to_set, n, gone = {}, 0, {}
   for key, row in pairs(changed) do
     if row then

@@ -9,10 +9,10 @@ local function add_work(queue, entries, entry)
   put(queue, work)
 end
 
--- The entry whose turn it is, or nil.
+-- The entry whose turn it is, or nil. The queue was begun.
 local function first_work(queue, entries)
   local work = get(queue)
-  if not work or work[WORK.first] == work[WORK.next] then return nil end
+  if work[WORK.first] == work[WORK.next] then return nil end
   return get(entries .. text[work[WORK.first]])
 end
 

@@ -31,7 +31,7 @@ local function promote(campaign, slot, row, pass_no)
   row[RESERVATION.state] = RESERVATION_STATE.CONFIRMED
   remember(row, FACT.PROMOTED)
   row[RESERVATION.ordinal] = enrol(campaign, slot, row, pass_no)
-  if get(K.head)[HEAD.now_ms] + READABLE_BEFORE_MS < slot[SLOT.starts_ms] then  -- who cannot read it in time need not wait
+  if head[HEAD.now_ms] + READABLE_BEFORE_MS < slot[SLOT.starts_ms] then  -- who cannot read it in time need not wait
     start_cool_down(campaign, slot, row, pass_no)
   end
   use_precedence(campaign, row[RESERVATION.resident])
@@ -64,7 +64,7 @@ local function look_at_next(no, name, facts)
   local row = get(K.r .. pass_no)
   if row and row[RESERVATION.state] == RESERVATION_STATE.WAITLISTED and row[RESERVATION.slot] == name then
     local units = row[RESERVATION.units]
-    local is_over = slot[SLOT.withdrawn] == 1 or get(K.head)[HEAD.now_ms] >= slot[SLOT.promote_until_ms]
+    local is_over = slot[SLOT.withdrawn] == 1 or head[HEAD.now_ms] >= slot[SLOT.promote_until_ms]
     if not is_over and units_left(slot, SHARE.PUBLIC) < units then
       slot[SLOT.waiting_work] = 0
       put(slot_key, slot)
@@ -103,7 +103,7 @@ end
 local function end_waiting(command)
   local campaign = sealed_campaign(command)
   if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
-  local now_ms, ending = get(K.head)[HEAD.now_ms], 0
+  local now_ms, ending = head[HEAD.now_ms], 0
   for _, name in ipairs(command.slots) do want(K.s .. text[campaign[CAMPAIGN.no]] .. ':' .. name) end
   fetch()
   for _, name in ipairs(command.slots) do

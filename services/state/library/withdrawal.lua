@@ -66,7 +66,7 @@ local function move_slot(command)
   if is_busy(slot) then return refused(REASON.WITHDRAWAL_UNDER_WAY) end
   local units = excess(slot, command.keep or 0)
   units = units - math.min(units, units_of_nobody(slot))
-  local reason, left = why_not_slot(campaign, to, get(K.head)[HEAD.now_ms], SHARE.PUBLIC, units)
+  local reason, left = why_not_slot(campaign, to, head[HEAD.now_ms], SHARE.PUBLIC, units)
   if reason then return refused(reason, left) end
   take(campaign, to, SHARE.PUBLIC, units)
   to[SLOT.moving_in] = to[SLOT.moving_in] + units
@@ -82,7 +82,7 @@ local function move_one(campaign, slot, work, row, pass_no)
   local to = get_slot(key)
   local kept = math.min(work[WITHDRAWAL.kept], row[RESERVATION.units])
   local more = row[RESERVATION.units] - kept
-  if why_not_slot(campaign, to, get(K.head)[HEAD.now_ms], SHARE.PUBLIC, more) then return nil end
+  if why_not_slot(campaign, to, head[HEAD.now_ms], SHARE.PUBLIC, more) then return nil end
   give_back(campaign, slot, row)
   work[WITHDRAWAL.kept] = work[WITHDRAWAL.kept] - kept
   to[SLOT.moving_in] = to[SLOT.moving_in] - kept

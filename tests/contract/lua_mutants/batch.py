@@ -6,8 +6,6 @@ MUTANTS = (
     Mutant("commands_in", "leaves out the last field of a booking", "unpack_limit(raw, BOOKING_FIELDS, from)",
            "unpack_limit(raw, BOOKING_FIELDS - 1, from)",
            "test_an_empty_redis_has_a_gap_before_everything_but_the_beginning"),
-    Mutant("is_booking", "takes every command for a booking", "command[BOOKING.next] ~= nil", "true",
-           "test_a_log_that_begins_with_rules_that_are_too_new_is_not_begun"),
     Mutant("want_named", "reads reservations one by one", "if command.pass_no then want(K.r .. command.pass_no) end",
            "", "test_what_happens_to_reservations_is_read_ahead_as_well"),
     Mutant("want_of_rules", "reads households one by one", "want(K.h .. no .. ':' .. booking[BOOKING.phone_pseudonym])",

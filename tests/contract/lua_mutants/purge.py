@@ -37,7 +37,7 @@ MUTANTS = (
     Mutant("purge_waiting", "deletes a line that somebody stands in", "slot[SLOT.waiting] > 0", "false",
            "test_who_waits_stays_until_the_waiting_has_ended"),
     Mutant("purge_waiting", "deletes a line that somebody may still join",
-           " or get(K.head)[HEAD.now_ms] < slot[SLOT.promote_until_ms]", "",
+           " or head[HEAD.now_ms] < slot[SLOT.promote_until_ms]", "",
            "test_the_waiting_list_goes_when_nobody_can_wait_any_more"),
     Mutant("purge", "does not know which campaigns there are", "REASON.UNKNOWN_CAMPAIGN", "REASON.TOO_EARLY_TO_PURGE",
            "test_nothing_of_a_campaign_that_is_not_there_or_not_sealed_is_purged"),

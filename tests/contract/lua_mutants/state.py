@@ -3,8 +3,8 @@
 from tests.contract.lua_mutants.mutant import Mutant
 
 MUTANTS = (
-    Mutant("begin", "carries rows from call to call", "rows, changed, changes = {}, {}, 0",
-           "rows, changed, changes = rows or {}, {}, 0",
+    Mutant("begin", "carries rows from call to call", "rows, changed, changes = nil, {}, {}, 0",
+           "rows, changed, changes = nil, rows or {}, {}, 0",
            "test_a_row_that_cannot_be_read_stops_the_call_and_writes_nothing"),
     Mutant("begin", "asks for nothing that never exists", "wanted, wants = {K.never}, 1", "wanted, wants = {}, 0",
            "test_every_read_asks_for_a_key_that_never_exists"),

@@ -7,7 +7,7 @@ MUTANTS = (
            "test_two_slots_are_gone_through_one_after_the_other"),
     Mutant("add_work", "writes nothing down", "put(entries .. text[work[WORK.next]], entry)", "",
            "test_a_repeat_finds_its_own_answer_behind_what_the_rules_did"),
-    Mutant("first_work", "finds no end", " or work[WORK.first] == work[WORK.next]", " and false",
+    Mutant("first_work", "finds nothing to do", "work[WORK.first] == work[WORK.next]", "true",
            "test_two_slots_are_gone_through_one_after_the_other"),
     Mutant("put_first_work", "writes over the next one", "text[get(queue)[WORK.first]]", "text[get(queue)[WORK.next]]",
            "test_each_record_leaves_word_of_how_far_it_came"),

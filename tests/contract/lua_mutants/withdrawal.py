@@ -75,7 +75,7 @@ MUTANTS = (
     Mutant("move_one", "takes units twice", "row[RESERVATION.units] - kept", "row[RESERVATION.units]",
            "test_who_moves_has_a_place_in_the_other_slot_and_loses_nothing"),
     Mutant("move_one", "moves people to where there is no room",
-           "if why_not_slot(campaign, to, get(K.head)[HEAD.now_ms], SHARE.PUBLIC, more) then return nil end", "",
+           "if why_not_slot(campaign, to, head[HEAD.now_ms], SHARE.PUBLIC, more) then return nil end", "",
            "test_the_last_one_moves_with_more_than_had_to_go_only_where_the_slot_has_more"),
     Mutant("move_one", "leaves the units where they were", "give_back(campaign, slot, row)", "",
            "test_who_moves_has_a_place_in_the_other_slot_and_loses_nothing"),
