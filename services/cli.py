@@ -327,6 +327,12 @@ def _ledger() -> click.Command:
     return ledger
 
 
+def _plan() -> click.Command:
+    from infra.planning.command import plan
+
+    return plan
+
+
 def _doctor() -> click.Command:
     from infra.doctor import DoctorSettings, State, running_system
     from infra.doctor import main as examine
@@ -376,6 +382,7 @@ maskline.add_command(Lazy("demo", _demo, "The whole system with a surge to watch
 maskline.add_command(Lazy("up", _up, "All services, embedded unless real addresses are given."))
 maskline.add_command(Lazy("verify", _verify, "Replay the log and compare everything with it."))
 maskline.add_command(Lazy("rebuild", _rebuild, "Replay into Redis what it lacks of the log."))
+maskline.add_command(Lazy("plan", _plan, "How many parts of each kind a round needs, and its cost."))
 maskline.add_command(Lazy("doctor", _doctor, "What is there, missing, misconfigured, in words."))
 maskline.add_command(campaign)
 maskline.add_command(user)

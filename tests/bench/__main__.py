@@ -12,8 +12,10 @@ from services.platform.telemetry import configure_logging
 from tests.bench.cost_of_a_booking import cost
 from tests.bench.expiry import expiry
 from tests.bench.figure import Figure
-from tests.bench.folding import memory, replay
+from tests.bench.folding import catching_up, memory, replay
 from tests.bench.on_kafka import on_one_broker, on_three_brokers, over_partitions
+from tests.bench.parts_of_a_booking import parts_of_a_booking
+from tests.bench.plan_check import plan_holds_embedded, plan_holds_real
 from tests.bench.rebuilding import rebuilding
 from tests.bench.through_the_door import decided, decision_times, ready
 
@@ -24,14 +26,26 @@ EMBEDDED: Final[Measurements] = {
     decided: ("decided_per_s", "decided_per_s_hot"),
     decision_times: ("decision_p50_ms_idle", "decision_p50_ms_64"),
     replay: ("replay_per_s", "replay_per_s_hot"),
+    catching_up: ("caught_up_per_s",),
     rebuilding: ("rebuild_s_per_million",),
     memory: ("redis_bytes_per_confirmed", "redis_bytes_per_refused"),
+    plan_holds_embedded: ("plan_holds",),
     expiry: ("fcall_p99_ms", "fcall_max_ms"),
 }
 REAL: Final[Measurements] = {
     on_three_brokers: ("decided_per_s",),
     on_one_broker: ("decided_per_s_1_broker", "decision_p50_ms_idle", "decision_p50_ms_64"),
     over_partitions: ("cost_64_vs_1_partitions",),
+    parts_of_a_booking: (
+        "cpu_us_booking_front_door",
+        "cpu_us_booking_allocator",
+        "cpu_us_booking_redis",
+        "cpu_us_booking_kafka",
+        "log_bytes_per_booking",
+        "cpu_us_status",
+        "cpu_us_stock",
+    ),
+    plan_holds_real: ("plan_holds",),
 }
 TIERS: Final = {"embedded": EMBEDDED, "real": REAL}
 

@@ -22,7 +22,7 @@ from services.state.recovery import GROUP
 from services.state.redis_client import connect
 from services.stream.log_producer import LogProducer, append
 from services.stream.partition_reader import PartitionReader
-from services.stream.place import PartitionId
+from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS
 from tests.bench.all_rules import definition, reservations
 from tests.bench.figure import Figure, figure
@@ -81,9 +81,16 @@ class Stores:
 
     async def mark_published(self) -> int:
         """Everything in the log counts as published; the log's end."""
+        end = await self.end()
+        reader = PartitionReader(self.settings, COMMANDS)
+        await reader.commit(GROUP, {FIRST: Offset(end)})
+        await reader.stop()
+        return end
+
+    async def end(self) -> int:
+        """The log's end."""
         reader = PartitionReader(self.settings, COMMANDS)
         end = await reader.log_end(FIRST)
-        await reader.commit(GROUP, {FIRST: end})
         await reader.stop()
         return int(end)
 
@@ -127,6 +134,18 @@ async def _replay_once(slots: int, units: int, stores: Stores) -> float:
     per_s = await stores.fold_all(await stores.mark_published())
     assert await stores.given_out() == REPLAYED
     return per_s
+
+
+def catching_up() -> list[Figure]:
+    """One allocator deciding and publishing a full log: what one partition can do at most."""
+    values = [asyncio.run(with_stores(_caught_up_once)) for _ in range(REPEATS)]
+    against = f"{REPLAYED} bookings over {WIDE_SLOTS} slots, all rules on, every event published"
+    return [figure("caught_up_per_s", values, "1/s", against)]
+
+
+async def _caught_up_once(stores: Stores) -> float:
+    await stores.write([*definition(WIDE_SLOTS, PLENTY, REPLAYED), *reservations(REPLAYED, WIDE_SLOTS)])
+    return await stores.fold_all(await stores.end())
 
 
 def memory() -> list[Figure]:

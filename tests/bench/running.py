@@ -23,11 +23,15 @@ class Bench:
     """A running system with campaigns."""
 
     def __init__(self, system: Up, others: Mapping[str, int] | None = None) -> None:
-        """`others` are processes that the system did not start itself, by name."""
+        """`others` are processes that the system did not start itself, by name. All of it is in `folder`."""
         endpoints = system.endpoints
+        self.folder = system.data.parent
         self.front_door: str = endpoints["front_door"]
         self.settings = VerifySettings(kafka=endpoints["kafka"], redis=endpoints["redis"], data=system.data)
-        self.pids = {each["service"]: each["pid"] for each in [*endpoints["processes"], *endpoints["stores"]]}
+        self.pids = {
+            each["service"] + (f"-{each['index']}" if each["index"] else ""): each["pid"]
+            for each in [*endpoints["processes"], *endpoints["stores"]]
+        }
         self.pids |= others or {}
         self._console = ConsoleClient.of(system.data, endpoints["console"])
 

@@ -1,0 +1,1 @@
+"""How much of everything a round of distribution needs: `maskline plan`."""
