@@ -26,7 +26,7 @@ from infra.launcher.launcher import Launcher, LauncherSettings, Tell
 from infra.launcher.ports import free_ports
 from infra.launcher.services import SpecsOf, partitions_by_hand, service_names, service_specs, store_specs
 from services.platform.errors import MasklineError
-from services.platform.settings import SecretFiles, Settings
+from services.platform.settings import AccessSettings, SecretFiles, Settings
 from services.state.store import reach
 
 MAX_NEW_BEGINNINGS: Final = 5
@@ -79,6 +79,7 @@ class UpSettings(Settings, frozen=True, kw_only=True):
         float, Meta(description="Seconds to go on trying, at start, to reach Redis, and then Kafka.", gt=0)
     ] = 30.0
     secret_files: SecretFiles = SecretFiles()
+    access: AccessSettings = AccessSettings()
     processes: LauncherSettings = LauncherSettings()
 
     @property

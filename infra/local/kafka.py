@@ -11,19 +11,21 @@ broker-1/data/        the log; broker-1/server.properties is written anew at eac
 import asyncio
 import base64
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from infra.access.kafka_rights import RIGHTS, Right
 from infra.embedded.commands import LOOPBACK
 from infra.launcher.guard import guarded
 from infra.launcher.process import ProcessSpec
 from infra.local.java import find_java
+from infra.local.kafka_guard import KafkaGuard
 from infra.local.kafka_jars import HERE, KAFKA_VERSION, kafka_jars
-from infra.local.kafka_metadata import ask_broker
+from infra.local.kafka_metadata import Cluster, ask_broker
 from infra.local.kafka_settings import BrokerPorts, node_id, server_properties
 from services.platform.errors import MasklineError
 
@@ -65,14 +67,16 @@ class ClusterRecord(msgspec.Struct, frozen=True, kw_only=True):
     kafka: str
     cluster_id: str
     brokers: int
+    has_users: bool = False
 
 
 class KafkaCluster:
-    """As many brokers as there are `ports`; their data is in `folder`."""
+    """As many brokers as there are `ports`; their data is in `folder`. With `guard` it asks everybody who they are."""
 
-    def __init__(self, folder: Path, ports: Sequence[BrokerPorts]) -> None:
+    def __init__(self, folder: Path, ports: Sequence[BrokerPorts], guard: KafkaGuard | None = None) -> None:
         self._folder = folder
         self._ports = ports
+        self._guard = guard
         self._command: list[str] = []
 
     @property
@@ -92,8 +96,14 @@ class KafkaCluster:
         for index in range(len(self._ports)):
             properties = self._properties(index)
             properties.parent.mkdir(parents=True, exist_ok=True)
-            properties.write_text(server_properties(index, self._ports, self._data(index)), "utf-8")
-        await asyncio.gather(*[self._format(index, record.cluster_id) for index in range(len(self._ports))])
+            tls = self._guard.tls_of(index) if self._guard else None
+            properties.write_text(server_properties(index, self._ports, self._data(index), tls), "utf-8")
+        users = None if self._guard is None else self._guard.write_users()
+        try:
+            await asyncio.gather(*[self._format(index, record.cluster_id, users) for index in range(len(self._ports))])
+        finally:
+            if users is not None:
+                users.unlink()
 
     def specs(self) -> list[ProcessSpec]:
         """The brokers, to be started in any order; `prepare` comes first."""
@@ -111,7 +121,7 @@ class KafkaCluster:
     async def is_whole(self) -> bool:
         """Whether every broker answers and knows all the others."""
         everybody = {node_id(index) for index in range(len(self._ports))}
-        answers = await asyncio.gather(*[ask_broker(each.broker) for each in self._ports])
+        answers = await asyncio.gather(*[self._ask(index) for index in range(len(self._ports))])
         return all(answer is not None and answer.brokers == everybody for answer in answers)
 
     async def _takes_part(self, index: int) -> bool:
@@ -119,8 +129,18 @@ class KafkaCluster:
 
         It does not look for the others: one that comes back while they are down is ready as well.
         """
-        answer = await ask_broker(self._ports[index].broker)
+        answer = await self._ask(index)
         return answer is not None and node_id(index) in answer.brokers
+
+    async def _ask(self, index: int) -> Cluster | None:
+        if self._guard is None:
+            return await ask_broker(self._ports[index].broker)
+        return await ask_broker(self._ports[index].between, self._guard.as_broker())
+
+    async def grant(self, rights: Mapping[str, Iterable[Right]] = RIGHTS) -> None:
+        """Users may do what they need; the brokers run. Raises RightsRefused, KafkaError where none answers."""
+        if self._guard is not None:
+            await self._guard.grant([f"{LOOPBACK}:{each.between}" for each in self._ports], rights)
 
     def claim(self) -> ClusterRecord:
         """The record of this folder, made where it is new; whose data it is. Raises KafkaDataRefused."""
@@ -128,7 +148,12 @@ class KafkaCluster:
         if not path.exists():
             if any(self._folder.glob(f"broker-*/{DATA}/{META}")):
                 raise self._refused(f"{RECORD} is missing, and there is data")
-            fresh = ClusterRecord(kafka=KAFKA_VERSION, cluster_id=new_cluster_id(), brokers=len(self._ports))
+            fresh = ClusterRecord(
+                kafka=KAFKA_VERSION,
+                cluster_id=new_cluster_id(),
+                brokers=len(self._ports),
+                has_users=self._guard is not None,
+            )
             self._folder.mkdir(parents=True, exist_ok=True)
             path.write_bytes(msgspec.json.encode(fresh))
             return fresh
@@ -140,6 +165,9 @@ class KafkaCluster:
             raise self._refused(f"it was made by Kafka {record.kafka}, and this is {KAFKA_VERSION}")
         if record.brokers != len(self._ports):
             raise self._refused(f"it has {record.brokers} brokers, and {len(self._ports)} are to be started")
+        if record.has_users != (self._guard is not None):
+            made, wanted = ("with", "without") if record.has_users else ("without", "with")
+            raise self._refused(f"it was made {made} TLS and users, and is to be started {wanted} (TLS=1)")
         for index in range(len(self._ports)):
             self._check_owner(index, record)
         return record
@@ -153,13 +181,13 @@ class KafkaCluster:
         if theirs != (ours := f"node {node_id(index)} of cluster {record.cluster_id}"):
             raise self._refused(f"{meta.parent} is of {theirs}, not {ours}")
 
-    async def _format(self, index: int, cluster_id: str) -> None:
+    async def _format(self, index: int, cluster_id: str, users: Path | None) -> None:
         """Make one broker's data folder where there is none."""
         if (self._data(index) / META).exists():
             return
         process = await asyncio.create_subprocess_exec(
             *self._command, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}",
-            f"--config={self._properties(index)}",
+            f"--config={self._properties(index)}", *([] if users is None else [f"@{users}"]),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         try:

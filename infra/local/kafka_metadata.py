@@ -1,6 +1,7 @@
 """What one broker knows of its cluster, asked over a bare connection: a client of the library would ask them all."""
 
 import asyncio
+import ssl
 import struct
 from contextlib import suppress
 from typing import Final, NamedTuple
@@ -20,11 +21,11 @@ class Cluster(NamedTuple):
     brokers: frozenset[int]
 
 
-async def ask_broker(port: int) -> Cluster | None:
+async def ask_broker(port: int, tls: ssl.SSLContext | None = None) -> Cluster | None:
     """None where it does not answer (yet)."""
     with suppress(OSError, TimeoutError, asyncio.IncompleteReadError, ValueError, struct.error):
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(LOOPBACK, port)
+            reader, writer = await asyncio.open_connection(LOOPBACK, port, ssl=tls)
             try:
                 writer.write(_request())
                 (size,) = struct.unpack(">i", await reader.readexactly(4))

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from infra.embedded.commands import LOOPBACK
 from infra.launcher.ports import free_ports
 
+AUTHORIZER: Final = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 YEAR_MINUTES: Final = 365 * 24 * 60
 
 
@@ -22,21 +23,30 @@ class Setting(NamedTuple):
 
 
 class BrokerPorts(NamedTuple):
-    """Where one broker listens."""
+    """Where one broker listens: clients, controllers, and with TLS the other brokers."""
 
     broker: int
     controller: int
+    between: int = 0
 
     @classmethod
     def free(cls, brokers: int) -> "list[BrokerPorts]":
         """Ports that nobody listens on now, for so many brokers."""
-        ports = free_ports(2 * brokers)
-        return [cls(*pair) for pair in zip(ports[::2], ports[1::2], strict=True)]
+        ports = iter(free_ports(len(cls._fields) * brokers))
+        return [cls(*some) for some in zip(ports, ports, ports, strict=True)]
 
 
-def server_properties(index: int, ports: Sequence[BrokerPorts], folder: Path) -> str:
+class BrokerTls(NamedTuple):
+    """Who a broker is, and whom it trusts: files in PEM."""
+
+    own: Path
+    trusted: Path
+
+
+def server_properties(index: int, ports: Sequence[BrokerPorts], folder: Path, tls: BrokerTls | None = None) -> str:
     """The file of broker `index` (from 0) of as many as there are `ports`."""
-    parts = [*_place(index, ports, folder), *_promise(len(ports)), *_fail_over(), *_groups(len(ports)), *_size()]
+    place = _place(index, ports, folder) if tls is None else secured_place(index, ports, folder, tls)
+    parts = [*place, *_promise(len(ports)), *_fail_over(), *_groups(len(ports)), *_size()]
     return "".join(f"# {each.why}\n{each.name}={each.value}\n" for each in parts)
 
 
@@ -45,13 +55,22 @@ def node_id(index: int) -> int:
     return index + 1
 
 
-def _place(index: int, ports: Sequence[BrokerPorts], folder: Path) -> list[Setting]:
-    own = ports[index]
+def who_it_is(index: int, ports: Sequence[BrokerPorts], folder: Path) -> list[Setting]:
+    """What holds with TLS and without."""
     voters = ",".join(f"{node_id(at)}@{LOOPBACK}:{each.controller}" for at, each in enumerate(ports))
     return [
         Setting("process.roles", "broker,controller", "KRaft: each broker also votes on who leads what"),
         Setting("node.id", node_id(index), "this one"),
         Setting("controller.quorum.voters", voters, "all of them"),
+        Setting("controller.listener.names", "CONTROLLER", "votes have a port of their own"),
+        Setting("log.dirs", str(folder), "the truth"),
+    ]
+
+
+def _place(index: int, ports: Sequence[BrokerPorts], folder: Path) -> list[Setting]:
+    own = ports[index]
+    return [
+        *who_it_is(index, ports, folder),
         Setting(
             "listeners",
             f"BROKER://{LOOPBACK}:{own.broker},CONTROLLER://{LOOPBACK}:{own.controller}",
@@ -60,9 +79,41 @@ def _place(index: int, ports: Sequence[BrokerPorts], folder: Path) -> list[Setti
         Setting("advertised.listeners", f"BROKER://{LOOPBACK}:{own.broker}", "where clients are sent"),
         Setting("listener.security.protocol.map", "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT", "one machine"),
         Setting("inter.broker.listener.name", "BROKER", "replicas come the way clients do"),
-        Setting("controller.listener.names", "CONTROLLER", "votes have a port of their own"),
-        Setting("log.dirs", str(folder), "the truth"),
     ]
+
+
+def secured_place(index: int, ports: Sequence[BrokerPorts], folder: Path, tls: BrokerTls) -> list[Setting]:
+    """The same where everybody has to say who they are: clients by password, brokers by certificate."""
+    own = ports[index]
+    at = [f"CLIENTS://{LOOPBACK}:{own.broker}", f"BROKERS://{LOOPBACK}:{own.between}"]
+    kinds = "CLIENTS:SASL_SSL,BROKERS:SSL,CONTROLLER:SSL"
+    brokers = ";".join(f"User:{broker_name(each)}" for each in range(len(ports)))
+    login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    return [
+        *who_it_is(index, ports, folder),
+        Setting("listeners", ",".join([*at, f"CONTROLLER://{LOOPBACK}:{own.controller}"]), "loopback"),
+        Setting("advertised.listeners", ",".join(at), "where clients are sent, and where brokers find each other"),
+        Setting("listener.security.protocol.map", kinds, "TLS everywhere; passwords are for clients"),
+        Setting("inter.broker.listener.name", "BROKERS", "who has a broker's certificate; no password that could leak"),
+        Setting("sasl.enabled.mechanisms", "SCRAM-SHA-512", "Kafka keeps no password, and none is ever sent"),
+        Setting("listener.name.clients.scram-sha-512.sasl.jaas.config", login, "users are kept by Kafka itself"),
+        Setting("ssl.keystore.type", "PEM", "key and certificate as everybody else has them"),
+        Setting("ssl.keystore.location", str(tls.own), "who this broker is"),
+        Setting("ssl.truststore.type", "PEM", "as above"),
+        Setting("ssl.truststore.location", str(tls.trusted), "who signs for brokers"),
+        Setting("ssl.enabled.protocols", "TLSv1.3,TLSv1.2", "no older ones"),
+        Setting("listener.name.brokers.ssl.client.auth", "required", "a broker shows who it is"),
+        Setting("listener.name.controller.ssl.client.auth", "required", "whoever votes shows who it is"),
+        Setting("ssl.principal.mapping.rules", "RULE:^CN=([^,]+),.*$/$1/,DEFAULT", "its name is the certificate's"),
+        Setting("authorizer.class.name", AUTHORIZER, "rights are checked"),
+        Setting("allow.everyone.if.no.acl.found", "false", "nobody may what nobody was allowed"),
+        Setting("super.users", brokers, "brokers alone; infra/access/kafka_rights.py has everybody else's rights"),
+    ]
+
+
+def broker_name(index: int) -> str:
+    """In its certificate, and among the super users."""
+    return f"broker-{node_id(index)}"
 
 
 def _promise(brokers: int) -> list[Setting]:

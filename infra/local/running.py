@@ -8,15 +8,17 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from infra.access.kafka_rights import RIGHTS, Right
 from infra.launcher.last_words import last_words
 from infra.launcher.process import LOOK_S, NOTHING, ProcessDidNotStart, ProcessSpec
 from infra.local.kafka import KafkaCluster
+from infra.local.kafka_guard import KafkaGuard
 from infra.local.kafka_settings import BrokerPorts
 from infra.local.redis_cluster import NODES, RedisCluster
 from infra.local.redis_settings import NodePorts
@@ -122,12 +124,24 @@ class RunningKafka(RunningParts):
     def __init__(self, cluster: KafkaCluster, folder: Path) -> None:
         super().__init__(cluster.specs(), folder)
         self.addresses = cluster.addresses
+        self._cluster = cluster
+
+    def start(self, *names: str) -> None:
+        super().start(*names)
+        if not names:
+            in_own_loop(self.grants())
+
+    async def grants(self, rights: Mapping[str, Iterable[Right]] = RIGHTS) -> None:
+        """Rights of users, where the cluster has users."""
+        await self._cluster.grant(rights)
 
 
 @contextmanager
-def running_kafka(folder: Path, brokers: int, tell: Callable[[str], None] = lambda _: None) -> Iterator[RunningKafka]:
-    """An empty cluster in an empty folder. Raises PartMissing, ProcessDidNotStart."""
-    cluster = KafkaCluster(folder / "kafka", BrokerPorts.free(brokers))
+def running_kafka(
+    folder: Path, brokers: int, tell: Callable[[str], None] = lambda _: None, guard: KafkaGuard | None = None
+) -> Iterator[RunningKafka]:
+    """An empty cluster in an empty folder; with `guard` it asks who you are. Raises PartMissing, ProcessDidNotStart."""
+    cluster = KafkaCluster(folder / "kafka", BrokerPorts.free(brokers), guard)
     in_own_loop(cluster.prepare(tell))
     kafka = RunningKafka(cluster, folder)
     try:

@@ -72,6 +72,25 @@ class SecretFiles(Settings, frozen=True, kw_only=True):
     ] = None
 
 
+class AccessSettings(Settings, frozen=True, kw_only=True):
+    """How a process is let in to Kafka and Redis (`services.platform.access`). Passwords come from files alone."""
+
+    kafka_user: Annotated[
+        str, Meta(description="User at Kafka (SCRAM-SHA-512, over TLS). Empty: Kafka asks nobody who they are.")
+    ] = ""
+    kafka_password_file: Annotated[Path | None, Meta(description="File with the password of that user.")] = None
+    kafka_ca_file: Annotated[
+        Path | None,
+        Meta(description="Certificates that Kafka's must be signed by, which means TLS; with a user: or the system's."),
+    ] = None
+    redis_user: Annotated[str, Meta(description="User at Redis, where none stands in its URL.")] = ""
+    redis_password_file: Annotated[Path | None, Meta(description="File with the password of that user.")] = None
+    redis_ca_file: Annotated[
+        Path | None,
+        Meta(description="Certificates that Redis' must be signed by, for rediss:// URLs; none: the system's."),
+    ] = None
+
+
 class SystemSettings(Settings, frozen=True, kw_only=True):
     """Where a system is: what everything of ours is told that speaks to one."""
 
@@ -91,6 +110,7 @@ class SystemSettings(Settings, frozen=True, kw_only=True):
     start_timeout_s: Annotated[
         float, Meta(description="Seconds to go on trying, at start, to reach Kafka and Redis.", gt=0)
     ] = 30.0
+    access: AccessSettings = AccessSettings()
 
 
 class ProcessSettings(SystemSettings, frozen=True, kw_only=True):

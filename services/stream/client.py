@@ -1,7 +1,7 @@
 """How this program talks to Kafka: the one place where clients are made, with every time-out explicit.
 
 Library defaults are traps (40 s time-outs, automatic commits, starting at the end, idempotence that poisons a partition
-when a batch expires): none is left standing here. TLS and SASL will be options of `_connection` alone.
+when a batch expires): none is left standing here. TLS and SASL are options of `_connection` alone.
 """
 
 import asyncio
@@ -16,7 +16,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from services.platform.settings import AccessSettings
 from services.stream.errors import KafkaAddressInvalid, KafkaUnreachable
+from services.stream.kafka_access import is_secured, kafka_security, raise_refusal
 
 MAX_BATCH_BYTES: Final = 512 * 1024
 """Above a thousand commands of usual size, and half of what the topics accept (max.message.bytes 1 MiB)."""
@@ -52,6 +54,10 @@ class KafkaSettings(Protocol):
     @property
     def start_timeout_s(self) -> float:
         """How long to wait for Kafka at start."""
+
+    @property
+    def access(self) -> AccessSettings:
+        """As whom."""
 
 
 async def start_admin(settings: KafkaSettings) -> AIOKafkaAdminClient:
@@ -122,6 +128,7 @@ def _connection(settings: KafkaSettings) -> dict[str, Any]:
         "request_timeout_ms": int(settings.kafka_request_timeout_s * 1000),
         "retry_backoff_ms": RETRY_BACKOFF_MS,
         "metadata_max_age_ms": METADATA_MAX_AGE_MS,
+        **kafka_security(settings.access),
     }
 
 
@@ -140,7 +147,11 @@ async def _started(
         except (KafkaError, OSError, TimeoutError) as error:
             with contextlib.suppress(KafkaError, OSError):
                 await close(client)
-            if time.monotonic() + pause_s > deadline:
+            is_last = time.monotonic() + pause_s > deadline
+            # Who is not let in will not be let in by trying again. A plain connection is not refused, but unheard.
+            if is_last or is_secured(settings.access):
+                await raise_refusal(settings.access, bootstrap_servers(settings.kafka), error)
+            if is_last:
                 raise KafkaUnreachable(
                     kafka=settings.kafka, seconds=settings.start_timeout_s, why=str(error) or type(error).__name__
                 ) from error

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from services.stream.client import KafkaSettings, start_consumer
 from services.stream.errors import LogUnavailable
+from services.stream.kafka_access import not_shown
 from services.stream.log_producer import reason_of
 from services.stream.place import Offset, PartitionId
 
@@ -68,7 +69,9 @@ class LogBounds:
             except TimeoutError as error:
                 # A connection may be lost without a sign. aiokafka closes it when its own time is up; ours comes first,
                 # and what was asked is cancelled: it would be asked over the same one for ever.
+                client = self._consumer._client if self._consumer is not None else None
                 await self.stop()
-                raise LogUnavailable(why=reason_of(error)) from error
+                why = not_shown(client, self._topic) if client is not None else None
+                raise LogUnavailable(why=why or reason_of(error)) from error
             except KafkaError as error:
                 raise LogUnavailable(why=reason_of(error)) from error

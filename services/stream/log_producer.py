@@ -12,6 +12,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from services.stream.client import MAX_BATCH_BYTES, KafkaSettings, start_producer
 from services.stream.connections import Connections
 from services.stream.errors import LogReconnected, LogUnavailable, RecordTooLarge, UnknownOutcome
+from services.stream.kafka_access import not_shown, words_for
 from services.stream.place import Offset, PartitionId, Place
 
 STOP_TIMEOUT_S: Final = 5.0
@@ -69,7 +70,7 @@ class LogProducer:
         leader = await self._leader(where)
         if leader in (None, -1):
             client.force_metadata_update()
-            raise LogUnavailable(why=f"partition {partition} of '{topic}' has no leader")
+            raise LogUnavailable(why=not_shown(client, topic) or f"partition {partition} of '{topic}' has no leader")
         if not await client.ready(leader):
             raise LogUnavailable(why=f"the leader of partition {partition} of '{topic}' cannot be connected to")
         if not self._connections.is_same(where):
@@ -206,4 +207,4 @@ def _heard(late: "asyncio.Future[Acknowledged]") -> None:
 
 def reason_of(error: BaseException) -> str:
     """An exception in a few words; some of aiokafka's have no text of their own."""
-    return str(error) or type(error).__name__
+    return words_for(error) or str(error) or type(error).__name__

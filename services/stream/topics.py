@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class TopicMissing(StreamError):
-    """Kafka has no topic '{topic}': `maskline up` creates it; start that first."""
+    """Kafka has no topic '{topic}', or does not show it to this user: `maskline up` creates it; start that first."""
 
 
 class TopicRefused(StreamError):

@@ -24,6 +24,7 @@ from services.domain import commands as c
 from services.domain.campaign import Campaign
 from services.platform.contact import ContactKeys
 from services.platform.secrets import Secrets
+from services.platform.settings import AccessSettings
 from services.stream.log_producer import LogProducer, append
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
@@ -46,6 +47,7 @@ class Kafka(msgspec.Struct, frozen=True):
     kafka: str
     kafka_request_timeout_s: float = 2.0
     start_timeout_s: float = 10.0
+    access: AccessSettings = AccessSettings()
 
 
 @dataclass

@@ -17,6 +17,7 @@ from infra.launcher.guard import guarded
 from infra.launcher.ports import free_ports
 from infra.launcher.process import ProcessSpec, RunningProcess
 from services.domain.commands import Genesis, encode
+from services.platform.settings import AccessSettings
 from services.stream.client import start_admin
 from services.stream.connections import Connections
 from services.stream.errors import LogReconnected, LogUnavailable, UnknownOutcome
@@ -39,6 +40,7 @@ class Kafka(Struct, frozen=True):
     kafka: str
     kafka_request_timeout_s: float = 1.0
     start_timeout_s: float = 10.0
+    access: AccessSettings = AccessSettings()
 
 
 class Broker:

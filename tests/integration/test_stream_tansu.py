@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from msgspec import Struct
 
 from infra.embedded.stores import RunningStores, running_stores
+from services.platform.settings import AccessSettings
 from services.stream.client import start_admin
 from services.stream.errors import CommitRefused, LogUnavailable, UnknownOutcome
 from services.stream.group_commit import GroupCommit, GroupCommitSettings
@@ -39,6 +40,7 @@ class Kafka(Struct, frozen=True):
     kafka: str
     kafka_request_timeout_s: float = 1.0
     start_timeout_s: float = 10.0
+    access: AccessSettings = AccessSettings()
 
 
 @pytest.fixture

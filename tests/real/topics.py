@@ -6,6 +6,7 @@ from typing import Final
 from aiokafka.admin import AIOKafkaAdminClient
 from msgspec import Struct
 
+from services.platform.settings import AccessSettings
 from services.stream.client import start_admin
 from services.stream.topics import TOPICS
 
@@ -19,6 +20,7 @@ class Kafka(Struct, frozen=True):
     kafka: str
     kafka_request_timeout_s: float = 4.0
     start_timeout_s: float = 20.0
+    access: AccessSettings = AccessSettings()
 
 
 async def cleared(addresses: str) -> None:

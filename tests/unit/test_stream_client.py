@@ -7,6 +7,7 @@ import pytest
 from msgspec import Struct
 
 from infra.launcher.ports import free_ports
+from services.platform.settings import AccessSettings
 from services.stream.client import bootstrap_servers, quieten_repeated_errors, start_admin, start_consumer
 from services.stream.errors import KafkaAddressInvalid, KafkaUnreachable
 from services.stream.log_producer import LogProducer
@@ -19,6 +20,7 @@ class Kafka(Struct, frozen=True):
     kafka: str
     kafka_request_timeout_s: float = 1.0
     start_timeout_s: float = 0.3
+    access: AccessSettings = AccessSettings()
 
 
 def test_several_addresses_are_separated_by_commas() -> None:
