@@ -219,6 +219,8 @@ async def test_nobody_waiting_costs_nothing(lua: LuaWorld, waiter: DecisionWaite
     async with asyncio.timeout(WAIT_S):  # the last look may still be on its way
         while await mgets(lua):
             await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)
+    assert await mgets(lua) == 0
 
 
 async def test_a_thousand_who_wait_cost_one_read_a_look(lua: LuaWorld, waiter: DecisionWaiter) -> None:

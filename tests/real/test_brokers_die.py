@@ -167,6 +167,7 @@ async def test_a_system_starts_while_a_broker_has_just_died(brokers: RunningKafk
             await admin.close()
         await offers.until_acknowledged(within_s=30.0)
         await offers.all_heard()
+    assert offers.places.keys() <= set((await written(brokers)).values())
 
 
 @pytest.mark.safety
