@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.embedded, pytest.mark.slow, pytest.mark.timeout(120)]
 
 WITHOUT_GUARD = "tests.integration.allocator_without_store_guard"
 LOOK_INTERVAL_S = "0.3"
-A_RULE = "if is_booking(command) then return reserve(command) end\n"
+A_RULE = "then return reserve(command) end\n"
 
 
 @asynccontextmanager
@@ -65,7 +65,7 @@ def another_library() -> Library:
     """Somebody's text under our name: it refuses every booking."""
     ours = build()
     assert ours.text.count(A_RULE) == 1, f"the library no longer has: {A_RULE}"
-    nobody = f"if is_booking(command) then return refused({int(Reason.MALFORMED)}) end\n"
+    nobody = f"then return refused({int(Reason.MALFORMED)}) end\n"
     return Library(name=ours.name, text=ours.text.replace(A_RULE, nobody))
 
 
