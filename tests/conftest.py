@@ -8,7 +8,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from infra.embedded.stores import running_stores
-from infra.local.running import RunningKafka, RunningRedis, running_kafka, running_redis
+from infra.local.running import (
+    RunningKafka,
+    RunningPostgres,
+    RunningRedis,
+    running_kafka,
+    running_postgres,
+    running_redis,
+)
 from tests.parts_missing import PartsMissing
 from tests.work_counted import WorkCounted
 
@@ -64,6 +71,13 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningR
     """A Redis Cluster, three primaries and three replicas; whoever kills a node starts it again and forms it anew."""
     with running_redis(tmp_path_factory.mktemp("redis-cluster")) as redis:
         yield redis
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPostgres]:
+    """One PostgreSQL for all who empty it before they use it; whoever kills it starts it again."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
 
 
 @pytest.fixture(

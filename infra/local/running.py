@@ -16,10 +16,12 @@ from typing import Any, Final, TypeVar
 
 from infra.access.kafka_rights import RIGHTS, Right
 from infra.launcher.last_words import last_words
+from infra.launcher.ports import free_ports
 from infra.launcher.process import LOOK_S, NOTHING, ProcessDidNotStart, ProcessSpec
 from infra.local.kafka import KafkaCluster
 from infra.local.kafka_guard import KafkaGuard
 from infra.local.kafka_settings import BrokerPorts
+from infra.local.postgres import PostgresServer
 from infra.local.redis_cluster import NODES, RedisCluster
 from infra.local.redis_settings import NodePorts
 
@@ -183,6 +185,27 @@ def running_nodes(folder: Path) -> Iterator[RunningRedis]:
         yield redis
     finally:
         redis.stop()
+
+
+class RunningPostgres(RunningParts):
+    """A server with one database, which is the ledger's."""
+
+    def __init__(self, server: PostgresServer, folder: Path) -> None:
+        super().__init__(server.specs(), folder)
+        self.url = server.url
+
+
+@contextmanager
+def running_postgres(folder: Path) -> Iterator[RunningPostgres]:
+    """A server with an empty database in an empty folder. Raises PartMissing, ProcessDidNotStart."""
+    server = PostgresServer(folder / "postgres", free_ports(1)[0])
+    in_own_loop(server.prepare(lambda _: None))
+    postgres = RunningPostgres(server, folder)
+    try:
+        postgres.start()
+        yield postgres
+    finally:
+        postgres.stop()
 
 
 def in_own_loop(work: Coroutine[Any, Any, Result]) -> Result:

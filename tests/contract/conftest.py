@@ -1,9 +1,12 @@
-"""The worlds that contract tests of the fold run in."""
+"""The worlds that contract tests of the fold run in, and the databases that those of the ledger run on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from services.sql.database import Database
+from tests.contract.ledger_world import database_at, emptied
 from tests.contract.watched_world import WatchedWorld
 from tests.contract.worlds import LuaWorld, World, begin, lua_world
 
@@ -34,3 +37,31 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     async with lua_world(url) as lua:
         await begin(lua)
         yield lua
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database: a file of SQLite, or the one of a PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    return emptied(request.getfixturevalue("postgres").url)
+
+
+@pytest.fixture
+def connect(ledger_url: str) -> Iterator[Callable[[], Database]]:
+    """One more connection to it: somebody else's."""
+    made: list[Database] = []
+
+    def one_more() -> Database:
+        made.append(database_at(ledger_url))
+        return made[-1]
+
+    yield one_more
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def database(connect: Callable[[], Database]) -> Database:
+    """Empty; no ledger has written to it."""
+    return connect()

@@ -1,16 +1,15 @@
-"""Verify looks at the ledger as well: each row that is missing, doubled, changed or nobody's is told."""
+"""Verify looks at the ledger as well: each row that is missing, doubled, changed or nobody's is told.
 
-from collections.abc import Iterator
-from pathlib import Path
+On SQLite and on PostgreSQL.
+"""
 
 import pytest
-import sqlalchemy as sa
 
 from services.audit.report import Kind, Report
 from services.sql.database import Database
 from services.sql.errors import SchemaMissingError, SchemaTooNewError
+from tests.contract.ledger_world import executed, follow_to_end, follower_of
 from tests.unit.audit_world import AuditWorld
-from tests.unit.ledger_world import database_at, follow_to_end, follower_of
 
 
 @pytest.fixture
@@ -25,23 +24,16 @@ def world() -> AuditWorld:
 
 
 @pytest.fixture
-async def database(world: AuditWorld, tmp_path: Path) -> "Iterator[Database]":  # type: ignore[misc]
+async def ledger(world: AuditWorld, database: Database) -> Database:
     """All of it is in the ledger."""
-    made = database_at(tmp_path / "ledger.sqlite")
-    await follow_to_end(follower_of(world, made))
-    yield made
-    made.close()
+    await follow_to_end(follower_of(world, database))
+    return database
 
 
-async def planted(world: AuditWorld, database: Database, *statements: str) -> Report:
+async def planted(world: AuditWorld, ledger: Database, *statements: str) -> Report:
     """What verify finds after somebody did this to the database."""
-
-    def spoil(connection: sa.Connection) -> None:
-        for statement in statements:
-            connection.execute(sa.text(statement))
-
-    await database.call(spoil, writes=True)
-    return await world.verify(database)
+    await executed(ledger, *statements)
+    return await world.verify(ledger)
 
 
 def told(report: Report) -> list[str]:
@@ -50,22 +42,22 @@ def told(report: Report) -> list[str]:
 
 
 @pytest.mark.control
-async def test_a_whole_ledger_has_no_difference(world: AuditWorld, database: Database) -> None:
-    report = await world.verify(database)
+async def test_a_whole_ledger_has_no_difference(world: AuditWorld, ledger: Database) -> None:
+    report = await world.verify(ledger)
     assert (report.differences, report.ledger_behind) == ([], 0)
     assert report.ledger_rows == report.events == sum(len(facts) for facts in world.decisions)
     assert f"compared {report.ledger_rows} rows of the ledger" in "\n".join(report.lines())
 
 
-async def test_a_ledger_that_is_behind_has_no_difference(world: AuditWorld, database: Database) -> None:
+async def test_a_ledger_that_is_behind_has_no_difference(world: AuditWorld, ledger: Database) -> None:
     world.reserve("late", "s1", 1)
-    report = await world.verify(database)
+    report = await world.verify(ledger)
     assert (report.differences, report.ledger_behind) == ([], 1)
 
 
 @pytest.mark.safety
-async def test_a_row_that_is_missing_is_found(world: AuditWorld, database: Database) -> None:
-    (line,) = told(await planted(world, database, "DELETE FROM events WHERE log_offset = 7"))
+async def test_a_row_that_is_missing_is_found(world: AuditWorld, ledger: Database) -> None:
+    (line,) = told(await planted(world, ledger, "DELETE FROM events WHERE log_offset = 7"))
     assert line.startswith("partition 0, offset 7: an event has no row in the ledger (confirmed), index 0")
 
 
@@ -79,9 +71,9 @@ async def test_a_row_that_is_missing_is_found(world: AuditWorld, database: Datab
     ],
 )
 async def test_a_row_that_says_something_else_is_found(
-    world: AuditWorld, database: Database, change: str, words: str
+    world: AuditWorld, ledger: Database, change: str, words: str
 ) -> None:
-    (line,) = told(await planted(world, database, f"UPDATE events SET {change} WHERE log_offset = 7"))  # noqa: S608
+    (line,) = told(await planted(world, ledger, f"UPDATE events SET {change} WHERE log_offset = 7"))  # noqa: S608
     assert words in line
 
 
@@ -93,32 +85,31 @@ COPY = (
 
 @pytest.mark.safety
 @pytest.mark.parametrize(("offset", "index"), [(7, 5), (99, 0), (-3, 0)])
-async def test_a_row_of_no_event_is_found(world: AuditWorld, database: Database, offset: int, index: int) -> None:
-    (line,) = told(await planted(world, database, COPY.format(offset=offset, index=index)))
+async def test_a_row_of_no_event_is_found(world: AuditWorld, ledger: Database, offset: int, index: int) -> None:
+    (line,) = told(await planted(world, ledger, COPY.format(offset=offset, index=index)))
     assert f"offset {offset}: the ledger has a row of no event (index {index})" in line
 
 
 @pytest.mark.safety
-async def test_an_event_with_two_rows_is_found(world: AuditWorld, database: Database) -> None:
+async def test_an_event_with_two_rows_is_found(world: AuditWorld, ledger: Database) -> None:
     # The primary key refuses it; somebody took the key away.
     without_key = ("ALTER TABLE events RENAME TO old", "CREATE TABLE events AS SELECT * FROM old")
-    (line,) = told(await planted(world, database, *without_key, COPY.format(offset=7, index=0)))
+    (line,) = told(await planted(world, ledger, *without_key, COPY.format(offset=7, index=0)))
     assert "an event has two rows in the ledger" in line
 
 
-async def test_a_watermark_of_another_log_or_beyond_the_log_is_found(world: AuditWorld, database: Database) -> None:
-    report = await planted(world, database, "UPDATE watermarks SET log_offset = 99")
+async def test_a_watermark_of_another_log_or_beyond_the_log_is_found(world: AuditWorld, ledger: Database) -> None:
+    report = await planted(world, ledger, "UPDATE watermarks SET log_offset = 99")
     assert "the ledger has more than the log" in told(report)[0]
-    report = await planted(world, database, "UPDATE watermarks SET log = 'of-somebody-else'")
+    report = await planted(world, ledger, "UPDATE watermarks SET log = 'of-somebody-else'")
     assert "the ledger has the rows of another log" in told(report)[0]
 
 
-async def test_a_database_that_no_ledger_has_made_or_a_newer_one_is_not_looked_at(
-    world: AuditWorld, database: Database, tmp_path: Path
-) -> None:
+async def test_the_ledger_of_a_newer_version_is_not_looked_at(world: AuditWorld, ledger: Database) -> None:
     with pytest.raises(SchemaTooNewError):
-        await planted(world, database, "UPDATE maskline_schema SET version_num = '9999'")
-    empty = database_at(tmp_path / "empty.sqlite")
+        await planted(world, ledger, "UPDATE maskline_schema SET version_num = '9999'")
+
+
+async def test_a_database_that_no_ledger_has_made_is_not_looked_at(world: AuditWorld, database: Database) -> None:
     with pytest.raises(SchemaMissingError):
-        await world.verify(empty)
-    empty.close()
+        await world.verify(database)

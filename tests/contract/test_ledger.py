@@ -1,8 +1,11 @@
-"""The ledger keeps each event once, in order, whatever comes between; a gap stops it with a message."""
+"""The ledger keeps each event once, in order, whatever comes between; a gap stops it with a message.
 
-from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
+On SQLite and on PostgreSQL.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
@@ -15,29 +18,23 @@ from services.sql.errors import DatabaseUnavailableError, SchemaTooNewError
 from services.sql.schema import migrate
 from services.sql.watermarks import store
 from services.stream.topics import EVENTS
+from tests.contract.ledger_world import (
+    commit,
+    executed,
+    expected,
+    follow_to_end,
+    follower_of,
+    places,
+    ten_bookings,
+)
 from tests.unit.audit_world import FIRST, AuditWorld
-from tests.unit.ledger_world import database_at, follow_to_end, follower_of, places
+
+HELD_AT_MOST_S = 10.0
 
 
 @pytest.fixture
 def world() -> AuditWorld:
-    """Ten people booked."""
-    made = AuditWorld()
-    made.campaign(slots={"s1": 20})
-    for number in range(10):
-        made.reserve(f"p{number}", "s1", 3)
-    return made
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    made = database_at(tmp_path / "ledger.sqlite")
-    yield made
-    made.close()
-
-
-def expected(world: AuditWorld) -> list[tuple[int, int]]:
-    return [(offset, index) for offset, facts in enumerate(world.decisions) for index in range(len(facts))]
+    return ten_bookings()
 
 
 @pytest.mark.safety
@@ -95,15 +92,27 @@ async def test_a_record_that_is_no_event_is_passed_over(world: AuditWorld, datab
     assert await places(database) == expected(world)
 
 
-async def test_a_locked_database_loses_nothing(world: AuditWorld, database: Database, tmp_path: Path) -> None:
+async def test_a_locked_database_loses_nothing(
+    world: AuditWorld, database: Database, connect: Callable[[], Database]
+) -> None:
     follower = follower_of(world, database)
     await follower.begin()
-    other = sa.create_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
-    with other.connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        with pytest.raises(DatabaseUnavailableError, match="locked"):
+    loop, held, enough = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def hold(connection: sa.Connection) -> None:
+        if connection.dialect.name == "postgresql":  # where SQLite's writer has the whole file
+            connection.exec_driver_sql("LOCK TABLE watermarks")
+        loop.call_soon_threadsafe(held.set)
+        enough.wait(HELD_AT_MOST_S)
+
+    holding = asyncio.create_task(connect().call(hold, writes=True))
+    await held.wait()
+    try:
+        with pytest.raises(DatabaseUnavailableError, match="locked|timeout"):
             await follower.step()
-    other.dispose()
+    finally:
+        enough.set()
+        await holding
     await follow_to_end(follower)
     assert await places(database) == expected(world)
 
@@ -139,8 +148,7 @@ class _WatermarkOfItsOwn(_BreaksAtTheSecond):
 
     def __call__(self, connection: sa.Connection, **what: object) -> bool:
         store(connection, **what | {"rows": []})  # type: ignore[arg-type]
-        connection.exec_driver_sql("COMMIT")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        commit(connection)
         return super().__call__(connection, **what | {"before": what["after"]})
 
 
@@ -161,10 +169,9 @@ async def test_with_the_watermark_in_a_transaction_of_its_own_rows_are_lost(
 
 
 async def test_two_ledgers_beside_each_other_write_each_row_once(
-    world: AuditWorld, database: Database, tmp_path: Path
+    world: AuditWorld, database: Database, connect: Callable[[], Database]
 ) -> None:
-    second_database = database_at(tmp_path / "ledger.sqlite")
-    first, second = follower_of(world, database), follower_of(world, second_database)
+    first, second = follower_of(world, database), follower_of(world, connect())
     await first.begin()
     await second.begin()
     await first.step()
@@ -173,14 +180,12 @@ async def test_two_ledgers_beside_each_other_write_each_row_once(
     await follow_to_end(second)
     with pytest.raises(DatabaseUnavailableError, match="somebody else wrote"):
         await first.step()
-    second_database.close()
     assert await places(database) == expected(world)
 
 
 async def test_a_rebuild_makes_every_row_again(world: AuditWorld, database: Database) -> None:
     await follow_to_end(follower_of(world, database))
-    spoil = sa.text("DELETE FROM events WHERE log_offset > 4")
-    await database.call(lambda connection: connection.execute(spoil), writes=True)
+    await executed(database, "DELETE FROM events WHERE log_offset > 4")
     told: list[tuple[int, int, int]] = []
     stopped = await rebuild(follower_of(world, database), database, 1, lambda *at: told.append(at))
     assert stopped == {}
@@ -188,13 +193,14 @@ async def test_a_rebuild_makes_every_row_again(world: AuditWorld, database: Data
     assert told[-1][1] == told[-1][2]
 
 
-async def test_a_newer_schema_is_refused(database: Database) -> None:
-    await database.call(migrate, writes=True)
+async def test_a_newer_schema_is_refused_and_many_may_start_at_once(
+    database: Database, connect: Callable[[], Database]
+) -> None:
+    await asyncio.gather(*(connect().call(migrate, writes=True) for _ in range(4)))
     await database.call(migrate, writes=True)  # again changes nothing
-    newer = sa.text("UPDATE maskline_schema SET version_num = '9999'")
-    await database.call(lambda connection: connection.execute(newer), writes=True)
+    await executed(database, "UPDATE maskline_schema SET version_num = '9999'")
     with pytest.raises(SchemaTooNewError, match="9999"):
-        await database.call(partial(migrate), writes=True)
+        await database.call(migrate, writes=True)
 
 
 async def test_contact_and_phone_have_no_place_in_sql(world: AuditWorld, database: Database) -> None:
