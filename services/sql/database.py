@@ -13,10 +13,13 @@ import sqlalchemy as sa
 from msgspec import Meta
 
 from services.platform.settings import Settings
+from services.sql.bounded_connection import connect_bounded
 from services.sql.errors import DatabaseUnavailableError, DatabaseUrlInvalid
 
 T = TypeVar("T")
 APPLICATION: Final = "maskline"
+SILENT_AFTER_TIMEOUTS: Final = 2
+"""A batch of rows goes to PostgreSQL as one wait: each of its statements may take the time-out at most."""
 
 
 class DatabaseSettings(Settings, frozen=True, kw_only=True):
@@ -77,7 +80,7 @@ def _engine(url: str, timeout_s: float) -> sa.Engine:
             "application_name": APPLICATION,
             "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
         }
-        return sa.create_engine(
+        engine = sa.create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             connect_args=arguments,
             pool_size=1,
@@ -85,6 +88,10 @@ def _engine(url: str, timeout_s: float) -> sa.Engine:
             pool_timeout=timeout_s,
             pool_pre_ping=True,
         )
+        # The server's own time-outs end what it works on too long; a server that is silent does not end anything.
+        silent_s = SILENT_AFTER_TIMEOUTS * timeout_s
+        sa.event.listen(engine, "do_connect", lambda *call: connect_bounded(silent_s, *call[2:]))
+        return engine
     shown = parsed.render_as_string(hide_password=True)
     raise DatabaseUrlInvalid(url=shown, why="neither PostgreSQL nor a file of SQLite")
 
