@@ -18,6 +18,7 @@ from tests.contract import patched_library
 
 LIVES_FOR_S: Final = 2.0
 LOOK_AT_SHIFT_S: Final = 0.2
+BETWEEN_COMMITS_S: Final = 0.5
 FOR_EVER_S: Final = "3600"
 ANY_VERSION: Final = (
     ("  if head[HEAD.rules] > RULES_VERSION then return pack({'rules_too_new', position, {}}) end\n", ""),
@@ -105,6 +106,21 @@ def copies(_: str) -> None:
 
     made = vars(client)["AIOKafkaProducer"]
     vars(client)["AIOKafkaProducer"] = lambda **options: made(**(options | {"acks": 1}))
+
+
+def one_transaction(_: str) -> None:
+    """The ledger commits its watermark, and the rows a moment later."""
+    from services.ledger import follower
+    from services.sql.watermarks import store
+    from tests.contract.ledger_world import commit
+
+    def watermark_first(connection: Any, rows: Any, before: Any, after: Any) -> bool:
+        moved = store(connection, [], before, after)
+        commit(connection)
+        time.sleep(BETWEEN_COMMITS_S)
+        return moved and store(connection, rows, after, after)
+
+    vars(follower)["store"] = watermark_first
 
 
 def version_check(_: str) -> None:
@@ -207,7 +223,7 @@ ALTERATIONS: Final[dict[str, Callable[[str], None]]] = {
     for alteration in (
         position_check, gap_check, time_bound, poison_check, connection_check, log_goes_forward, key_check,
         version_check, next_version, next_version_at_once, as_told_in, same_key_same_id, dies_before_answering,
-        clock_of, time_outs, copies,
+        clock_of, time_outs, copies, one_transaction,
     )
 }  # fmt: skip
 

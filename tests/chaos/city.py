@@ -10,7 +10,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -85,6 +85,8 @@ class Plan:
     """A cluster of the real tier, three brokers or more, without topics; empty: the embedded broker."""
     redis: str = ""
     """An empty Redis or Redis Cluster of the real tier; empty: the embedded Valkey."""
+    ledger: str = ""
+    """The empty database of a ledger; empty: there is none."""
     through_proxies: bool = False
     """Whether everybody reaches broker and Valkey through a fault proxy each (`City.proxies`)."""
 
@@ -96,13 +98,14 @@ class City:
         self.plan: Final = plan
         self.data: Final = folder / "data"
         self.data.mkdir(mode=0o700)
-        self.names: Final = service_names(plan.front_doors, plan.allocators)
+        self.names: Final = service_names(plan.front_doors, plan.allocators, ledgers=int(bool(plan.ledger)))
         public, admin = choose_ports(LOOPBACK, 0, [*self.names, *EXTRAS, EXTRA_DOOR])
         kafka, redis, self._extra_port = free_ports(3)
         self.addresses: Final = Addresses(
             host=LOOPBACK,
             kafka=plan.kafka or f"{LOOPBACK}:{kafka}",
             redis=plan.redis or f"redis://{LOOPBACK}:{redis}/0",
+            ledger=plan.ledger,
             public_ports=public,
             admin_ports=admin,
             partitions={} if plan.in_group else dict.fromkeys([*self.names, *EXTRAS], "all"),
@@ -219,8 +222,9 @@ class City:
         """`maskline verify --json`. Raises CouldNotVerify."""
         program = self.plan.programs.get("verify", (PRODUCT,))
         where = ("--kafka", self.addresses.kafka, "--redis", self.addresses.redis, "--data", str(self.data))
+        environment = {**os.environ, **ENVIRONMENT, "MASKLINE_LEDGER": self.plan.ledger}
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *program, "verify", "--json", *where, stdout=PIPE, env={**os.environ, **ENVIRONMENT}
+            sys.executable, "-m", *program, "verify", "--json", *where, stdout=PIPE, env=environment
         )
         told, _ = await process.communicate()
         if process.returncode not in VERIFIED:
@@ -243,6 +247,14 @@ class City:
             return str(error)
         finally:
             client.close()
+
+    def memory_kib(self, name: str) -> int:
+        """What a process has in memory (Linux); 0 where it does not run just now."""
+        for pid in self._pids(name):
+            with suppress(OSError):
+                lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+                return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+        return 0
 
     def send(self, name: str, number: signal.Signals) -> None:
         """To a process that is kept alive, or to an allocator of the story's own."""
