@@ -1,7 +1,7 @@
 """The place in line: how many requests stand before one, from positions that are at most some milliseconds old.
 
-While people are told their place, one task per partition reads the position fifty times a second, so that an answer
-costs a subtraction; when nobody has asked for a while it ends.
+While people are told their place, one task reads the positions fifty times a second, those of all partitions together,
+so that an answer costs a subtraction; when nobody has asked for a while it ends.
 """
 
 import asyncio
@@ -26,18 +26,17 @@ class Line:
     def __init__(self, reader: StateReader) -> None:
         self._reader = reader
         self._loop = asyncio.get_running_loop()
-        self._read_at_s: dict[int, float] = {}
         self._asked_at_s: dict[int, float] = {}
-        self._watchers: dict[int, asyncio.Task[None]] = {}
+        self._watcher: asyncio.Task[None] | None = None
 
     def ahead_now(self, place: Place) -> int | None:
         """Requests before this one, 0 where it is decided; None where no position is fresh: see `ahead`."""
         partition, offset = place
         now_s = self._loop.time()
         self._asked_at_s[partition] = now_s
-        if partition not in self._watchers:
-            self._watchers[partition] = asyncio.create_task(self._watch(partition), name=f"line-{partition}")
-        if now_s - self._read_at_s.get(partition, -FRESH_S) >= FRESH_S:
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch(), name="line")
+        if now_s - self._reader.read_at_s(partition) >= FRESH_S:
             return None
         ahead = offset - self._reader.seen(partition)
         return ahead if ahead > 0 else 0
@@ -46,22 +45,20 @@ class Line:
         """The same from a position that is read now; None where Redis does not tell."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                await self._read(place.partition)
+                await self._reader.read(place.partition, ())
         except (CatchingUpError, StateUnavailableError, TimeoutError):
             return None
         return self.ahead_now(place)
 
-    async def _read(self, partition: int) -> None:
-        await self._reader.read(partition, ())
-        self._read_at_s[partition] = self._loop.time()
-
-    async def _watch(self, partition: int) -> None:
+    async def _watch(self) -> None:
         try:
-            while self._loop.time() - self._asked_at_s[partition] < WATCH_FOR_S:
+            while asked := self._asked_lately():
                 await asyncio.sleep(READ_EVERY_S)
-                try:
-                    await self._read(partition)
-                except (CatchingUpError, StateUnavailableError):
-                    continue  # who asks meanwhile hears "not known"
+                self._reader.look(asked)
         finally:
-            del self._watchers[partition]
+            self._watcher = None
+
+    def _asked_lately(self) -> list[int]:
+        since_s = self._loop.time() - WATCH_FOR_S
+        self._asked_at_s = {partition: at_s for partition, at_s in self._asked_at_s.items() if at_s > since_s}
+        return list(self._asked_at_s)

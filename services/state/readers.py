@@ -6,6 +6,7 @@ rebuild) is refused as `CatchingUpError`: nobody is told a step back.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -16,8 +17,8 @@ import msgspec
 from services.domain.rows import HEAD, Head, row_type
 from services.state.errors import CatchingUpError, StateUnavailableError
 from services.state.keys import head_key, tag
-from services.state.redis_client import RedisError
-from services.state.store import Store
+from services.state.redis_client import Redis, RedisError
+from services.state.store import Store, node_of
 from services.stream.place import Offset, PartitionId
 
 MAX_KEYS_PER_READ = 512
@@ -70,12 +71,18 @@ class StateReader:
         self._redis = redis
         self._wanted: dict[int, deque[_Wanted]] = {}
         self._busy: dict[int, asyncio.Task[None]] = {}
+        self._looks: dict[Redis, asyncio.Task[None]] = {}
         self._heads: dict[int, Head] = {}
+        self._read_at_s: dict[int, float] = {}
         self._seen: dict[int, int] = {int(partition): offset for partition, offset in (seen or {}).items()}
 
     def seen(self, partition: int) -> int:
         """The furthest position that this process has read or heard of."""
         return self._seen.get(partition, 0)
+
+    def read_at_s(self, partition: int) -> float:
+        """When `seen` was true, by the event loop's clock; minus infinity before the first reading."""
+        return self._read_at_s.get(partition, -math.inf)
 
     def now_ms(self, partition: int) -> int:
         """The fold's time as it was read last; 0 before the first reading."""
@@ -87,6 +94,20 @@ class StateReader:
         with suppress(CatchingUpError, StateUnavailableError):
             await self.read(partition, [])
         return self._heads.get(partition)
+
+    def look(self, partitions: Iterable[int]) -> None:
+        """Begin to read the heads of many partitions, with one question to each Redis; `read_at_s` tells which came.
+
+        What does not answer, is behind, or is being read by somebody stays as it is: `read` finds out. Nor is a Redis
+        asked while its last answer is awaited: one that stands still holds up nobody who is elsewhere.
+        """
+        asked: dict[Redis, list[int]] = {}
+        for partition in partitions:
+            node = None if self._is_being_read(partition) else node_of(self._redis, head_key(partition))
+            if node is not None and node not in self._looks:
+                asked.setdefault(node, []).append(partition)
+        for node, group in asked.items():
+            self._looks[node] = asyncio.create_task(self._look(node, group), name="state-reader-look")
 
     async def read(self, partition: int, keys: Sequence[str]) -> Reading:
         """The rows under logical keys (None where there is none), and the head they belong to.
@@ -117,6 +138,22 @@ class StateReader:
         cursor, names = answer
         return cursor, [name[len(prefix) :].decode("utf-8", "replace") for name in names]
 
+    async def _look(self, node: Redis, partitions: Sequence[int]) -> None:
+        try:
+            values = await _heads_of(node, partitions)
+        except (RedisError, OSError):
+            return
+        finally:
+            del self._looks[node]
+        for partition, value in zip(partitions, values, strict=True):
+            # A read that is under way was perhaps answered before us: to see further now would refuse it as behind.
+            if self._is_being_read(partition) or isinstance(value, Exception):
+                continue
+            with suppress(*_UNREADABLE):
+                head = decode_row(HEAD, value) or Head()
+                if head.position >= self.seen(partition):
+                    self._saw(partition, head)
+
     async def _serve(self, partition: int) -> None:
         try:
             await asyncio.sleep(0)  # all who ask in this tick go together
@@ -137,7 +174,7 @@ class StateReader:
             values: list[Any] = await self._redis.mget([prefix + HEAD, *(prefix + name for name in names)])
             head = decode_row(HEAD, values[0]) or Head()
             self._check_not_behind(partition, head.position)
-            self._heads[partition] = head
+            self._saw(partition, head)
         except CatchingUpError as error:
             _refuse(batch, error)
             return
@@ -160,10 +197,26 @@ class StateReader:
             elif not wanted.answer.done():
                 wanted.answer.set_result(Reading(head, [rows[key] for key in wanted.keys]))
 
+    def _is_being_read(self, partition: int) -> bool:
+        return partition in self._busy
+
     def _check_not_behind(self, partition: int, position: int) -> None:
         if position < self.seen(partition):
             raise CatchingUpError(partition=partition, position=position, seen=self.seen(partition))
-        self._seen[partition] = position
+
+    def _saw(self, partition: int, head: Head) -> None:
+        self._seen[partition] = head.position
+        self._heads[partition] = head
+        self._read_at_s[partition] = asyncio.get_running_loop().time()
+
+
+async def _heads_of(node: Redis, partitions: Sequence[int]) -> list[Any]:
+    """The raw rows, or errors, in the order of `partitions`. Raises the errors of Redis."""
+    pipeline = node.pipeline(transaction=False)
+    for partition in partitions:
+        pipeline.get(head_key(partition))
+    values: list[Any] = await pipeline.execute(raise_on_error=False)
+    return values
 
 
 def _refuse(batch: Iterable[_Wanted], reason: Exception) -> None:

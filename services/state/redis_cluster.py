@@ -92,6 +92,12 @@ class RedisCluster:
         SlotUncoveredError."""
         return with_host(self._url, self._owner(slot_of(key)).address)
 
+    def node_of(self, key: str) -> Redis | None:
+        """The primary that has a key, as it was told last; None where none is known. What it answers to a question of
+        one's own (an error where the key has moved) is followed by nobody: `mget` finds out."""
+        owner = None if self._map is None else self._map.primary(slot_of(key))
+        return None if owner is None else self._client(owner.address)
+
     async def nodes(self, key: str | None = None) -> list[tuple[ClusterNode, Redis]]:
         """Those that have a key, its primary first; or all, as it was told last. A replica that is known to be dead is
         left out; a primary is not, until another one leads.

@@ -6,9 +6,12 @@ raises, so of several answers the one with the greatest epoch holds, slot by slo
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 SLOTS: Final = 16_384
+MAX_TAGS: Final = 4_096
+"""Hash tags whose slot is kept: ours has one for each partition."""
 _POLYNOMIAL: Final = (
     0x1021  # CRC-16/XMODEM, as https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec
 )
@@ -18,7 +21,11 @@ def slot_of(key: str) -> int:
     """The hash slot of a key: of what stands between its first braces, where something does."""
     start = key.find("{")
     end = key.find("}", start + 1)
-    tag = key[start + 1 : end] if start >= 0 and end > start + 1 else key
+    return _slot_of_tag(key[start + 1 : end] if start >= 0 and end > start + 1 else key)
+
+
+@lru_cache(maxsize=MAX_TAGS)
+def _slot_of_tag(tag: str) -> int:
     crc = 0
     for byte in tag.encode():
         crc ^= byte << 8

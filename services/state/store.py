@@ -39,6 +39,11 @@ def fold_connection(store: Store, url: str, partition: int, *, timeout_s: float)
     return dedicated(url, timeout_s=timeout_s)
 
 
+def node_of(store: Store, key: str) -> Redis | None:
+    """Whom to ask for a key, as it was told last; None where nobody is known to have it."""
+    return store.node_of(key) if isinstance(store, RedisCluster) else store
+
+
 async def reach(url: str, *, timeout_s: float, within_s: float) -> None:
     """Wait until Redis answers, a cluster with all its slots. Raises RedisUnreachable, RedisAddressInvalid."""
     deadline_s = time.monotonic() + within_s

@@ -1,6 +1,7 @@
 """Reading the fold's state, and waiting for decisions: one read for many, and never a step back."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from services.domain.commands import encode
 from services.domain.limits import DECISIONS_PER_CHUNK, DECISIONS_READABLE_MS
+from services.state import readers
 from services.state.decisions import DecisionGoneError, DecisionWaiter
 from services.state.errors import CatchingUpError, StateUnavailableError
 from services.state.keys import key
@@ -134,6 +136,115 @@ async def test_another_process_that_knows_how_far_it_had_come_refuses_a_step_bac
     begun_meanwhile = StateReader(lua.store, {PartitionId(0): Offset(len(RUSH))})
     with pytest.raises(CatchingUpError, match=f"position 0, behind {len(RUSH)}"):
         await begun_meanwhile.read(0, ["cat"])
+
+
+# -- positions ---------------------------------------------------------------------------------------------------------
+
+
+async def looked(reader: StateReader, *partitions: int) -> None:
+    """A look at these, until every Redis has answered it."""
+    reader.look(partitions)
+    async with asyncio.timeout(WAIT_S):
+        await asyncio.gather(*reader._looks.values())
+
+
+async def test_the_positions_of_many_partitions_are_looked_at_together(lua: LuaWorld, reader: StateReader) -> None:
+    assert reader.read_at_s(0) == -math.inf
+    await lua.store.mget([key(0, "cat")])  # a cluster tells whom to ask with its first answer
+    await mgets(lua)
+    await looked(reader, 0, 1)
+    assert (reader.seen(0), reader.seen(1), await mgets(lua)) == (len(RUSH), 0, 0)
+    now_s = asyncio.get_running_loop().time()
+    assert all(now_s - WAIT_S < reader.read_at_s(partition) <= now_s for partition in (0, 1))
+
+
+async def test_a_look_that_finds_redis_behind_or_away_changes_nothing(
+    lua: LuaWorld, reader: StateReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await reader.read(0, [])
+    read_at_s = reader.read_at_s(0)
+    await lua.redis.flushdb()
+    await looked(reader, 0)
+    monkeypatch.setattr(reader, "_redis", connect("redis://127.0.0.1:9/0", timeout_s=0.2))
+    await looked(reader, 0)
+    assert (reader.seen(0), reader.read_at_s(0)) == (len(RUSH), read_at_s)
+
+
+async def test_a_redis_that_has_not_answered_a_look_is_not_asked_again(
+    reader: StateReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await reader.read(0, [])
+    may_answer = asyncio.Event()
+    asked: list[Sequence[int]] = []
+
+    async def waits(_node: Any, partitions: Sequence[int]) -> list[Any]:
+        asked.append(partitions)
+        await may_answer.wait()
+        return [None] * len(partitions)
+
+    monkeypatch.setattr(readers, "_heads_of", waits)
+    for _ in range(3):
+        reader.look([0])
+        await asyncio.sleep(0)
+    assert asked == [[0]]
+    may_answer.set()
+    await looked(reader)
+    await looked(reader, 0)
+    assert asked == [[0], [0]]
+
+
+class OvertakenReader(StateReader):
+    """For the control: a look sees further although a read is under way."""
+
+    def _is_being_read(self, partition: int) -> bool:
+        return False
+
+
+async def a_look_overtakes_a_read(lua: LuaWorld, reader: StateReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read is answered, then something is folded, then a look is answered, and its answer arrives first."""
+    await reader.read(0, [])
+    mget, heads_of = lua.store.mget, readers._heads_of
+    is_answered, may_arrive, may_ask = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def arrives_late(keys: Any) -> Any:
+        values = await mget(keys)
+        is_answered.set()
+        await may_arrive.wait()
+        return values
+
+    async def asks_late(node: Any, partitions: Sequence[int]) -> list[Any]:
+        await may_ask.wait()
+        return await heads_of(node, partitions)
+
+    monkeypatch.setattr(lua.store, "mget", arrives_late)
+    monkeypatch.setattr(readers, "_heads_of", asks_late)
+    reader.look([0])
+    reading = asyncio.create_task(reader.read(0, ["cat"]))
+    await is_answered.wait()
+    await lua.fold_batch(at_noon(b.reserve("resident 99")))
+    may_ask.set()
+    await looked(reader)
+    may_arrive.set()
+    assert (await reading).head.position == len(RUSH)
+
+
+@pytest.mark.safety
+async def test_a_look_that_overtakes_a_read_does_not_make_it_one_step_back(
+    lua: LuaWorld, reader: StateReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_look_overtakes_a_read(lua, reader, monkeypatch)
+
+
+@pytest.mark.control
+@pytest.mark.usefixtures("reader")
+async def test_a_reader_that_lets_itself_be_overtaken_refuses_what_is_true(
+    lua: LuaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(CatchingUpError):
+        await a_look_overtakes_a_read(lua, OvertakenReader(lua.store), monkeypatch)
+
+
+# -- what Redis does not tell ------------------------------------------------------------------------------------------
 
 
 async def test_a_redis_that_does_not_answer_is_told_to_all_who_asked() -> None:

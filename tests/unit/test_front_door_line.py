@@ -1,12 +1,13 @@
 """The place in line and the end of the log: one look for many who ask."""
 
 import asyncio
+import math
 from typing import cast
 
 import pytest
 
 from services.domain.rows import Head
-from services.front_door.line import READ_EVERY_S, WATCH_FOR_S, Line
+from services.front_door.line import FRESH_S, READ_EVERY_S, WATCH_FOR_S, Line
 from services.front_door.log_end import LogEnds
 from services.state.errors import CatchingUpError, StateUnavailableError
 from services.state.readers import Reading, StateReader
@@ -20,24 +21,38 @@ class Positions:
     def __init__(self) -> None:
         self.position = 0
         self.reads = 0
+        self.looks: list[list[int]] = []
         self.error: Exception | None = None
         self.takes_s = 0.0
         self._seen = 0
+        self._read_at_s = -math.inf
 
     async def read(self, partition: int, keys: tuple[str, ...]) -> Reading:
         self.reads += 1
         await asyncio.sleep(self.takes_s)
         if self.error is not None:
             raise self.error
-        self._seen = self.position
+        self._hear()
         return Reading(Head(position=self.position), [])
+
+    def look(self, partitions: list[int]) -> None:
+        self.looks.append(partitions)
+        if self.error is None:
+            self._hear()
 
     def seen(self, partition: int) -> int:
         return self._seen
 
+    def read_at_s(self, partition: int) -> float:
+        return self._read_at_s
 
-def at(offset: int) -> Place:
-    return Place(PartitionId(0), Offset(offset))
+    def _hear(self) -> None:
+        self._seen = self.position
+        self._read_at_s = asyncio.get_running_loop().time()
+
+
+def at(offset: int, partition: int = 0) -> Place:
+    return Place(PartitionId(partition), Offset(offset))
 
 
 @pytest.fixture
@@ -68,14 +83,27 @@ async def test_positions_are_read_for_all_while_people_ask_and_no_longer(positio
     await line.ahead(at(5))
     for _ in range(1_000):
         line.ahead_now(at(5))
-    assert positions.reads == 1
+        line.ahead_now(at(5, partition=1))
     positions.position = 4
     await asyncio.sleep(3 * READ_EVERY_S)
     assert line.ahead_now(at(5)) == 1
+    assert positions.reads == 1
+    assert positions.looks[0] == [0, 1]
     await asyncio.sleep(WATCH_FOR_S + 2 * READ_EVERY_S)
-    reads = positions.reads
+    looks = len(positions.looks)
     await asyncio.sleep(3 * READ_EVERY_S)
-    assert positions.reads == reads
+    assert len(positions.looks) == looks
+
+
+async def test_a_position_that_is_looked_for_in_vain_is_not_told_for_long(positions: Positions) -> None:
+    line = line_over(positions)
+    await line.ahead(at(5))
+    positions.error = StateUnavailableError(what="the test says so")
+    await asyncio.sleep(FRESH_S)
+    assert line.ahead_now(at(5)) is None
+    positions.error = None
+    await asyncio.sleep(3 * READ_EVERY_S)
+    assert line.ahead_now(at(5)) == 5
 
 
 @pytest.mark.parametrize(
