@@ -30,6 +30,8 @@ EVENTS: Final = sa.Table(
     sa.Column("pass_no", sa.Text, nullable=False),
     sa.Column("terminal", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("left_units", sa.BigInteger, nullable=False),  # of a refusal: what the slot still had
+    sa.Column("old_slot", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
     sa.Index("events_by_campaign", "campaign", "type", "slot"),
 )
@@ -44,7 +46,9 @@ WATERMARKS: Final = sa.Table(
     sa.Column("next_record", sa.BigInteger, nullable=False),  # of the topic `events`: where to read on
 )
 
-_COPIED: Final = ("at_ms", "type", "command", "campaign", "slot", "share", "units", "pass_no", "terminal", "reason")
+_COPIED: Final = (
+    "at_ms", "type", "command", "campaign", "slot", "share", "units", "pass_no", "terminal", "reason", "old_slot",
+)  # fmt: skip
 
 
 class Watermark(msgspec.Struct, frozen=True):
@@ -72,5 +76,6 @@ def row_of(event: Event) -> dict[str, Any]:
         "log_offset": offset,
         "event_index": index,
         **columns,
+        "left_units": kept.left,
         "body": encode(kept).decode(),
     }

@@ -1,12 +1,12 @@
 """The worlds that contract tests of the fold run in, and the databases that those of the ledger run on."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from services.sql.database import Database
-from tests.contract.ledger_world import database_at, emptied
+from tests.contract.ledger_world import TIMEOUT_S, Connect, database_at, emptied
 from tests.contract.watched_world import WatchedWorld
 from tests.contract.worlds import LuaWorld, World, begin, lua_world
 
@@ -48,12 +48,12 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def connect(ledger_url: str) -> Iterator[Callable[[], Database]]:
+def connect(ledger_url: str) -> Iterator[Connect]:
     """One more connection to it: somebody else's."""
     made: list[Database] = []
 
-    def one_more() -> Database:
-        made.append(database_at(ledger_url))
+    def one_more(timeout_s: float = TIMEOUT_S) -> Database:
+        made.append(database_at(ledger_url, timeout_s))
         return made[-1]
 
     yield one_more
@@ -62,6 +62,6 @@ def connect(ledger_url: str) -> Iterator[Callable[[], Database]]:
 
 
 @pytest.fixture
-def database(connect: Callable[[], Database]) -> Database:
+def database(connect: Connect) -> Database:
     """Empty; no ledger has written to it."""
     return connect()

@@ -1,17 +1,23 @@
 """A ledger beside the small system of `audit_world`, whose log it follows."""
 
-from typing import Final
+from typing import Final, Protocol
 
 import sqlalchemy as sa
 
 from services.ledger.follower import Follower, FollowerSettings
 from services.sql.database import Database, DatabaseSettings
-from services.stream.fake import FakeReader
+from services.stream.fake import FakeLog, FakeReader
 from services.stream.topics import COMMANDS, EVENTS
-from tests.unit.audit_world import AuditWorld
+from tests.contract.decided_log import DecidedLog
+from tests.unit.audit_world import FIRST, AuditWorld
 
-TIMEOUT_S: Final = 0.5
-"""Of a lock as well, so that tests of one that is held are short."""
+TIMEOUT_S: Final = 5.0
+
+
+class Connect(Protocol):
+    """One more connection to the same database."""
+
+    def __call__(self, timeout_s: float = TIMEOUT_S) -> Database: ...
 
 
 def database_at(url: str, timeout_s: float = TIMEOUT_S) -> Database:
@@ -80,3 +86,16 @@ async def places(database: Database) -> list[tuple[int, int]]:
     """Offset and index of every row, in order."""
     text = sa.text("SELECT log_offset, event_index FROM events ORDER BY partition, log_offset, event_index")
     return [tuple(row) for row in await database.call(lambda connection: connection.execute(text).all())]
+
+
+async def kept(log: DecidedLog, database: Database) -> None:
+    """A ledger of all events of a log."""
+    records = FakeLog(partitions=1)
+    for record in log.records:
+        records.write(COMMANDS, FIRST, [record.value], record.at_ms)
+    for offset in range(len(log)):
+        records.write(EVENTS, FIRST, log.events(offset), log.records[offset].at_ms)
+    commands, events = FakeReader(records, COMMANDS), FakeReader(records, EVENTS)
+    follower = Follower(commands, events, database, 1, FollowerSettings(batch_records=500))
+    await follow_to_end(follower)
+    assert follower.wrong() is None

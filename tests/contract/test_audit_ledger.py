@@ -79,7 +79,7 @@ async def test_a_row_that_says_something_else_is_found(
 
 COPY = (
     "INSERT INTO events SELECT partition, {offset}, {index}, at_ms, type, command, campaign, slot, share, units, "
-    "pass_no, terminal, reason, body FROM events WHERE log_offset = 7"
+    "pass_no, terminal, reason, left_units, old_slot, body FROM events WHERE log_offset = 7"
 )
 
 

@@ -5,7 +5,6 @@ On SQLite and on PostgreSQL.
 
 import asyncio
 import threading
-from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +18,7 @@ from services.sql.schema import migrate
 from services.sql.watermarks import store
 from services.stream.topics import EVENTS
 from tests.contract.ledger_world import (
+    Connect,
     commit,
     executed,
     expected,
@@ -92,9 +92,8 @@ async def test_a_record_that_is_no_event_is_passed_over(world: AuditWorld, datab
     assert await places(database) == expected(world)
 
 
-async def test_a_locked_database_loses_nothing(
-    world: AuditWorld, database: Database, connect: Callable[[], Database]
-) -> None:
+async def test_a_locked_database_loses_nothing(world: AuditWorld, connect: Connect) -> None:
+    database = connect(timeout_s=0.3)
     follower = follower_of(world, database)
     await follower.begin()
     loop, held, enough = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
@@ -169,7 +168,7 @@ async def test_with_the_watermark_in_a_transaction_of_its_own_rows_are_lost(
 
 
 async def test_two_ledgers_beside_each_other_write_each_row_once(
-    world: AuditWorld, database: Database, connect: Callable[[], Database]
+    world: AuditWorld, database: Database, connect: Connect
 ) -> None:
     first, second = follower_of(world, database), follower_of(world, connect())
     await first.begin()
@@ -193,9 +192,7 @@ async def test_a_rebuild_makes_every_row_again(world: AuditWorld, database: Data
     assert told[-1][1] == told[-1][2]
 
 
-async def test_a_newer_schema_is_refused_and_many_may_start_at_once(
-    database: Database, connect: Callable[[], Database]
-) -> None:
+async def test_a_newer_schema_is_refused_and_many_may_start_at_once(database: Database, connect: Connect) -> None:
     await asyncio.gather(*(connect().call(migrate, writes=True) for _ in range(4)))
     await database.call(migrate, writes=True)  # again changes nothing
     await executed(database, "UPDATE maskline_schema SET version_num = '9999'")
