@@ -4,9 +4,12 @@ One thread and one connection are enough for one writer, and a time-out ends eve
 """
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -18,6 +21,7 @@ from services.sql.errors import DatabaseUnavailableError, DatabaseUrlInvalid
 
 T = TypeVar("T")
 APPLICATION: Final = "maskline"
+LOCK_PAUSE_S: Final = 0.01
 SILENT_AFTER_TIMEOUTS: Final = 2
 """A batch of rows goes to PostgreSQL as one wait: each of its statements may take the time-out at most."""
 
@@ -50,7 +54,7 @@ class Database:
             if connection.dialect.name == "sqlite":
                 connection.info["begin"] = "BEGIN IMMEDIATE" if writes else "BEGIN"
             elif not writes:
-                connection.execution_options(isolation_level="REPEATABLE READ")
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
                 return work(connection)
 
@@ -69,7 +73,7 @@ def _engine(url: str, timeout_s: float) -> sa.Engine:
     kind = parsed.get_backend_name()
     if kind == "sqlite" and parsed.database:
         engine = sa.create_engine(parsed.set(drivername="sqlite"), connect_args={"timeout": timeout_s}, pool_size=1)
-        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "connect", partial(_prepare_sqlite, timeout_s))
         sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
     if kind == "postgresql":
@@ -96,10 +100,18 @@ def _engine(url: str, timeout_s: float) -> sa.Engine:
     raise DatabaseUrlInvalid(url=shown, why="neither PostgreSQL nor a file of SQLite")
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(timeout_s: float, connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves: the driver would not begin before the first write
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")  # readers do not hold up the writer
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")  # readers do not hold up the writer
+            break
+        except sqlite3.OperationalError:  # many start at once on a new file: for this lock the driver does not wait
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(LOCK_PAUSE_S)
     cursor.execute("PRAGMA synchronous=NORMAL")  # what a power cut takes is read from the log again
     cursor.close()
 
