@@ -36,6 +36,7 @@ from services.console.contract import (
     WithdrawalOutlook,
 )
 from services.console.handlers import LINES, Handlers
+from services.console.report_contract import CampaignReport
 from services.domain.reasons import DoorReason, Reason
 from services.platform.openapi import Call, Media, Parameter, document
 
@@ -337,6 +338,20 @@ def _now(handlers: Handlers) -> list[Call]:
         ),
         Call(
             method="GET",
+            path="/v1/reports/{campaign}",
+            name="read_report",
+            summary="What happened in a campaign, from the ledger: slots sold out, doors, refusals, waits, who came.",
+            description="503 `no_ledger` where this installation keeps none.",
+            handler=handlers.report,
+            parameters=(CAMPAIGN,),
+            sign_in=USER,
+            answers={200: CampaignReport},
+            reasons=(
+                Reason.UNKNOWN_CAMPAIGN, DoorReason.CATCHING_UP, DoorReason.NO_LEDGER, DoorReason.LEDGER_UNAVAILABLE,
+            ),
+        ),
+        Call(
+            method="GET",
             path="/v1/live",
             name="watch",
             summary="Server-sent events, one a second: each holds what `/v1/live/now` answers.",
@@ -353,7 +368,7 @@ def _now(handlers: Handlers) -> list[Call]:
             sign_in=USER,
             answers={200: LiveNow},
         ),
-    ]
+    ]  # fmt: skip
 
 
 def _change(*, reasons: tuple[Reason | DoorReason, ...] = (), **call: Any) -> Call:

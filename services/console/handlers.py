@@ -26,6 +26,7 @@ from services.console.contract import (
     Withdrawal,
 )
 from services.console.live import UTC, Live
+from services.console.reports import Reports
 from services.console.rules_in_force import Rules
 from services.console.sign_in import SESSION_COOKIE, Operator, SignIn
 from services.console.terminals import Terminals
@@ -66,6 +67,7 @@ class Handlers:
         rules: Rules,
         trail: Trail,
         live: Live,
+        reports: Reports,
     ) -> None:
         self._sign_in = sign_in
         self._campaigns = campaigns
@@ -75,6 +77,7 @@ class Handlers:
         self._rules = rules
         self._trail = trail
         self._live = live
+        self._reports = reports
         self._documents = 0
 
     # -- who is asking ----------------------------------------------------------------------------------------------
@@ -287,6 +290,11 @@ class Handlers:
         limit = whole_number(request, "limit", 100, 1, MAX_ENTRIES)
         before = whole_number(request, "before", None, 0, 2**53)
         return json_answer(200, await self._trail.read(partition or 0, limit or MAX_ENTRIES, before))
+
+    async def report(self, request: web.BaseRequest, name: str) -> Answer:
+        """GET /v1/reports/{campaign}"""
+        self._viewer(request)
+        return json_answer(200, await self._reports.report(name))
 
     async def live(self, request: web.BaseRequest) -> web.StreamResponse:
         """GET /v1/live"""

@@ -16,6 +16,7 @@ from services.console.desk import OpsDesk
 from services.console.handlers import Handlers
 from services.console.live import Live
 from services.console.pages.site import Site
+from services.console.reports import Reports
 from services.console.rules_in_force import Rules
 from services.console.sign_in import SignIn, read_admin_token
 from services.console.terminals import Terminals
@@ -34,6 +35,7 @@ from services.platform.router import Router
 from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import ProcessSettings, Settings
 from services.platform.telemetry import configure_logging
+from services.sql.database import Database, DatabaseSettings
 from services.state.door import Door, open_door
 from services.stream.partition_reader import LogReader, PartitionReader
 from services.stream.topics import COMMANDS
@@ -62,13 +64,20 @@ class ConsoleSettings(ProcessSettings, frozen=True, kw_only=True):
     port: Annotated[int, Meta(description="Port for the ops team; 0 takes a free one.", ge=0, le=65535)] = 8082
     http: HttpSettings = HttpSettings(max_connections=500, backlog=256)
     ops: OpsSettings = OpsSettings()
+    database: DatabaseSettings = DatabaseSettings()
 
 
 class Parts:
     """What stands behind the routes of a console."""
 
     def __init__(
-        self, door: Door, looker: LogReader, secrets: Secrets, sign_in: SignIn, settings: OpsSettings
+        self,
+        door: Door,
+        looker: LogReader,
+        secrets: Secrets,
+        sign_in: SignIn,
+        settings: OpsSettings,
+        ledger: Database | None = None,
     ) -> None:
         identities = Identities(secrets)
         self.sign_in = sign_in
@@ -82,6 +91,7 @@ class Parts:
         self.rules = Rules(self.desk, identities)
         self.trail = Trail(self.desk, looker)
         self.live = Live(self.desk, self.campaigns, looker, max_watchers=settings.max_watchers)
+        self.reports = Reports(self.desk, self.campaigns, ledger)
 
     def router(self, health: Health) -> Router:
         """All routes."""
@@ -94,6 +104,7 @@ class Parts:
             rules=self.rules,
             trail=self.trail,
             live=self.live,
+            reports=self.reports,
         )
         router = Router()
         mount(router, calls(handlers))
@@ -106,6 +117,7 @@ class Parts:
             terminals=self.terminals,
             trail=self.trail,
             live=self.live,
+            reports=self.reports,
             nonces=self.nonces,
             secure_cookies=self.secure_cookies,
         )
@@ -127,7 +139,10 @@ async def main(settings: ConsoleSettings, stop: Stop) -> None:
         door = await stack.enter_async_context(open_door(settings, tasks, key_check=secrets.key_check()))
         looker = PartitionReader(settings, COMMANDS)
         stack.push_async_callback(looker.stop)
-        parts = Parts(door, looker, secrets, sign_in, settings.ops)
+        ledger = Database(settings.database) if settings.database.ledger else None
+        if ledger is not None:
+            stack.callback(ledger.close)
+        parts = Parts(door, looker, secrets, sign_in, settings.ops, ledger)
         server = await stack.enter_async_context(
             HttpServer(parts.router(health), settings.host, settings.port, settings.http)
         )

@@ -83,6 +83,8 @@ class DoorReason(StrEnum):
     LOG_UNAVAILABLE = "log_unavailable"
     CATCHING_UP = "catching_up"
     UNKNOWN_OUTCOME = "unknown_outcome"
+    NO_LEDGER = "no_ledger"
+    LEDGER_UNAVAILABLE = "ledger_unavailable"
     INTERNAL = "internal_error"
     # Reserved words of API.md that later rules decide; named here so that no other meaning is given to them.
     TICKET_REQUIRED = "ticket_required"

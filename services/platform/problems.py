@@ -100,6 +100,8 @@ STATUS: Mapping[str, int] = {
     "overloaded": 503,
     "log_unavailable": 503,
     "catching_up": 503,
+    "no_ledger": 503,
+    "ledger_unavailable": 503,
     "unknown_outcome": 504,
 }
 

@@ -16,6 +16,7 @@ from infra.launcher.ports import free_ports
 from services.domain.campaign import Campaign
 from services.domain.campaign_document import document
 from services.domain.days import rfc3339
+from services.sql.database import DatabaseSettings
 from tests.integration.front_door_system import PARTITIONS, Kafka, System, ask, start, wait_until_ready
 from tests.morning import WHERE
 from tests.unit.front_door_world import campaign
@@ -83,7 +84,7 @@ class Ops:
 
 
 @contextmanager
-def running_ops(folder: Path) -> Iterator[Ops]:
+def running_ops(folder: Path, *, with_ledger: bool = False) -> Iterator[Ops]:
     """Everything but a clock, started and ready."""
     with ExitStack() as stack:
         stores = stack.enter_context(running_stores(folder))
@@ -91,11 +92,16 @@ def running_ops(folder: Path) -> Iterator[Ops]:
         data.mkdir(mode=0o700)
         ensure_admin_token(data)
         asyncio.run(prepare_log(Kafka(stores.kafka), data, partitions=PARTITIONS, replicas=1))
-        port, console_admin, allocator_admin = free_ports(3)
+        port, console_admin, allocator_admin, ledger_admin = free_ports(4)
         system = System("", "", stores, data)
         common = {"kafka": stores.kafka, "redis": stores.redis, "data": data}
         start(system, stack, "allocator", "AllocatorSettings", partitions="all", admin_port=allocator_admin, **common)
-        start(system, stack, "console", "ConsoleSettings", port=port, admin_port=console_admin, **common)
+        database = DatabaseSettings(ledger=f"sqlite:///{data / 'ledger.sqlite'}" if with_ledger else "")
+        kept = common | {"database": database}
+        start(system, stack, "console", "ConsoleSettings", port=port, admin_port=console_admin, **kept)
+        if with_ledger:
+            start(system, stack, "ledger", "LedgerSettings", admin_port=ledger_admin, **kept)
+            wait_until_ready(f"http://127.0.0.1:{ledger_admin}/readyz")
         for admin_port in (allocator_admin, console_admin):
             wait_until_ready(f"http://127.0.0.1:{admin_port}/readyz")
         token = (data / "admin-token").read_text().strip()

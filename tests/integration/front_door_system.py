@@ -36,6 +36,7 @@ READY_TIMEOUT_S: Final = 15.0
 PARTITIONS: Final = 2
 MAIN: Final = """
 from pathlib import Path
+from services.sql.database import DatabaseSettings
 from services.{package}.main import {settings}, run
 run({settings}({values}))
 """

@@ -28,7 +28,7 @@ PASSWORD = "a few words in a row"
 
 @pytest.fixture(scope="module")
 def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ops]:
-    with running_ops(tmp_path_factory.mktemp("console")) as ops:
+    with running_ops(tmp_path_factory.mktemp("console"), with_ledger=True) as ops:
         yield ops
 
 
@@ -141,6 +141,17 @@ def test_terminals_are_invited_and_revoked(ops: Ops) -> None:
     assert ("sz-till", "invited") in {(one["terminal"], one["state"]) for one in listed["terminals"]}
     status, revoked = ops.asks("POST", "/v1/terminals/sz-till/revoke", {"why": "lost"})
     assert (status, revoked["state"]) == (200, "revoked")
+
+
+def test_a_report_comes_out_of_the_ledger(ops: Ops) -> None:
+    ops.applies(windowed("told-1", (-60, 3_600)))
+    deadline_s = time.monotonic() + 10
+    while True:
+        status, told = ops.asks("GET", "/v1/reports/told-1")
+        assert (status, told["campaign"], told["slots"]) == (200, "told-1", [])
+        if told["behind"] == 0:
+            break
+        assert time.monotonic() < deadline_s, told
 
 
 def test_the_live_view_comes_once_a_second(ops: Ops) -> None:

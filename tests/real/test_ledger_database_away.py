@@ -17,6 +17,7 @@ from services.ledger import follower as follower_module
 from services.ledger.follower import Follower, FollowerSettings
 from services.sql.bounded_connection import BoundedConnection
 from services.sql.database import Database
+from services.sql.errors import DatabaseUnavailableError
 from services.sql.watermarks import store
 from services.stream.fake import FakeReader
 from services.stream.topics import COMMANDS, EVENTS
@@ -152,3 +153,9 @@ async def test_without_a_bound_a_silent_database_is_waited_on_and_nobody_hears_o
 ) -> None:
     monkeypatch.setattr(BoundedConnection, "wait", psycopg.Connection.wait)
     assert await followed_into_silence(world, postgres) is None
+
+
+async def test_who_only_reads_cannot_write(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailableError, match="read-only transaction"):
+        await database.call(lambda connection: connection.exec_driver_sql("CREATE TABLE mine (a int)"))
+    await database.call(lambda connection: connection.exec_driver_sql("CREATE TABLE mine (a int)"), writes=True)

@@ -29,6 +29,7 @@ from services.platform.health import Health
 from services.platform.http_server import HttpServer, HttpSettings
 from services.platform.private_files import create_private
 from services.platform.secrets import Secrets
+from services.sql.database import Database
 from services.stream.fake import FakeReader
 from services.stream.topics import COMMANDS
 from tests.unit.campaign_documents import written
@@ -127,7 +128,9 @@ class ConsoleWorld:
 
 
 @asynccontextmanager
-async def console(data: Path, folder: Path, **settings: Any) -> AsyncIterator[ConsoleWorld]:
+async def console(
+    data: Path, folder: Path, *, ledger: Database | None = None, **settings: Any
+) -> AsyncIterator[ConsoleWorld]:
     """A console on an empty log of two partitions; its data folder is a copy of `data` in `folder`."""
     own = folder / "own"
     shutil.copytree(data, own)
@@ -135,7 +138,7 @@ async def console(data: Path, folder: Path, **settings: Any) -> AsyncIterator[Co
     system = FoldedWorld(partitions=2, now_ms=int(time.time() * 1000))
     async with system.running() as door:
         sign_in = SignIn(Users(own), secrets, read_admin_token(own))
-        parts = Parts(door, FakeReader(system.log, COMMANDS), secrets, sign_in, OpsSettings(**settings))
+        parts = Parts(door, FakeReader(system.log, COMMANDS), secrets, sign_in, OpsSettings(**settings), ledger)
         limits = HttpSettings(drain_timeout_s=1.0)
         jar = aiohttp.DummyCookieJar()
         async with (

@@ -16,7 +16,9 @@ from services.console.desk import OpsDesk
 from services.console.handlers import whole_number
 from services.console.live import Live
 from services.console.pages.markup import NOTHING, Html, stylesheet
+from services.console.pages.report_view import ReportView
 from services.console.pages.views import Place, View, Visitor
+from services.console.reports import Reports
 from services.console.sign_in import SESSION_COOKIE, SESSION_S, Operator, SignIn
 from services.console.terminals import Terminals
 from services.console.withdrawals import Withdrawals
@@ -73,6 +75,7 @@ class Site:
         terminals: Terminals,
         trail: Trail,
         live: Live,
+        reports: Reports,
         nonces: Nonces,
         secure_cookies: bool,
     ) -> None:
@@ -83,6 +86,7 @@ class Site:
         self._terminals = terminals
         self._trail = trail
         self._live = live
+        self._reports = reports
         self._nonces = nonces
         self._secure = secure_cookies
 
@@ -97,6 +101,7 @@ class Site:
         router.post("/campaigns/{campaign}/phase", self._page(self.change_phase))
         router.post("/campaigns/{campaign}/quota", self._page(self.change_quota))
         router.post("/campaigns/{campaign}/withdraw", self._page(self.withdraw))
+        router.get("/campaigns/{campaign}/report", self._page(self.report))
         router.get("/terminals", self._page(self.terminals))
         router.post("/terminals/invite", self._page(self.invite))
         router.post("/terminals/revoke", self._page(self.revoke))
@@ -153,6 +158,12 @@ class Site:
     async def campaign(self, request: web.BaseRequest, visit: Visit, name: str) -> Answer:
         """GET /campaigns/{campaign}"""
         return await self._campaign_page(request, visit, name, NOTHING)
+
+    async def report(self, _request: web.BaseRequest, visit: Visit, name: str) -> Answer:
+        """GET /campaigns/{campaign}/report"""
+        numbers = self._campaigns.numbers(await self._campaigns.view(name))
+        view = ReportView(visit.view.language)
+        return page(view.report(visit.visitor, numbers, await self._reports.report(name)))
 
     async def terminals(self, _request: web.BaseRequest, visit: Visit) -> Answer:
         """GET /terminals"""
