@@ -320,6 +320,8 @@ def _ledger() -> click.Command:
     def rebuild(ctx: click.Context, settings: LedgerRebuildSettings) -> None:
         """Empty the ledger and make it again from the log's events; also beside a ledger that runs.
 
+        One that was interrupted goes on where it was, and says so.
+
         Exit 0: the ledger has all events; 1: a partition cannot be whole, and why; 2: could not be done.
         """
         sys.exit(run_rebuild(lambda: _found(ctx, settings), click.echo))

@@ -6,6 +6,7 @@ reads nothing: there is one batch in memory and never more. A partition that can
 
 import asyncio
 from collections import defaultdict
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Final
 
@@ -53,8 +54,6 @@ class Follower:
     ) -> None:
         self.stopped: dict[PartitionId, MasklineError] = {}
         self.away: MasklineError | None = None
-        self.ends: dict[PartitionId, Offset] = {}
-        """Of the topic `events`, when it began."""
         self.watermarks: dict[PartitionId, Watermark] = {}
         """Of the partitions that go on."""
         self._commands = commands
@@ -91,6 +90,19 @@ class Follower:
             self._events.seek(partition, Offset(watermark.next_record))
         self.away = None
 
+    async def beginnings(self) -> dict[int, Watermark]:
+        """Watermarks of a ledger without rows that is to have what the topic has now; none of a log not begun.
+
+        Raises LogUnavailable.
+        """
+        found: dict[int, Watermark] = {}
+        for partition in self._partitions:
+            with suppress(GenesisMissing):
+                genesis = await read_genesis(self._commands, partition)
+                end = await self._events.log_end(partition)
+                found[partition] = Watermark(partition, genesis.log, rebuild_end=end)
+        return found
+
     async def step(self) -> int:
         """One fetch and its rows. How many records it was. Raises DatabaseUnavailableError, StreamError."""
         going_on = list(self.watermarks)
@@ -121,7 +133,7 @@ class Follower:
         watermark = await self._database.call(begin, writes=True)
         if watermark.log != genesis.log:
             raise EventsOfAnotherLog(partition=partition, ours=watermark.log, found=genesis.log)
-        self.ends[partition] = end = await self._events.log_end(partition)
+        end = await self._events.log_end(partition)
         if end < watermark.next_record:
             raise EventsCut(partition=partition, read=watermark.next_record, end=end)
         return watermark

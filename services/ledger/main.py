@@ -4,14 +4,14 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from functools import partial
+from typing import Annotated
 
 import structlog
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from msgspec import Meta
 
 from services.ledger.follower import Follower, FollowerSettings
-from services.ledger.rebuild import OnProgress, rebuild
+from services.ledger.progress import shown
+from services.ledger.rebuild import OnProgress, Rebuild
 from services.platform.admin import AdminServer
 from services.platform.health import Health
 from services.platform.lifecycle import Stop, TaskSet, fast_loop, settle_memory
@@ -40,6 +40,9 @@ class LedgerSettings(ProcessSettings, frozen=True, kw_only=True):
 class LedgerRebuildSettings(SystemSettings, frozen=True, kw_only=True):
     """What `maskline ledger rebuild` is told."""
 
+    anew: Annotated[
+        bool, Meta(description="Start over also where an earlier rebuild was interrupted, and would go on.")
+    ] = False
     database: DatabaseSettings = DatabaseSettings()
     follower: FollowerSettings = FollowerSettings()
 
@@ -75,7 +78,9 @@ def run(settings: LedgerSettings) -> None:
     run_process(lambda stop: main(settings, stop))
 
 
-async def rebuild_all(settings: LedgerRebuildSettings, on_progress: OnProgress) -> dict[int, str]:
+async def rebuild_all(
+    settings: LedgerRebuildSettings, tell: Callable[[str], None], on_progress: OnProgress
+) -> dict[int, str]:
     """What keeps a partition from being whole, by partition. Raises what keeps it from log or database."""
     if not settings.database.ledger:
         raise LedgerNotNamed
@@ -86,25 +91,21 @@ async def rebuild_all(settings: LedgerRebuildSettings, on_progress: OnProgress) 
         commands, events = PartitionReader(settings, COMMANDS), PartitionReader(settings, EVENTS)
         stack.push_async_callback(commands.stop)
         stack.push_async_callback(events.stop)
-        follower = Follower(commands, events, database, count, settings.follower)
-        return await rebuild(follower, database, count, on_progress)
+        rebuild = Rebuild(Follower(commands, events, database, count, settings.follower), database)
+        begun = await rebuild.begin(anew=settings.anew)
+        if begun.is_resumed:
+            tell(f"A rebuild was interrupted: going on at {begun.done:,} of {begun.end:,} events. --anew starts over.")
+        else:
+            tell(f"The ledger is empty now, and is made of {begun.end:,} events.")
+        return await rebuild.run(on_progress)
 
 
 def run_rebuild(settings_of: Callable[[], LedgerRebuildSettings], tell: Callable[[str], None]) -> int:
     """The command `maskline ledger rebuild`: 0 where the ledger is whole, 1 where a partition cannot be."""
     settings = settings_of()
     configure_logging("ledger-rebuild", settings.log_level if settings.log_level != "info" else "warning")
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
-        tasks: dict[int, object] = {}
-
-        def progress(partition: int, done: int, end: int) -> None:
-            task = tasks.setdefault(partition, bars.add_task(f"partition {partition}") if partition not in tasks else 0)
-            bars.update(task, completed=done, total=end)  # type: ignore[arg-type]
-
-        with asyncio.Runner(loop_factory=fast_loop()) as runner:
-            stopped = runner.run(partial(rebuild_all, settings, progress)())
+    with shown(tell) as progress, asyncio.Runner(loop_factory=fast_loop()) as runner:
+        stopped = runner.run(rebuild_all(settings, tell, progress))
     for why in stopped.values():
         tell(why)
     tell(f"{len(stopped)} partitions are not whole." if stopped else "The ledger has all events of the log.")

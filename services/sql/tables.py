@@ -44,6 +44,7 @@ WATERMARKS: Final = sa.Table(
     sa.Column("log_offset", sa.BigInteger, nullable=False),  # place of the last event that has its row; -1: none has
     sa.Column("event_index", sa.Integer, nullable=False),
     sa.Column("next_record", sa.BigInteger, nullable=False),  # of the topic `events`: where to read on
+    sa.Column("rebuild_end", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 _COPIED: Final = (
@@ -59,6 +60,7 @@ class Watermark(msgspec.Struct, frozen=True):
     log_offset: int = -1
     event_index: int = 0
     next_record: int = 0
+    rebuild_end: int = 0  # of the topic `events` when the last rebuild began; below it, that one is not finished
 
     @property
     def place(self) -> tuple[int, int]:

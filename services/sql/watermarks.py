@@ -5,7 +5,7 @@ somebody else has stored meanwhile (a second ledger, a rebuild), nothing is writ
 runs beside whom.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,11 +39,16 @@ def store(connection: sa.Connection, rows: Sequence[dict[str, Any]], before: Wat
     return True
 
 
-def forget(connection: sa.Connection, partition: int) -> None:
-    """Every row of a partition and its watermark: it is read again from the log's first event on."""
-    # The watermark first: whoever stores meanwhile waits for it, and then finds another one.
-    connection.execute(sa.delete(WATERMARKS).where(WATERMARKS.c.partition == partition))
-    connection.execute(sa.delete(EVENTS).where(EVENTS.c.partition == partition))
+def begin_anew(connection: sa.Connection, marks: Iterable[Watermark]) -> None:
+    """No row of any partition, and these watermarks: as small a transaction however many rows there were."""
+    # The watermarks first: whoever stores meanwhile waits for them, and then finds other ones.
+    connection.execute(sa.delete(WATERMARKS))
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(f"TRUNCATE {EVENTS.name}"))
+    else:
+        connection.execute(sa.delete(EVENTS))  # without a condition SQLite lets go of whole pages, and not of rows
+    if values := [_values(mark) for mark in marks]:
+        connection.execute(sa.insert(WATERMARKS), values)
 
 
 def _values(watermark: Watermark) -> dict[str, Any]:

@@ -10,12 +10,13 @@ import pytest
 import sqlalchemy as sa
 
 from services.ledger import follower as follower_module
+from services.ledger import rebuild as rebuild_module
 from services.ledger.errors import EventsMissing, EventsOfAnotherLog
-from services.ledger.rebuild import rebuild
+from services.ledger.rebuild import Begun, Rebuild
 from services.sql.database import Database
 from services.sql.errors import DatabaseUnavailableError, SchemaTooNewError
 from services.sql.schema import migrate
-from services.sql.watermarks import store
+from services.sql.watermarks import begin_anew, store
 from services.stream.topics import EVENTS
 from tests.contract.ledger_world import (
     Connect,
@@ -182,14 +183,113 @@ async def test_two_ledgers_beside_each_other_write_each_row_once(
     assert await places(database) == expected(world)
 
 
+async def rebuilt(world: AuditWorld, database: Database, *, anew: bool = False) -> Begun:
+    """How it began; it is whole afterwards."""
+    told: list[tuple[int, int, int]] = []
+    rebuild = Rebuild(follower_of(world, database), database)
+    begun = await rebuild.begin(anew=anew)
+    assert await rebuild.run(lambda *at: told.append(at)) == {}
+    assert await places(database) == expected(world)
+    assert told[-1][1] == told[-1][2]
+    return begun
+
+
 async def test_a_rebuild_makes_every_row_again(world: AuditWorld, database: Database) -> None:
     await follow_to_end(follower_of(world, database))
     await executed(database, "DELETE FROM events WHERE log_offset > 4")
-    told: list[tuple[int, int, int]] = []
-    stopped = await rebuild(follower_of(world, database), database, 1, lambda *at: told.append(at))
-    assert stopped == {}
+    end = len(expected(world))
+    assert await rebuilt(world, database) == Begun(is_resumed=False, done=0, end=end)
+    await executed(database, "UPDATE events SET units = 99")
+    assert not (await rebuilt(world, database)).is_resumed  # the one before was finished
+    assert (await world.verify(database)).differences == []
+
+
+async def interrupted(world: AuditWorld, database: Database) -> None:
+    """A rebuild that ended after two batches of seven."""
+    follower = follower_of(world, database)
+    await Rebuild(follower, database).begin()
+    await follower.begin()
+    await follower.step()
+    await follower.step()
+
+
+async def test_a_rebuild_that_was_interrupted_goes_on_and_says_so(world: AuditWorld, database: Database) -> None:
+    await follow_to_end(follower_of(world, database))
+    await interrupted(world, database)
+    assert await rebuilt(world, database) == Begun(is_resumed=True, done=14, end=len(expected(world)))
+    assert (await world.verify(database)).differences == []
+
+
+async def test_a_rebuild_that_was_interrupted_starts_over_if_somebody_says_so(
+    world: AuditWorld, database: Database
+) -> None:
+    await interrupted(world, database)
+    assert not (await rebuilt(world, database, anew=True)).is_resumed
+
+
+async def test_a_rebuild_that_was_interrupted_starts_over_where_the_log_is_another_one(
+    world: AuditWorld, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await interrupted(world, database)
+    monkeypatch.setattr("tests.unit.audit_world.LOG_ID", "log-of-that-test")
+    assert not (await rebuilt(ten_bookings(), database)).is_resumed
+
+
+async def test_a_ledger_ends_what_a_rebuild_has_begun(world: AuditWorld, database: Database) -> None:
+    await interrupted(world, database)
+    await follow_to_end(follower_of(world, database))
     assert await places(database) == expected(world)
-    assert told[-1][1] == told[-1][2]
+    assert not (await rebuilt(world, database)).is_resumed
+
+
+async def test_no_transaction_of_a_rebuild_has_more_than_a_batch(
+    world: AuditWorld, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def counted(connection: sa.Connection, **what: list[object]) -> bool:
+        sizes.append(len(what["rows"]))
+        return store(connection, **what)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(follower_module, "store", counted)
+    await rebuilt(world, database)
+    assert sum(sizes) == len(expected(world))
+    assert max(sizes) == 7
+
+
+async def _killed_while_emptied(world: AuditWorld, database: Database) -> None:
+    """A rebuild whose database dies as it is emptied; then the ledger goes on."""
+    await follow_to_end(follower_of(world, database))
+    with pytest.raises(DatabaseUnavailableError, match="killed"):
+        await Rebuild(follower_of(world, database), database).begin()
+    await follow_to_end(follower_of(world, database))
+
+
+@pytest.mark.safety
+async def test_a_rebuild_that_dies_while_it_empties_has_emptied_nothing(
+    world: AuditWorld, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(connection: sa.Connection, **what: object) -> None:
+        begin_anew(connection, **what)  # type: ignore[arg-type]
+        raise DatabaseUnavailableError(why="killed")
+
+    monkeypatch.setattr(rebuild_module, "begin_anew", dies)
+    await _killed_while_emptied(world, database)
+    assert await places(database) == expected(world)
+
+
+@pytest.mark.control
+async def test_with_rows_emptied_before_the_watermark_all_of_them_are_lost(
+    world: AuditWorld, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(connection: sa.Connection, **what: object) -> None:
+        connection.exec_driver_sql("DELETE FROM events")
+        commit(connection)
+        raise DatabaseUnavailableError(why="killed")
+
+    monkeypatch.setattr(rebuild_module, "begin_anew", dies)
+    await _killed_while_emptied(world, database)
+    assert await places(database) == []
 
 
 async def test_a_newer_schema_is_refused_and_many_may_start_at_once(database: Database, connect: Connect) -> None:

@@ -13,7 +13,7 @@ from services.domain.rules.answers import Fact
 from services.sql import reports
 from services.sql.database import Database
 from services.sql.schema import migrate
-from services.sql.watermarks import forget
+from services.sql.watermarks import begin_anew
 from services.stream.topics import COMMANDS
 from tests.contract.decided_log import DecidedLog
 from tests.contract.ledger_world import executed, follow_to_end, follower_of, kept
@@ -119,7 +119,7 @@ def campaigns_of(log: DecidedLog) -> list[str]:
 async def test_reports_of_random_campaigns_are_the_models_numbers(logs: list[DecidedLog], database: Database) -> None:
     for log in logs:
         await database.call(migrate, writes=True)
-        await database.call(partial(forget, partition=0), writes=True)
+        await database.call(partial(begin_anew, marks=[]), writes=True)
         await kept(log, database)
         for name in campaigns_of(log):
             await compare(log, name, database)
@@ -208,6 +208,7 @@ async def test_a_ledger_of_the_schema_before_is_emptied_and_reads_all_events_aga
         database,
         "ALTER TABLE events DROP COLUMN left_units",
         "ALTER TABLE events DROP COLUMN old_slot",
+        "ALTER TABLE watermarks DROP COLUMN rebuild_end",
         "UPDATE maskline_schema SET version_num = '0001'",
     )
     await followed(world, database)
