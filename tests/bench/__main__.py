@@ -9,6 +9,7 @@ import msgspec
 
 from infra.local.missing import PartMissing
 from services.platform.telemetry import configure_logging
+from tests.bench.beside_the_ledger import beside_postgresql, beside_sqlite
 from tests.bench.cost_of_a_booking import cost
 from tests.bench.expiry import expiry
 from tests.bench.figure import Figure
@@ -24,6 +25,7 @@ EMBEDDED: Final[Measurements] = {
     ready: ("ready_s",),
     cost: ("front_door_cpu_vs_noop",),
     decided: ("decided_per_s", "decided_per_s_hot"),
+    beside_sqlite: ("decided_beside_ledger", "decided_beside_ledger_catching_up"),
     decision_times: ("decision_p50_ms_idle", "decision_p50_ms_64"),
     replay: ("replay_per_s", "replay_per_s_hot"),
     catching_up: ("caught_up_per_s",),
@@ -35,6 +37,7 @@ EMBEDDED: Final[Measurements] = {
 REAL: Final[Measurements] = {
     on_three_brokers: ("decided_per_s",),
     on_one_broker: ("decided_per_s_1_broker", "decision_p50_ms_idle", "decision_p50_ms_64"),
+    beside_postgresql: ("decided_beside_ledger", "decided_beside_ledger_catching_up"),
     over_partitions: ("cost_64_vs_1_partitions",),
     parts_of_a_booking: (
         "cpu_us_booking_front_door",

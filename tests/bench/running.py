@@ -27,6 +27,7 @@ class Bench:
         endpoints = system.endpoints
         self.folder = system.data.parent
         self.front_door: str = endpoints["front_door"]
+        self.ledger: str = endpoints["ledger"]
         self.settings = VerifySettings(kafka=endpoints["kafka"], redis=endpoints["redis"], data=system.data)
         self.pids = {
             each["service"] + (f"-{each['index']}" if each["index"] else ""): each["pid"]
@@ -62,7 +63,7 @@ def running() -> Iterator[Bench]:
 
 
 @contextmanager
-def running_for_real(brokers: int, *options: str) -> Iterator[Bench]:
+def running_for_real(brokers: int, *options: str, env: dict[str, str] | None = None) -> Iterator[Bench]:
     """One of its own on Apache Kafka and a Redis Cluster of three primaries and three replicas.
 
     Raises PartMissing.
@@ -72,5 +73,5 @@ def running_for_real(brokers: int, *options: str) -> Iterator[Bench]:
         with running_kafka(folder, brokers) as kafka, running_redis(folder) as redis:
             where = ("--kafka", kafka.addresses, "--redis", redis.url, "--replicas", str(min(3, brokers)))
             pids = {name: parts.pid(name) for parts in (kafka, redis) for name in parts.names}
-            with up(folder / "data", *where, *options) as system:
+            with up(folder / "data", *where, *options, env=env) as system:
                 yield Bench(system, pids)
