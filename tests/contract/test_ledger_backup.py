@@ -1,4 +1,4 @@
-"""A copy of the ledger, taken while it is written, restored as services/ledger/README.md says: it goes on from there."""
+"""A copy of the ledger, taken while people book, restored as services/ledger/README.md says: it goes on from there."""
 
 import asyncio
 import os
