@@ -29,3 +29,12 @@ class EventsCut(LedgerStoppedError):
 
     The topic was cut or made anew. `maskline ledger rebuild` empties the ledger and makes it again from what is there.
     """
+
+
+class EventsChanged(LedgerStoppedError):
+    """The ledger does not go on with partition {partition}: record {record} of `events` is the last that it read, and
+    its row says something else, or is gone.
+
+    The log was restored to an earlier moment, or cut, and has grown again; or somebody changed rows. If this is the
+    right log: `maskline ledger rebuild` empties the ledger and makes it again.
+    """

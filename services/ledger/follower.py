@@ -14,8 +14,8 @@ import structlog
 from aiokafka import ConsumerRecord
 from msgspec import Meta
 
-from services.ledger.errors import EventsCut, EventsOfAnotherLog
-from services.ledger.intake import take_in
+from services.ledger.errors import EventsChanged, EventsCut, EventsOfAnotherLog
+from services.ledger.intake import row_in, take_in
 from services.platform.errors import MasklineError
 from services.platform.metrics import LEDGER_BEHIND, LEDGER_ROWS
 from services.platform.settings import Settings
@@ -23,13 +23,14 @@ from services.sql.database import Database
 from services.sql.errors import DatabaseUnavailableError
 from services.sql.schema import migrate
 from services.sql.tables import Watermark
-from services.sql.watermarks import begin_partition, store
+from services.sql.watermarks import begin_partition, has_row, store
 from services.stream.errors import HoleInLog, PositionOutsideLog, StreamError
 from services.stream.genesis import GenesisMissing, read_genesis
 from services.stream.partition_reader import LogReader
 from services.stream.place import Offset, PartitionId
 
 FETCH_TIMEOUT_MS: Final = 500
+LOOK_BACK_TIMEOUT_MS: Final = 5_000
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +87,11 @@ class Follower:
             except (EventsOfAnotherLog, EventsCut, GenesisMissing) as error:
                 self._stop(partition, error)
         await self._events.assign(self.watermarks)
+        for partition, watermark in list(self.watermarks.items()):
+            try:
+                await self._check_last_read(partition, watermark)
+            except (EventsChanged, HoleInLog, PositionOutsideLog) as error:
+                self._stop(partition, error)
         for partition, watermark in self.watermarks.items():
             self._events.seek(partition, Offset(watermark.next_record))
         self.away = None
@@ -137,6 +143,17 @@ class Follower:
         if end < watermark.next_record:
             raise EventsCut(partition=partition, read=watermark.next_record, end=end)
         return watermark
+
+    async def _check_last_read(self, partition: PartitionId, watermark: Watermark) -> None:
+        """A log that was cut and has grown again is not told by its length. Raises EventsChanged, HoleInLog."""
+        last = Offset(watermark.next_record - 1)
+        if last < await self._events.log_start(partition):
+            return
+        self._events.seek(partition, last)
+        for record in await self._events.fetch(partition, 1, LOOK_BACK_TIMEOUT_MS):
+            row = row_in(record)
+            if row is not None and not await self._database.call(partial(has_row, row=row)):
+                raise EventsChanged(partition=partition, record=last)
 
     async def _store(self, partition: PartitionId, records: list[ConsumerRecord]) -> None:
         intake = take_in(records, self.watermarks[partition])

@@ -42,6 +42,12 @@ def take_in(records: Sequence[ConsumerRecord], before: Watermark) -> Intake:
     return intake
 
 
+def row_in(record: ConsumerRecord) -> dict[str, Any] | None:
+    """The row that this record has in SQL; None where it is no event."""
+    event = _event(record)
+    return None if event is None else row_of(event)
+
+
 def _take(event: Event, intake: Intake) -> MasklineError | None:
     """Why it cannot be taken, if so."""
     at = intake.after

@@ -5,7 +5,7 @@ somebody else has stored meanwhile (a second ledger, a rebuild), nothing is writ
 runs beside whom.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,6 +37,13 @@ def store(connection: sa.Connection, rows: Sequence[dict[str, Any]], before: Wat
     if rows:
         connection.execute(sa.insert(EVENTS), list(rows))
     return True
+
+
+def has_row(connection: sa.Connection, row: Mapping[str, Any]) -> bool:
+    """Whether this row is there, and says the same."""
+    key = [EVENTS.c[column.name] == row[column.name] for column in EVENTS.primary_key]
+    found = connection.execute(sa.select(EVENTS).where(*key)).first()
+    return found is not None and dict(found._mapping) == row
 
 
 def begin_anew(connection: sa.Connection, marks: Iterable[Watermark]) -> None:

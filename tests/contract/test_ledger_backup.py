@@ -11,7 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from infra.local.postgres import find_postgres
-from services.ledger.errors import EventsCut
+from services.ledger import follower as follower_module
+from services.ledger.errors import EventsChanged, EventsCut
+from services.ledger.rebuild import Rebuild
 from services.sql.database import Database
 from services.stream.topics import EVENTS
 from tests.contract.ledger_world import (
@@ -124,3 +126,46 @@ async def test_a_log_restored_to_an_earlier_moment_is_told_and_nothing_is_change
     assert isinstance(follower.stopped[FIRST], EventsCut)
     assert "maskline ledger rebuild" in (follower.wrong() or "")
     assert await places(database) == before
+
+
+def grown_again() -> AuditWorld:
+    """The same log as in `ten_bookings`, restored to a moment when five had booked; then others came, and more."""
+    made = AuditWorld()
+    made.campaign(slots={"s1": 20})
+    for number in range(5):
+        made.reserve(f"p{number}", "s1", 3)
+    for number in range(20):
+        made.reserve(f"other{number}", "s1", 1)
+    return made
+
+
+@pytest.mark.safety
+async def test_a_log_restored_to_an_earlier_moment_that_has_grown_again_is_told(
+    world: AuditWorld, database: Database
+) -> None:
+    await follow_to_end(follower_of(world, database))
+    before = await places(database)
+    again = grown_again()
+    follower = follower_of(again, database)
+    await follow_to_end(follower)
+    assert isinstance(follower.stopped[FIRST], EventsChanged)
+    assert "maskline ledger rebuild" in (follower.wrong() or "")
+    assert await places(database) == before
+    rebuild = Rebuild(follower_of(again, database), database)
+    await rebuild.begin()
+    assert await rebuild.run(lambda *_: None) == {}
+    assert (await again.verify(database)).differences == []
+
+
+@pytest.mark.control
+async def test_without_a_look_back_the_rows_of_two_histories_stand_side_by_side(
+    world: AuditWorld, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await follow_to_end(follower_of(world, database))
+    monkeypatch.setattr(follower_module, "has_row", lambda *_, **__: True)
+    again = grown_again()
+    follower = follower_of(again, database)
+    await follow_to_end(follower)
+    assert follower.wrong() is None
+    assert await places(database) == expected(again)
+    assert (await again.verify(database)).differences != []
