@@ -34,6 +34,7 @@ MORNING_HOUR: Final = 10
 CALL_TIMEOUT_S: Final = 35.0
 VISIBLE_TIMEOUT_S: Final = 15.0
 SCRAPED_TIMEOUT_S: Final = 30.0
+REPORTED_TIMEOUT_S: Final = 15.0
 LOOK_S: Final = 0.2
 WAIT: Final = {"Prefer": "wait=20"}
 
@@ -76,6 +77,7 @@ def smoke(settings: LocalSettings, tell: Tell) -> None:
     booked, decided_ms = _book(where, campaign, tell)
     picked_up_ms = _pick_up(where, console, booked, tell)
     console.post(f"/v1/campaigns/{campaign.campaign}/close", {"why": "make smoke"})
+    _report(console, campaign, tell)
     targets = _targets(where)
     tell(f"Prometheus sees all its {targets} targets up.")
     _verify(folder, tell)
@@ -145,6 +147,19 @@ def _pick_up(where: Where, console: ConsoleClient, booked: dict[str, Any], tell:
         raise SmokeFailed(what="The masks were not handed out", told=_in_words(status, told))
     tell(f"The pass is taken at the counter, {took_ms} ms.")
     return took_ms
+
+
+def _report(console: ConsoleClient, campaign: Campaign, tell: Tell) -> None:
+    """What the ledger has of it comes out of PostgreSQL as it went in."""
+    deadline_s = time.monotonic() + REPORTED_TIMEOUT_S
+    while True:
+        came = console.get(f"/v1/reports/{campaign.campaign}")["attendance"]
+        if (came["confirmed"], came["picked_up"]) == (1, 1):
+            break
+        if time.monotonic() > deadline_s:
+            raise SmokeFailed(what="The report does not tell of the booking", told=str(came))
+        time.sleep(LOOK_S)
+    tell("The campaign's report has the booking and its pick-up.")
 
 
 def _targets(where: Where) -> int:
