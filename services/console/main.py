@@ -52,6 +52,9 @@ class OpsSettings(Settings, frozen=True, kw_only=True):
     pairing_code_valid_s: Annotated[
         float, Meta(description="Seconds for which a pairing code can be used.", gt=0, le=30 * 86_400)
     ] = 24 * 3600.0
+    report_timeout_s: Annotated[
+        float, Meta(description="Seconds for a report, with those before it; a query ends by --ledger-timeout-s.", gt=0)
+    ] = 20.0
     max_watchers: Annotated[int, Meta(description="Live views at once; more are refused.", ge=1)] = 50
     secure_cookies: Annotated[
         bool, Meta(description="Send the pages' cookies over HTTPS only: wherever TLS stands in front.")
@@ -91,7 +94,7 @@ class Parts:
         self.rules = Rules(self.desk, identities)
         self.trail = Trail(self.desk, looker)
         self.live = Live(self.desk, self.campaigns, looker, max_watchers=settings.max_watchers)
-        self.reports = Reports(self.desk, self.campaigns, ledger)
+        self.reports = Reports(self.desk, self.campaigns, ledger, timeout_s=settings.report_timeout_s)
 
     def router(self, health: Health) -> Router:
         """All routes."""

@@ -32,7 +32,6 @@ from services.sql.errors import DatabaseUnavailableError, SchemaMissingError, Sc
 from services.sql.schema import check
 from services.state.errors import CatchingUpError, StateUnavailableError
 
-REPORT_TIMEOUT_S: Final = 20.0
 UTC: Final = zone("UTC")
 
 log = structlog.get_logger(__name__)
@@ -52,10 +51,11 @@ class _Found(NamedTuple):
 class Reports:
     """Reads the ledger; None where this console has none."""
 
-    def __init__(self, desk: OpsDesk, campaigns: Campaigns, ledger: Database | None) -> None:
+    def __init__(self, desk: OpsDesk, campaigns: Campaigns, ledger: Database | None, *, timeout_s: float) -> None:
         self._desk = desk
         self._campaigns = campaigns
         self._ledger = ledger
+        self._timeout_s = timeout_s
         self._one_at_a_time = asyncio.Lock()
 
     async def report(self, name: str) -> CampaignReport:
@@ -65,7 +65,7 @@ class Reports:
         view = await self._campaigns.view(name)
         work = partial(_read, partition=view.partition, campaign=name)
         try:
-            async with asyncio.timeout(REPORT_TIMEOUT_S), self._one_at_a_time:
+            async with asyncio.timeout(self._timeout_s), self._one_at_a_time:
                 found = await self._ledger.call(work)
         except (DatabaseUnavailableError, SchemaMissingError, SchemaTooNewError, TimeoutError) as error:
             log.warning("No report", action="report_failed", campaign=name, why=str(error) or type(error).__name__)

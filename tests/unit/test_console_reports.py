@@ -1,9 +1,12 @@
 """Reports at the console: who may read them, what they say, and what is said where there is no ledger or it is away."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from services.console.users import Role
 from services.domain import commands as c
@@ -24,6 +27,7 @@ NAME = "gz-2020-02"
 PATH = f"/v1/reports/{NAME}"
 PAGE = f"/campaigns/{NAME}/report"
 FIRST = PartitionId(0)
+HELD_AT_MOST_S = 10.0
 LATER = {"starts_at": "2090-02-03T09:00:00+08:00", "ends_at": "2090-02-03T10:00:00+08:00"}
 
 
@@ -169,3 +173,25 @@ async def test_the_page_says_so_where_there_is_no_ledger(data: Path, tmp_path: P
         answer = await browser.get(PAGE)
         assert answer.status == 503
         assert "There are no reports here" in answer.text
+
+
+async def test_whoever_waits_for_a_report_waits_for_a_bounded_time(
+    data: Path, tmp_path: Path, ledger: Database
+) -> None:
+    held, enough = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def busy(_: sa.Connection) -> None:
+        loop.call_soon_threadsafe(held.set)
+        enough.wait(HELD_AT_MOST_S)
+
+    async with console(data, tmp_path, ledger=ledger, report_timeout_s=0.2) as world:
+        await world.give(checked(dict(RIGHT)))
+        working = asyncio.create_task(ledger.call(busy))
+        await held.wait()
+        try:
+            answer = await world.get(PATH)
+        finally:
+            enough.set()
+            await working
+        assert (answer.status, answer.reason) == (503, "ledger_unavailable")
