@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from services.console.pages import report_view
 from services.console.users import Role
 from services.domain import commands as c
 from services.domain.events import encode, events_of
@@ -163,6 +164,22 @@ async def test_the_page_shows_the_same_in_three_languages_without_a_script(
         for forbidden in ("<script", "style=", "onclick", "javascript:", "http://", "https://"):
             assert forbidden not in answer.text
         assert "s-1" in answer.text
+
+
+async def test_the_page_has_so_many_slots_and_leads_to_the_others(
+    world: ConsoleWorld, ledger: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_view, "SLOTS_A_PAGE", 1)
+    await follow(world, ledger)
+    browser = Browser(world)
+    await browser.sign_in(Role.VIEWER)
+    first = (await browser.get(PAGE)).text
+    assert ("s-1" in first, "s-2" in first) == (True, False)
+    assert f'href="{PAGE}?first=1"' in first
+    second = (await browser.get(f"{PAGE}?first=1")).text
+    assert ("s-1" in second, "s-2" in second) == (False, True)
+    assert f'href="{PAGE}"' in second
+    assert (await browser.get(f"{PAGE}?first=-1")).status == 400
 
 
 async def test_the_page_says_so_where_there_is_no_ledger(data: Path, tmp_path: Path) -> None:

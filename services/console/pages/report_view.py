@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import quote
 
+from services.console.campaigns import SLOTS_A_PAGE
 from services.console.contract import CampaignNumbers
 from services.console.pages.markup import NOTHING, Html, fill, joined
 from services.console.pages.views import View, Visitor
@@ -14,8 +16,8 @@ from services.platform.texts import text_of
 class ReportView(View):
     """The page in one language."""
 
-    def report(self, visitor: Visitor, numbers: CampaignNumbers, told: CampaignReport) -> bytes:
-        """One campaign, as of the last event in the ledger."""
+    def report(self, visitor: Visitor, numbers: CampaignNumbers, told: CampaignReport, first: int) -> bytes:
+        """One campaign, as of the last event in the ledger; a page of its slots."""
         waits, came = told.waits, told.attendance
         content = fill(
             "report",
@@ -47,11 +49,20 @@ class ReportView(View):
             refusal_rows=self._rows(
                 (text_of(each.reason, self.language, {}).title, self._number(each.bookings)) for each in told.refusals
             ),
-            reported_rows=joined(map(self._slot, told.slots)),
+            reported_rows=joined(map(self._slot, told.slots[first : first + SLOTS_A_PAGE])),
             none=NOTHING if told.slots else fill("empty", {}, what=self._words["nothing_reported"]),
+            page_links=self._links(told, first),
         )
         heading = f"{self._words['report']}: {self._title(numbers)}"
         return self._frame(heading, NOTHING, content, visitor, "/")
+
+    def _links(self, told: CampaignReport, first: int) -> Html:
+        """To the first page, and to the next one."""
+        here, following = f"/campaigns/{quote(told.campaign)}/report", first + SLOTS_A_PAGE
+        links = [self._link(here, self._words["first_slots"])] if first else []
+        if following < len(told.slots):
+            links.append(self._link(f"{here}?first={following}", self._words["more_slots"]))
+        return joined(links)
 
     def _facts(self, **facts: int | str | None) -> Html:
         """Words and numbers, a row each."""

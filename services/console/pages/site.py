@@ -159,11 +159,12 @@ class Site:
         """GET /campaigns/{campaign}"""
         return await self._campaign_page(request, visit, name, NOTHING)
 
-    async def report(self, _request: web.BaseRequest, visit: Visit, name: str) -> Answer:
+    async def report(self, request: web.BaseRequest, visit: Visit, name: str) -> Answer:
         """GET /campaigns/{campaign}/report"""
+        first = whole_number(request, "first", 0, 0, 1_000_000) or 0
         numbers = self._campaigns.numbers(await self._campaigns.view(name))
         view = ReportView(visit.view.language)
-        return page(view.report(visit.visitor, numbers, await self._reports.report(name)))
+        return page(view.report(visit.visitor, numbers, await self._reports.report(name), first))
 
     async def terminals(self, _request: web.BaseRequest, visit: Visit) -> Answer:
         """GET /terminals"""
