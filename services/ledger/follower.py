@@ -74,6 +74,7 @@ class Follower:
             except (DatabaseUnavailableError, StreamError) as error:
                 self.away = error
                 log.warning("The ledger waits", action="ledger_waits", why=str(error))
+                await self._measure_while_away()
                 await asyncio.sleep(self._settings.ledger_retry_s)
 
     async def begin(self) -> None:
@@ -143,6 +144,13 @@ class Follower:
         if end < watermark.next_record:
             raise EventsCut(partition=partition, read=watermark.next_record, end=end)
         return watermark
+
+    async def _measure_while_away(self) -> None:
+        """What it falls behind by while it cannot write: whoever watches must not see the number of before."""
+        with suppress(StreamError):
+            for partition, watermark in self.watermarks.items():
+                end = await self._events.log_end(partition)
+                LEDGER_BEHIND.labels(partition).set(max(0, end - watermark.next_record))
 
     async def _check_last_read(self, partition: PartitionId, watermark: Watermark) -> None:
         """A log that was cut and has grown again is not told by its length. Raises EventsChanged, HoleInLog."""

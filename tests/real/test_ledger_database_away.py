@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 import sqlalchemy as sa
+from prometheus_client import REGISTRY
 
 from infra.fault_proxy.modes import HalfOpen, Pass
 from infra.fault_proxy.proxy import FaultProxy
@@ -61,6 +62,11 @@ def has_all(follower: Follower, world: AuditWorld) -> bool:
     return follower.away is None and mark is not None and mark.next_record >= world.log.end(EVENTS, FIRST)
 
 
+def records_behind() -> float:
+    """The metric."""
+    return REGISTRY.get_sample_value("maskline_ledger_behind_records", {"partition": "0"}) or 0.0
+
+
 async def killed_in_mid_rush(world: AuditWorld, database: Database, postgres: RunningPostgres) -> None:
     """A ledger whose database is killed while people book, away for a while, and back; until it has caught up."""
     follower = quick_follower(world, database)
@@ -73,8 +79,10 @@ async def killed_in_mid_rush(world: AuditWorld, database: Database, postgres: Ru
                 postgres.kill(*postgres.names)
         await until(lambda: follower.away is not None)
         assert "does not answer as it should" in (follower.wrong() or "")
+        await until(lambda: records_behind() >= 50)
         await postgres.start_beside(*postgres.names)
         await until(lambda: has_all(follower, world))
+        await until(lambda: records_behind() == 0)
         assert follower.wrong() is None
     finally:
         running.cancel()
