@@ -7,7 +7,7 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
@@ -51,6 +51,11 @@ class FoldedStore:
         self.reads += 1
         return [self._value(int(key[2:4]), key[6:]) for key in keys]
 
+    def pipeline(self, *, transaction: bool) -> "FoldedPipeline":
+        """What a redis client gives; the atomic kind is nobody's."""
+        assert not transaction
+        return FoldedPipeline(self)
+
     async def scan(self, cursor: int, *, match: str, count: int) -> tuple[int, list[bytes]]:
         """Of the keys that were there when it began, so many at a time."""
         await asyncio.sleep(0)
@@ -91,6 +96,23 @@ class FoldedStore:
         self.decided = {key: [0] for key in self.decided}
 
 
+class FoldedPipeline:
+    """GETs that are answered together."""
+
+    def __init__(self, store: FoldedStore) -> None:
+        self._store = store
+        self._keys: list[str] = []
+
+    def get(self, key: str) -> None:
+        """One more."""
+        self._keys.append(key)
+
+    async def execute(self, *, raise_on_error: bool) -> list[bytes | None]:
+        """The answers; none of a store's keys is answered by an error."""
+        assert not raise_on_error
+        return await self._store.mget(self._keys)
+
+
 class FoldedReader(StateReader):
     """The reader of every door, over a store that is folded as it is read, unless `held` stops it where it is.
 
@@ -111,6 +133,15 @@ class FoldedReader(StateReader):
     def fold(self, partition: int) -> None:
         """Apply what is in the log and not applied yet."""
         self.store.fold(partition)
+
+    def look(self, partitions: Iterable[int]) -> None:
+        if self.error is not None:
+            return
+        asked = list(partitions)
+        if not self.held:
+            for partition in asked:
+                self.store.fold(partition)
+        super().look(asked)
 
     async def read(self, partition: int, keys: Sequence[str]) -> Reading:
         self.reads += 1
