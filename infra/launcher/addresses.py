@@ -22,6 +22,8 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     """The ledger's database, as a URL; empty where there is none."""
     partitions: dict[str, str] = {}
     """What an allocator takes by hand, by its name; one that is not here shares through its group."""
+    fetch_max_wait_ms: int | None = None
+    """How long the broker may hold an allocator's fetch, where that is not left to the allocator."""
     secret_files: SecretFiles = SecretFiles()
     """Those that are not in the data folder."""
 

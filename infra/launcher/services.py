@@ -51,6 +51,8 @@ def service_command(name: str, addresses: Addresses, data: Path) -> list[str]:
         options["port"] = str(addresses.public_ports[service])
     if service == ALLOCATOR:
         options["partitions"] = addresses.partitions.get(name, "group")
+        if addresses.fetch_max_wait_ms is not None:
+            options["fetch-max-wait-ms"] = str(addresses.fetch_max_wait_ms)
     files = asdict(addresses.secret_files)
     options |= {name.replace("_", "-"): str(path) for name, path in files.items() if path is not None}
     chosen = [part for option, value in options.items() for part in (f"--{option}", value)]

@@ -17,7 +17,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 from msgspec.structs import replace
 
-from infra.embedded.commands import LOOPBACK
+from infra.embedded.commands import FETCH_MAX_WAIT_MS, LOOPBACK
 from infra.launcher.addresses import Addresses, choose_ports
 from infra.launcher.data_folder import EMBEDDED, LEDGER_FILE, emptied, locked
 from infra.launcher.endpoints import Endpoints, remove_endpoints, write_endpoints
@@ -112,6 +112,7 @@ class System:
             ledger=settings.ledger or (f"sqlite:///{data / EMBEDDED / LEDGER_FILE}" if settings.is_embedded else ""),
             public_ports=public,
             admin_ports=admin,
+            fetch_max_wait_ms=FETCH_MAX_WAIT_MS if settings.is_embedded else None,
             secret_files=settings.secret_files,
         )
         self._stores: Launcher | None = None

@@ -60,7 +60,7 @@ class AllocatorSettings(ProcessSettings, frozen=True, kw_only=True):
     look_interval_s: Annotated[
         float, Meta(description="Seconds between two looks whether log and Redis are still the same ones.", gt=0)
     ] = 5.0
-    reader: ReaderSettings = ReaderSettings()
+    reader: ReaderSettings = ReaderSettings(fetch_max_wait_ms=100)
 
 
 class Allocator:

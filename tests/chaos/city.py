@@ -20,7 +20,7 @@ import msgspec
 from infra.applying import apply_campaign
 from infra.campaigns.demo import scaled
 from infra.console_client import ConsoleClient, ConsoleRefused, ConsoleUnreachable
-from infra.embedded.commands import LOOPBACK, broker_command
+from infra.embedded.commands import FETCH_MAX_WAIT_MS, LOOPBACK, broker_command
 from infra.fault_proxy.proxy import FaultProxy
 from infra.launcher.addresses import Addresses, choose_ports
 from infra.launcher.first_steps import ensure_admin_token, prepare_log
@@ -108,6 +108,7 @@ class City:
             ledger=plan.ledger,
             public_ports=public,
             admin_ports=admin,
+            fetch_max_wait_ms=None if plan.kafka else FETCH_MAX_WAIT_MS,
             partitions={} if plan.in_group else dict.fromkeys([*self.names, *EXTRAS], "all"),
         )
         self.embedded: Final = folder / "embedded"

@@ -163,7 +163,7 @@ def test_the_services_are_started_with_the_addresses_they_need(data: Path) -> No
         kafka="127.0.0.1:9092",
         redis="redis://:hidden@127.0.0.1:6379/0",
         public_ports={"front-door": 8080, "counter": 8081, "console": 8082},
-        admin_ports={"front-door-1": 8084, "counter": 8085, "clock": 8088},
+        admin_ports={"front-door-1": 8084, "counter": 8085, "clock": 8088, "allocator-0": 8089},
     )
     command = service_command("front-door-1", addresses, data)
     assert command[:4] == [sys.executable, "-m", "services.cli", "front-door"]
@@ -174,6 +174,8 @@ def test_the_services_are_started_with_the_addresses_they_need(data: Path) -> No
     elsewhere = replace(addresses, secret_files=SecretFiles(secrets=Path("kept"), pepper_file=Path("/run/pepper")))
     assert service_command("clock", elsewhere, data)[-4:] == ["--secrets", "kept", "--pepper-file", "/run/pepper"]
     assert "--reuse-port" not in service_command("counter", addresses, data)
+    in_group = service_command("allocator-0", replace(addresses, fetch_max_wait_ms=20), data)
+    assert in_group[-4:] == ["--partitions", "group", "--fetch-max-wait-ms", "20"]
     # Everybody on a machine can read a command line.
     (spec,) = service_specs(["clock"], addresses, data)
     assert not [part for part in spec.command if "hidden" in part]
