@@ -16,8 +16,8 @@ from services.allocator.publisher import Decided, Publisher
 from services.domain.rows import Facts
 from services.platform.errors import MasklineError
 from services.platform.lifecycle import end_tasks
-from services.state.fold_call import CALLS_IN_FLIGHT, COMMANDS_PER_CALL, Batch, FoldCall, Folded
-from services.state.records import batch_of, rest_of
+from services.state.fold_call import CALLS_IN_FLIGHT, Batch, FoldCall, Folded
+from services.state.records import next_batch, rest_of
 from services.state.recovery import Start
 from services.state.redis_client import RedisError, ResponseError
 from services.state.stopped import OtherKeyError, OtherLogError, PartitionStoppedError, RulesTooNewError
@@ -189,7 +189,7 @@ class PartitionLoop:
             if self._interruption is not None:
                 raise self._interruption
             while len(in_flight) < CALLS_IN_FLIGHT and (waiting or self._records):
-                batch = waiting.popleft() if waiting else self._next_batch()
+                batch = waiting.popleft() if waiting else next_batch(self._records)
                 await call.send(batch, publisher.published)
                 in_flight.append((batch, time.monotonic()))
             if not in_flight:
@@ -279,7 +279,3 @@ class PartitionLoop:
                     folded.decisions[:count],
                 )
             )
-
-    def _next_batch(self) -> Batch:
-        count = min(len(self._records), COMMANDS_PER_CALL)
-        return batch_of([self._records.popleft() for _ in range(count)])

@@ -20,8 +20,8 @@ from services.domain.rows import Head
 from services.platform.errors import MasklineError
 from services.platform.lifecycle import end_tasks
 from services.platform.settings import SecretFiles, SystemSettings
-from services.state.fold_call import CALLS_IN_FLIGHT, COMMANDS_PER_CALL, Batch, FoldCall, Folded
-from services.state.records import batch_of, rest_of
+from services.state.fold_call import CALLS_IN_FLIGHT, Batch, FoldCall, Folded
+from services.state.records import next_batch, rest_of
 from services.state.recovery import HeadReader, Start, find_start
 from services.state.redis_client import RedisError, ResponseError
 from services.state.stopped import OtherKeyError, OtherLogError, PartitionStoppedError, RulesTooNewError
@@ -215,8 +215,7 @@ class _Replay:
             self._records.extend(await ahead)
             self._next = self._records[-1].offset + 1
             self._read_ahead()
-        count = min(len(self._records), COMMANDS_PER_CALL)
-        return batch_of([self._records.popleft() for _ in range(count)])
+        return next_batch(self._records)
 
     async def _fetch(self) -> list[ConsumerRecord]:
         for _ in range(MAX_EMPTY_FETCHES):

@@ -19,6 +19,9 @@ from services.state.wire import values_of
 
 MAX_COMMANDS_PER_CALL = 1_000
 COMMANDS_PER_CALL = 80  # what a call allocates stays in a core's cache, and nobody waits long for it
+BYTES_PER_CALL = 40_000
+"""… nor for long ones: eighty bookings are 23,000 bytes, four chunks of a list 38,000, which change as many rows as one
+call may. What it leaves would be sent, and decoded, again and again."""
 CALLS_IN_FLIGHT = 4  # Redis has the next ones while an answer is read
 
 

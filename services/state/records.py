@@ -1,12 +1,13 @@
 """From the log's records to the fold's batches: decoded once, with what publishing needs beside it."""
 
 import zlib
+from collections import deque
 from collections.abc import Sequence
 
 from aiokafka import ConsumerRecord
 
 from services.domain.commands import Command, decode
-from services.state.fold_call import Batch
+from services.state.fold_call import BYTES_PER_CALL, COMMANDS_PER_CALL, Batch
 
 
 def digest_of(value: bytes | None) -> int:
@@ -23,6 +24,18 @@ def batch_of(records: Sequence[ConsumerRecord]) -> Batch:
         digests=[digest_of(record.value) for record in records],
         commands=commands,
     )
+
+
+def next_batch(records: deque[ConsumerRecord]) -> Batch:
+    """Takes what goes with one call, one record at least, from consecutive records of one partition."""
+    taken = [records.popleft()]
+    length = len(taken[0].value or b"")
+    while records and len(taken) < COMMANDS_PER_CALL:
+        length += len(records[0].value or b"")
+        if length > BYTES_PER_CALL:
+            break
+        taken.append(records.popleft())
+    return batch_of(taken)
 
 
 def rest_of(batch: Batch, position: int) -> Batch:

@@ -20,7 +20,7 @@ from services.allocator import main as allocator_main
 from services.allocator import publisher as allocator_publisher
 from services.audit import rows_check, verify
 from services.domain import fold
-from services.state import keys
+from services.state import keys, records
 from services.stream import group_commit
 from tests.contract.random_campaigns import Record
 from tests.simulation.kafka_log import SimulatedProducer
@@ -205,7 +205,7 @@ def _without_collecting() -> Iterator[None]:
 def _small_bounds(plan: Plan) -> Iterator[None]:
     """Bounds that a schedule of a hundred commands reaches."""
     with (
-        patch.object(allocator_loop, "COMMANDS_PER_CALL", plan.batch_commands),
+        patch.object(records, "COMMANDS_PER_CALL", plan.batch_commands),
         patch.object(allocator_loop, "MAX_BUFFERED_RECORDS", plan.buffered_records),
         patch.object(allocator_loop, "IDLE_LOOK_S", IDLE_LOOK_S),
         patch.object(allocator_publisher, "MAX_QUEUED_BATCHES", plan.queued_batches),
