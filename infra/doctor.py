@@ -30,6 +30,7 @@ from services.platform.errors import MasklineError
 from services.platform.secrets import CONTACT_KEYS, NONE_NAMED, SECRETS, Secrets
 from services.platform.settings import SecretFiles, SystemSettings
 from services.state.library import build
+from services.state.redis_access import redis_address
 from services.state.redis_client import Redis, RedisError, ResponseError, hosts_in
 from services.state.redis_cluster import RedisCluster
 from services.state.store import Store, open_store
@@ -245,7 +246,7 @@ def _key_check(settings: DoctorSettings) -> str | None:
 
 async def redis(settings: DoctorSettings) -> list[Finding]:
     """Version, memory policy, persistence, and the function library."""
-    store = open_store(settings.redis, timeout_s=settings.redis_timeout_s)
+    store = open_store(redis_address(settings), timeout_s=settings.redis_timeout_s)
     where = ", ".join(hosts_in(settings.redis))
     try:
         if isinstance(store, RedisCluster):

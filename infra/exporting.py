@@ -13,6 +13,7 @@ from services.platform.errors import MasklineError
 from services.platform.settings import SystemSettings
 from services.state.catalogue import CampaignView, Catalogue
 from services.state.readers import StateReader
+from services.state.redis_access import redis_address
 from services.state.store import open_store
 from services.stream.topics import count_partitions
 
@@ -28,7 +29,7 @@ class FileExists(MasklineError):
 async def campaign_now(settings: SystemSettings, name: str) -> Campaign:
     """The campaign as it stands: quotas that were changed since are those of now. Raises CampaignUnknown."""
     partitions = await count_partitions(settings)
-    redis = open_store(settings.redis, timeout_s=settings.redis_timeout_s)
+    redis = open_store(redis_address(settings), timeout_s=settings.redis_timeout_s)
     try:
         catalogue = Catalogue(StateReader(redis), partitions)
         await catalogue.refresh()

@@ -21,6 +21,7 @@ from services.platform.identities import Identities
 from services.platform.secrets import SECRETS, Secrets
 from services.state.catalogue import Catalogue
 from services.state.readers import StateReader
+from services.state.redis_access import redis_address
 from services.state.store import open_store
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
@@ -59,7 +60,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 async def settled(settings: VerifySettings, partition: int) -> int:
     """Wait until everything in the log is decided; how many records that is. Raises NotSettled."""
     log = PartitionReader(settings, COMMANDS)
-    redis = open_store(settings.redis, timeout_s=settings.redis_timeout_s)
+    redis = open_store(redis_address(settings), timeout_s=settings.redis_timeout_s)
     reader = StateReader(redis)
     deadline_s = time.monotonic() + SETTLE_TIMEOUT_S
     try:
@@ -77,7 +78,7 @@ async def settled(settings: VerifySettings, partition: int) -> int:
 async def prove(settings: VerifySettings, campaign: str, tally: Tally) -> Proof:
     """Verify the whole system, and look up everything that the surge was promised. Raises CampaignGone."""
     partitions = await count_partitions(settings)
-    redis = open_store(settings.redis, timeout_s=settings.redis_timeout_s)
+    redis = open_store(redis_address(settings), timeout_s=settings.redis_timeout_s)
     try:
         reader = StateReader(redis)
         catalogue = Catalogue(reader, partitions)

@@ -48,7 +48,7 @@ class Authority:
     """Signs for servers on loopback."""
 
     def __init__(self, folder: Path, own: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
-        self._folder = folder
+        self.folder = folder
         self._own = own
         self._key = key
 
@@ -71,7 +71,7 @@ class Authority:
     @property
     def path(self) -> Path:
         """What everybody trusts."""
-        return self._folder / CA
+        return self.folder / CA
 
     def issue(self, name: str, valid: dt.timedelta = dt.timedelta(days=CERTIFICATE_DAYS)) -> Certificate:
         """A certificate for a server on loopback, which may show it to other servers as well; its subject is `name`."""
@@ -92,7 +92,7 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        files = Certificate(*(self._folder / f"{name}.{kind}" for kind in ("crt", "key", "pem")))
+        files = Certificate(*(self.folder / f"{name}.{kind}" for kind in ("crt", "key", "pem")))
         private = key.private_bytes(serialization.Encoding.PEM, *PRIVATE)
         public = made.public_bytes(serialization.Encoding.PEM)
         for path, content in zip(files, (public, private, private + public), strict=True):

@@ -27,6 +27,7 @@ from infra.launcher.ports import free_ports
 from infra.launcher.services import SpecsOf, partitions_by_hand, service_names, service_specs, store_specs
 from services.platform.errors import MasklineError
 from services.platform.settings import AccessSettings, SecretFiles, Settings
+from services.state.redis_access import redis_address
 from services.state.store import reach
 
 MAX_NEW_BEGINNINGS: Final = 5
@@ -152,7 +153,7 @@ class System:
             await self._stores.start()
             self._tell("Broker and Valkey run. The log is in memory: every start begins empty, and it ends with them.")
         else:
-            await reach(settings.redis, timeout_s=REDIS_TIMEOUT_S, within_s=settings.start_timeout_s)
+            await reach(redis_address(settings), timeout_s=REDIS_TIMEOUT_S, within_s=settings.start_timeout_s)
         count = await prepare_log(
             replace(settings, kafka=self.addresses.kafka),
             self._data,

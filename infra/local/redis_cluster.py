@@ -25,6 +25,7 @@ from infra.embedded.commands import LOOPBACK, store_answers, store_environment
 from infra.launcher.guard import guarded
 from infra.launcher.process import ProcessSpec
 from infra.local.missing import PartMissing
+from infra.local.redis_guard import RedisGuard, find_redis_with_tls
 from infra.local.redis_settings import NodePorts, redis_conf
 from services.platform.errors import MasklineError
 from services.state.redis_client import Redis, RedisError, connect
@@ -58,19 +59,21 @@ def find_redis() -> Path:
 
 
 class RedisCluster:
-    """Six nodes, their data in `folder`. The ports may be others at every start."""
+    """Six nodes, their data in `folder`. The ports may be others at every start. With `guard` they ask who you are."""
 
-    def __init__(self, folder: Path, ports: Sequence[NodePorts]) -> None:
+    def __init__(self, folder: Path, ports: Sequence[NodePorts], guard: RedisGuard | None = None) -> None:
         if len(ports) != NODES:
             raise ValueError(f"{NODES} nodes need as many pairs of ports, not {len(ports)}")
         self._folder = folder
         self._ports = ports
+        self._guard = guard
         self._command: list[str] = []
 
     @property
     def url(self) -> str:
-        """As `--redis` takes it."""
-        return f"redis://{','.join(f'{LOOPBACK}:{each.client}' for each in self._ports)}/0"
+        """As `--redis` takes it, without user and password."""
+        scheme = "redis" if self._guard is None else "rediss"
+        return f"{scheme}://{','.join(f'{LOOPBACK}:{each.client}' for each in self._ports)}/0"
 
     def index_at(self, address: str) -> int:
         """Which of `specs` listens at host:port."""
@@ -78,17 +81,21 @@ class RedisCluster:
 
     def prepare(self) -> None:
         """Settings and folders. Raises PartMissing."""
-        self._command = [str(find_redis())]
+        self._command = [str(find_redis() if self._guard is None else find_redis_with_tls())]
+        if self._guard is not None:
+            self._guard.prepare()
         for index, ports in enumerate(self._ports):
             data = self._node(index) / DATA
             data.mkdir(parents=True, exist_ok=True)
-            (self._node(index) / "redis.conf").write_text(redis_conf(ports, data), "utf-8")
+            guarding = [] if self._guard is None else self._guard.settings(ports)
+            (self._node(index) / "redis.conf").write_text(redis_conf(ports, data, guarding), "utf-8")
 
     def specs(self) -> list[ProcessSpec]:
         """The nodes, to be started in any order; `prepare` comes first, `form` when they are ready.
 
         One that comes back alone is ready when it answers: whether its cluster is whole does not hang on it.
         """
+        answers = store_answers if self._guard is None else self._guard.answers
         return [
             ProcessSpec(
                 name=f"{SERVICE}-{index + 1}",
@@ -96,7 +103,7 @@ class RedisCluster:
                 index=index,
                 command=guarded([*self._command, str(self._node(index) / "redis.conf")]),
                 env=store_environment(),
-                is_ready=partial(store_answers, ports.client),
+                is_ready=partial(answers, ports.client),
             )
             for index, ports in enumerate(self._ports)
         ]
@@ -105,7 +112,7 @@ class RedisCluster:
         """Make one cluster of the nodes, and wait until it is whole. Raises ClusterNotFormed."""
         deadline_s = time.monotonic() + FORM_TIMEOUT_S
         async with AsyncExitStack() as stack:
-            clients = [connect(f"redis://{LOOPBACK}:{each.client}", timeout_s=ANSWER_TIMEOUT_S) for each in self._ports]
+            clients = [connect(self._address(each), timeout_s=ANSWER_TIMEOUT_S) for each in self._ports]
             for client in clients:
                 stack.push_async_callback(client.aclose)
             forming = _Forming(clients, self._ports)
@@ -113,6 +120,10 @@ class RedisCluster:
                 if time.monotonic() > deadline_s:
                     raise ClusterNotFormed(seconds=FORM_TIMEOUT_S, what=what)
                 await asyncio.sleep(LOOK_S)
+
+    def _address(self, ports: NodePorts) -> str:
+        host = f"{LOOPBACK}:{ports.client}"
+        return f"redis://{host}" if self._guard is None else self._guard.address(host, "setup")
 
     def _node(self, index: int) -> Path:
         return self._folder / f"node-{index + 1}"

@@ -4,6 +4,7 @@ The same settings hold in production (infra/kubernetes says where), but for addr
 Valkey know all of them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -27,15 +28,15 @@ class NodePorts(NamedTuple):
         return [cls(*pair) for pair in zip(ports[::2], ports[1::2], strict=True)]
 
 
-def redis_conf(ports: NodePorts, folder: Path) -> str:
-    """The file of one node whose data is in `folder`."""
-    parts = [*_place(ports, folder), *_promise(), *_fail_over(), *_size()]
+def redis_conf(ports: NodePorts, folder: Path, guarding: Sequence[Setting] = ()) -> str:
+    """The file of one node whose data is in `folder`; `guarding` stands instead of its plain port."""
+    parts = [*_place(ports, folder, guarding), *_promise(), *_fail_over(), *_size()]
     return "".join(f"# {each.why}\n{each.name} {each.value}\n" for each in parts)
 
 
-def _place(ports: NodePorts, folder: Path) -> list[Setting]:
+def _place(ports: NodePorts, folder: Path, guarding: Sequence[Setting]) -> list[Setting]:
     return [
-        Setting("port", ports.client, "where clients come"),
+        *(guarding or [Setting("port", ports.client, "where clients come")]),
         Setting("cluster-port", ports.bus, "where the other nodes come"),
         Setting("bind", LOOPBACK, "loopback only: whoever reaches a node may change what was decided"),
         Setting("protected-mode", "yes", "the same once more"),

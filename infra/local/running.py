@@ -23,6 +23,7 @@ from infra.local.kafka_guard import KafkaGuard
 from infra.local.kafka_settings import BrokerPorts
 from infra.local.postgres import PostgresServer
 from infra.local.redis_cluster import NODES, RedisCluster
+from infra.local.redis_guard import RedisGuard
 from infra.local.redis_settings import NodePorts
 
 READY_TIMEOUT_S: Final = 60.0
@@ -167,17 +168,20 @@ class RunningRedis(RunningParts):
 
 
 @contextmanager
-def running_redis(folder: Path) -> Iterator[RunningRedis]:
-    """A cluster, empty where the folder is. Raises PartMissing, ProcessDidNotStart, ClusterNotFormed."""
-    with running_nodes(folder) as redis:
+def running_redis(folder: Path, guard: RedisGuard | None = None) -> Iterator[RunningRedis]:
+    """A cluster, empty where the folder is; with `guard` it asks who you are.
+
+    Raises PartMissing, ProcessDidNotStart, ClusterNotFormed.
+    """
+    with running_nodes(folder, guard) as redis:
         in_own_loop(redis.cluster.form())
         yield redis
 
 
 @contextmanager
-def running_nodes(folder: Path) -> Iterator[RunningRedis]:
+def running_nodes(folder: Path, guard: RedisGuard | None = None) -> Iterator[RunningRedis]:
     """Six nodes that nobody has made a cluster of in this start. Raises PartMissing, ProcessDidNotStart."""
-    cluster = RedisCluster(folder / "redis", NodePorts.free(NODES))
+    cluster = RedisCluster(folder / "redis", NodePorts.free(NODES), guard)
     cluster.prepare()
     redis = RunningRedis(cluster, folder)
     try:

@@ -29,9 +29,10 @@ from services.state.fold_call import FoldCall
 from services.state.library import Library, build
 from services.state.readers import read_head
 from services.state.recovery import GROUP, Start, find_start
+from services.state.redis_access import redis_address
 from services.state.redis_client import RedisError
 from services.state.stopped import PartitionStoppedError, UnreadableLogError
-from services.state.store import Store, fold_connection, open_store
+from services.state.store import Store, be_let_in, fold_connection, open_store
 from services.state.store_check import LibraryReplaced, StoreUnfit
 from services.stream.errors import CommitRefused, HoleInLog, LogReconnected, PositionOutsideLog, StreamError
 from services.stream.genesis import GenesisMissing
@@ -78,6 +79,7 @@ class Allocator:
     ) -> None:
         self.loops: dict[PartitionId, PartitionLoop] = {}
         self._settings = settings
+        self._address = redis_address(settings)
         self._tasks = tasks
         self._producer = producer
         self._redis = redis
@@ -130,7 +132,7 @@ class Allocator:
 
     def fold_call(self, partition: PartitionId, start: Start) -> FoldCall:
         settings = self._settings
-        connection = fold_connection(self._redis, settings.redis, partition, timeout_s=settings.fold_timeout_s)
+        connection = fold_connection(self._redis, self._address, partition, timeout_s=settings.fold_timeout_s)
         return FoldCall(connection, self._library, partition, start.identity)
 
     def publisher(self, partition: PartitionId, start: Start) -> Publisher:
@@ -268,8 +270,9 @@ async def main(settings: AllocatorSettings, stop: Stop) -> None:
         await admin.start()
         stack.push_async_callback(admin.stop)
         count = await count_partitions(settings)
-        redis = open_store(settings.redis, timeout_s=settings.redis_timeout_s)
+        redis = open_store(redis_address(settings), timeout_s=settings.redis_timeout_s)
         stack.push_async_callback(redis.aclose)
+        await be_let_in(redis, redis_address(settings))
         producer = await LogProducer.start(settings)
         stack.push_async_callback(producer.stop)
         tasks = await stack.enter_async_context(TaskSet(stop))

@@ -25,6 +25,7 @@ from services.state.fold_call import FoldCall
 from services.state.library import Library, build
 from services.state.readers import read_head
 from services.state.recovery import Start
+from services.state.redis_access import redis_address
 from services.state.redis_client import RedisError, ResponseError
 from services.state.redis_cluster import RedisCluster
 from services.state.store import Store, fold_connection, open_store
@@ -41,7 +42,7 @@ async def main(settings: VerifySettings, on_partition: Callable[[int, Report], N
     and what the ledger's database raises, where one is named."""
     partitions = await count_partitions(settings)
     commands, events = PartitionReader(settings, COMMANDS), PartitionReader(settings, EVENTS)
-    redis = open_store(settings.redis, timeout_s=settings.redis_timeout_s)
+    redis = open_store(redis_address(settings), timeout_s=settings.redis_timeout_s)
     ledger = Database(settings.database) if settings.database.ledger else None
     try:
         sources = Sources(commands, events, RedisRows(redis), partitions, ledger)
@@ -78,11 +79,12 @@ async def rebuild_all(settings: RebuildSettings, on_progress: Progress) -> list[
     key_check = Secrets.load(settings.data / SECRETS, settings.secret_files).key_check()
     partitions = await count_partitions(settings)
     commands = PartitionReader(settings, COMMANDS)
-    redis = open_store(settings.redis, timeout_s=settings.redis_timeout_s)
+    address = redis_address(settings)
+    redis = open_store(address, timeout_s=settings.redis_timeout_s)
     library = build()
 
     def fold_call(partition: PartitionId, start: Start) -> FoldCall:
-        connection = fold_connection(redis, settings.redis, partition, timeout_s=settings.fold_timeout_s)
+        connection = fold_connection(redis, address, partition, timeout_s=settings.fold_timeout_s)
         return FoldCall(connection, library, partition, start.identity)
 
     try:

@@ -21,7 +21,8 @@ from services.state.catalogue import Catalogue
 from services.state.decisions import DecisionWaiter
 from services.state.readers import StateReader
 from services.state.recovery import GROUP
-from services.state.store import open_store
+from services.state.redis_access import redis_address
+from services.state.store import be_let_in, open_store
 from services.stream.errors import LogUnavailable, Overloaded, RecordTooLarge, StreamError
 from services.stream.genesis import AnotherKey, read_genesis
 from services.stream.group_commit import GroupCommit, GroupCommitSettings
@@ -108,10 +109,16 @@ async def open_door(
 ) -> AsyncIterator[Door]:
     """A door that is connected, knows its log and its campaigns, and keeps them fresh until it is closed.
 
-    Raises KafkaUnreachable, TopicMissing, GenesisMissing, and AnotherKey where the log was made with other secrets.
+    Raises KafkaUnreachable, TopicMissing, GenesisMissing, AnotherKey where the log was made with other secrets, and
+    what Kafka and Redis say to those whom they do not let in.
     """
     genesis, published = await _look_at_log(settings, key_check)
-    redis = open_store(settings.redis, timeout_s=settings.redis_timeout_s)
+    redis = open_store(redis_address(settings), timeout_s=settings.redis_timeout_s)
+    try:
+        await be_let_in(redis, redis_address(settings))
+    except BaseException:
+        await redis.aclose()
+        raise
     producer = await LogProducer.start(settings)
     looker = PartitionReader(settings, COMMANDS)
     reader = StateReader(redis, published)

@@ -17,6 +17,7 @@ import msgspec
 from services.domain.rows import HEAD, Head, row_type
 from services.state.errors import CatchingUpError, StateUnavailableError
 from services.state.keys import head_key, tag
+from services.state.redis_access import reason_of
 from services.state.redis_client import Redis, RedisError
 from services.state.store import Store, node_of
 from services.stream.place import Offset, PartitionId
@@ -134,7 +135,7 @@ class StateReader:
         try:
             answer: Any = await self._redis.scan(cursor, match=f"{prefix}[{kinds}]:*", count=KEYS_PER_SCAN)
         except (RedisError, OSError) as error:
-            raise StateUnavailableError(what=type(error).__name__) from error
+            raise StateUnavailableError(what=reason_of(error)) from error
         cursor, names = answer
         return cursor, [name[len(prefix) :].decode("utf-8", "replace") for name in names]
 
@@ -181,7 +182,7 @@ class StateReader:
         except (RedisError, OSError, *_UNREADABLE) as error:
             # Nor would those who came meanwhile hear anything else: one after the other they would wait for minutes.
             queued = self._wanted[partition]
-            _refuse([*batch, *queued], StateUnavailableError(what=type(error).__name__))
+            _refuse([*batch, *queued], StateUnavailableError(what=reason_of(error)))
             queued.clear()
             return
         rows: dict[str, Any] = {}

@@ -12,6 +12,7 @@ from typing import Final
 from services.platform.settings import without_password
 from services.state.errors import RedisUnreachable
 from services.state.keys import head_key
+from services.state.redis_access import refusal_of
 from services.state.redis_client import AbstractConnection, Redis, RedisError, connect, dedicated, hosts_in
 from services.state.redis_cluster import RedisCluster
 
@@ -45,7 +46,10 @@ def node_of(store: Store, key: str) -> Redis | None:
 
 
 async def reach(url: str, *, timeout_s: float, within_s: float) -> None:
-    """Wait until Redis answers, a cluster with all its slots. Raises RedisUnreachable, RedisAddressInvalid."""
+    """Wait until Redis answers, a cluster with all its slots.
+
+    Raises RedisUnreachable, RedisAddressInvalid, and at once RedisRefusesUser, RedisNotTrusted.
+    """
     deadline_s = time.monotonic() + within_s
     store = open_store(url, timeout_s=timeout_s)
     try:
@@ -53,14 +57,25 @@ async def reach(url: str, *, timeout_s: float, within_s: float) -> None:
             try:
                 await _ping(store)
             except (RedisError, OSError) as error:
+                if refusal := refusal_of(url, error):
+                    raise refusal from error
                 if time.monotonic() + LOOK_AGAIN_S > deadline_s:
-                    why = str(error) or type(error).__name__
-                    raise RedisUnreachable(redis=without_password(url), seconds=within_s, why=why) from error
+                    where, why = without_password(url).partition("?")[0], str(error) or type(error).__name__
+                    raise RedisUnreachable(redis=where, seconds=within_s, why=why) from error
                 await asyncio.sleep(LOOK_AGAIN_S)
             else:
                 return
     finally:
         await store.aclose()
+
+
+async def be_let_in(store: Store, url: str) -> None:
+    """Raises RedisRefusesUser, RedisNotTrusted. A Redis that does not answer is waited for by whoever uses it."""
+    try:
+        await _ping(store)
+    except (RedisError, OSError) as error:
+        if refusal := refusal_of(url, error):
+            raise refusal from error
 
 
 async def _ping(store: Store) -> None:
