@@ -36,33 +36,15 @@ EQUIVALENTS = (
         "the words beside a type are for readers",
     ),
     Equivalent(
-        "rules/bookings.py: why_not_slot",
-        "return None, 0",
-        "return None, 1",
-        "where there is no reason, nobody looks at what is left",
-    ),
-    Equivalent(
         "rules/bookings.py: people_of",
         "if command.phone_pseudonym == \"\":",
         "if command.phone_pseudonym == \"XXXX\":",
         "no household is kept under an empty phone",
     ),
     Equivalent(
-        "rules/buckets.py: units_left",
-        "return slot.reserve_quota - slot.reserve_taken",
-        "return slot.reserve_quota + slot.reserve_taken",
-        "nothing is taken from the reserve before there are appeals: taken is 0",
-    ),
-    Equivalent(
         "rules/buckets.py: take",
         "slot.reserve_taken += units",
         "slot.reserve_taken = units",
-        "nothing is taken from the reserve before there are appeals",
-    ),
-    Equivalent(
-        "rules/buckets.py: take",
-        "slot.reserve_taken += units",
-        "slot.reserve_taken -= units",
         "nothing is taken from the reserve before there are appeals",
     ),
     Equivalent(
