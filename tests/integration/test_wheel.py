@@ -73,7 +73,7 @@ def test_the_wheel_carries_every_file_of_the_product_and_nothing_else(wheel: Pat
 
 @pytest.mark.embedded
 @pytest.mark.slow
-@pytest.mark.skipif(not (ROOT / "services/cli.py").exists(), reason="the command line is not built yet")
+@pytest.mark.skipif(not (ROOT / "services/cli/__init__.py").exists(), reason="the command line is not built yet")
 def test_the_installed_demo_runs_from_the_root_folder_with_an_empty_home(maskline: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

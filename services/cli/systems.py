@@ -1,0 +1,90 @@
+"""Commands that start something: a demo, a whole system, one process."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Final
+
+import click
+
+from services.cli.lazy import located
+from services.platform.settings import Settings, options_of
+
+PROCESSES: Final = {
+    "front-door": ("front_door", "FrontDoorSettings", "One front door: residents book, look, cancel."),
+    "counter": ("counter", "CounterSettings", "One counter: pharmacies confirm pick-ups."),
+    "console": ("console", "ConsoleSettings", "One console: the ops team opens campaigns and watches."),
+    "allocator": ("allocator", "AllocatorSettings", "One allocator: commands in, decisions and events out."),
+    "clock": ("clock", "ClockSettings", "One clock: opens and closes campaigns by commands."),
+}
+
+
+def load_demo() -> click.Command:
+    from loadtests.demo import DemoSettings, run
+
+    @click.command("demo")
+    @options_of(DemoSettings)
+    def demo(settings: DemoSettings) -> None:
+        """The whole system on loopback, a demo city, and a surge to watch; then it stays up to be tried.
+
+        With --headless it ends after the surge; with --json its last line is one JSON object.
+        """
+        sys.exit(run(settings))
+
+    return demo
+
+
+def load_up() -> click.Command:
+    from infra.launcher.system import UpSettings
+    from infra.up import run
+
+    @click.command("up")
+    @options_of(UpSettings)
+    def up(settings: UpSettings) -> None:
+        """All services; embedded broker and store unless --kafka and --redis name real ones. Ctrl-C ends it."""
+        run(settings, click.echo)
+
+    return up
+
+
+def load_process(name: str) -> Callable[[], click.Command]:
+    package, settings_name, help_text = PROCESSES[name]
+
+    def load() -> click.Command:
+        module = import_module(f"services.{package}.main")
+        model: type[Settings] = getattr(module, settings_name)
+
+        @click.command(name, help=help_text)
+        @options_of(model)
+        def process(settings: Settings) -> None:
+            module.run(settings)
+
+        return process
+
+    return load
+
+
+def load_ledger() -> click.Command:
+    from services.ledger.main import LedgerRebuildSettings, LedgerSettings, run, run_rebuild
+
+    @click.group("ledger", invoke_without_command=True)
+    @options_of(LedgerSettings)
+    @click.pass_context
+    def ledger(ctx: click.Context, settings: LedgerSettings) -> None:
+        """One ledger: each event gets its row in SQL, for reports and for whoever looks back."""
+        if ctx.invoked_subcommand is None:
+            run(settings)
+
+    @ledger.command("rebuild")
+    @options_of(LedgerRebuildSettings)
+    @click.pass_context
+    def rebuild(ctx: click.Context, settings: LedgerRebuildSettings) -> None:
+        """Empty the ledger and make it again from the log's events; also beside a ledger that runs.
+
+        One that was interrupted goes on where it was, and says so.
+
+        Exit 0: the ledger has all events; 1: a partition cannot be whole, and why; 2: could not be done.
+        """
+        sys.exit(run_rebuild(lambda: located(ctx, settings), click.echo))
+
+    return ledger
