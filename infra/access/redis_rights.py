@@ -22,6 +22,8 @@ RULES: Final[Mapping[str, str]] = {
     "console": READ,
     "clock": READ,
     "allocator": f"{READ} {LOOK} {FOLD}",
+    # `maskline rebuild`, which folds, and loads snapshots: rows, while the head is the one that it has put there.
+    "rebuild": f"{READ} {LOOK} {FOLD} +set +del +watch +multi +exec",
     # verify, doctor, campaign export: whoever looks, and changes nothing.
     "audit": f"{READ} {LOOK}",
     # `maskline up` before the first service, and what makes a cluster of the nodes.

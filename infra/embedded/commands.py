@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+from collections.abc import Coroutine
 from contextlib import suppress
 from ctypes.util import find_library
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from infra.embedded.binaries import find_broker, find_store
 
@@ -51,7 +52,22 @@ def store_command(port: int, folder: Path) -> list[str]:
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
     }
-    return [str(find_store()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+    return _store(options)
+
+
+def own_store_command(socket: Path) -> list[str]:
+    """Valkey in memory alone, at a socket that nobody else on the machine can open. Raises StoreMissing."""
+    options = {
+        "port": "0",
+        "unixsocket": str(socket),
+        "unixsocketperm": "700",
+        "dir": str(socket.parent),
+        "appendonly": "no",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+    }
+    return _store(options)
 
 
 def store_environment() -> dict[str, str]:
@@ -67,6 +83,10 @@ def store_environment() -> dict[str, str]:
     return {name: os.environ.get(name, value)}
 
 
+def _store(options: dict[str, str]) -> list[str]:
+    return [str(find_store()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+
 async def broker_answers(port: int) -> bool:
     """Whether something accepts connections at the broker's port."""
     with suppress(OSError, TimeoutError):
@@ -80,9 +100,18 @@ async def broker_answers(port: int) -> bool:
 
 async def store_answers(port: int) -> bool:
     """Whether the store answers PING; while it loads its file it does not yet."""
+    return await _answers_ping(asyncio.open_connection(LOOPBACK, port))
+
+
+async def own_store_answers(socket: Path) -> bool:
+    """The same of one at a socket."""
+    return await _answers_ping(asyncio.open_unix_connection(socket))
+
+
+async def _answers_ping(connecting: Coroutine[Any, Any, tuple[asyncio.StreamReader, asyncio.StreamWriter]]) -> bool:
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(LOOPBACK, port)
+            reader, writer = await connecting
             writer.write(b"PING\r\n")
             answer = await reader.readline()
             writer.close()

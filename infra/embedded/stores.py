@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from infra.embedded.commands import (
     LOOPBACK,
     broker_answers,
     broker_command,
+    own_store_answers,
+    own_store_command,
     store_answers,
     store_command,
     store_environment,
@@ -69,6 +72,16 @@ def running_broker(folder: Path) -> Iterator[str]:
     with _running(broker_command(port), folder / "broker.log") as broker:
         _wait_until(lambda: broker_answers(port), broker, "The broker", folder / "broker.log")
         yield f"{LOOPBACK}:{port}"
+
+
+@contextmanager
+def own_store() -> Iterator[str]:
+    """An empty Valkey for whoever asks, in memory, and its address, which nobody else can use. Raises StoreMissing."""
+    with tempfile.TemporaryDirectory(prefix="maskline-") as folder:  # 0700, and short enough for a socket's name
+        socket, output = Path(folder) / "valkey", Path(folder) / "log"
+        with _running(own_store_command(socket), output, store_environment()) as store:
+            _wait_until(lambda: own_store_answers(socket), store, "Valkey", output)
+            yield f"unix://{socket}"
 
 
 @contextmanager

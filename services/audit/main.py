@@ -11,6 +11,7 @@ import msgspec
 
 from services.audit import progress
 from services.audit.errors import ConnectionBroke
+from services.audit.from_snapshot import Snapshots
 from services.audit.rebuild import Progress, RebuildSettings, Rebuilt, Target, rebuild
 from services.audit.report import Report
 from services.audit.rows_reader import RedisRows
@@ -26,8 +27,9 @@ from services.state.library import Library, build
 from services.state.readers import read_head
 from services.state.recovery import Start
 from services.state.redis_access import redis_address
-from services.state.redis_client import RedisError, ResponseError
+from services.state.redis_client import AbstractConnection, RedisError, ResponseError
 from services.state.redis_cluster import RedisCluster
+from services.state.snapshots.folder import SNAPSHOTS, SnapshotFolder
 from services.state.store import Store, fold_connection, open_store
 from services.state.store_check import StoreUnfit, check_libraries, check_stores
 from services.stream.partition_reader import PartitionReader
@@ -89,7 +91,13 @@ async def rebuild_all(settings: RebuildSettings, on_progress: Progress) -> list[
 
     try:
         await _check_redis(redis, library)
-        target = Target(partial(read_head, redis), fold_call, key_check, isinstance(redis, RedisCluster))
+        target = Target(
+            partial(read_head, redis),
+            fold_call,
+            key_check,
+            isinstance(redis, RedisCluster),
+            _snapshots(settings, redis, address),
+        )
         return await rebuild(commands, target, partitions, on_progress)
     finally:
         await commands.stop()
@@ -129,6 +137,14 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         # click takes a broken pipe for a reader of its output that went away, and ends without a word with exit code 1,
         # which is what verify says where something differs.
         raise ConnectionBroke(why=error) from error
+
+
+def _snapshots(settings: RebuildSettings, redis: Store, address: str) -> Snapshots:
+    def connection(partition: PartitionId) -> AbstractConnection:
+        return fold_connection(redis, address, partition, timeout_s=settings.fold_timeout_s)
+
+    folder = SnapshotFolder(settings.snapshots or settings.data / SNAPSHOTS) if settings.use_snapshots else None
+    return Snapshots(folder, redis, connection)
 
 
 async def _check_redis(redis: Store, library: Library) -> None:

@@ -1,8 +1,9 @@
-"""`maskline rebuild`: folds what Redis lacks of the log into it. It empties nothing and publishes nothing.
+"""`maskline rebuild`: folds what Redis lacks of the log into it. It loses nothing and publishes nothing.
 
 It makes the allocator's own call, so it starts where an allocator would and refuses where one would refuse; and because
 the fold applies each offset once, it works beside allocators that run. `published` stays what it is: events that nobody
-has seen are published by the next allocator, from the decisions recorded here.
+has seen are published by the next allocator, from the decisions recorded here. Where a snapshot saves time it is loaded
+first (`services/state/snapshots/README.md`).
 """
 
 import asyncio
@@ -10,12 +11,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from aiokafka import ConsumerRecord
 from msgspec import Meta
 
+from services.audit.from_snapshot import Loaded, Snapshots, load_newest
 from services.domain.rows import Head
 from services.platform.errors import MasklineError
 from services.platform.lifecycle import end_tasks
@@ -24,6 +27,7 @@ from services.state.fold_call import CALLS_IN_FLIGHT, Batch, FoldCall, Folded
 from services.state.records import next_batch, rest_of
 from services.state.recovery import HeadReader, Start, find_start
 from services.state.redis_client import RedisError, ResponseError
+from services.state.snapshots.loading import is_being_loaded
 from services.state.stopped import OtherKeyError, OtherLogError, PartitionStoppedError, RulesTooNewError
 from services.stream.errors import HoleInLog, PositionOutsideLog
 from services.stream.genesis import GenesisMissing
@@ -43,6 +47,8 @@ class RebuildSettings(SystemSettings, frozen=True, kw_only=True):
     """What rebuild is told."""
 
     fold_timeout_s: Annotated[float, Meta(description="Seconds for Redis to fold one batch.", gt=0)] = 5.0
+    use_snapshots: Annotated[bool, Meta(description="Load the newest snapshot that fits, where that is faster.")] = True
+    snapshots: Annotated[Path | None, Meta(description="Folder of the snapshots, if not DATA/snapshots.")] = None
     secret_files: SecretFiles = SecretFiles()
 
 
@@ -63,6 +69,11 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     end: int = 0
     published: int = 0
     seconds: float = 0.0
+    snapshot: int = 0
+    """The position of the snapshot that was loaded; 0 where none was."""
+    rows: int = 0
+    passed_over: list[str] = []
+    """Snapshots that were not taken, and why."""
     why: str = ""
     """What keeps it from being whole; empty where it is."""
 
@@ -71,9 +82,13 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
             return self.why
         if self.before >= self.end:
             return f"Partition {self.partition}: nothing was missing; Redis has the whole log, {self.before} records."
-        told = f"Partition {self.partition}: records {self.before} to {self.end} replayed in {self.seconds:.1f} s."
+        told = f"Partition {self.partition}: "
+        if self.snapshot:
+            told += f"{self.rows} rows loaded from the snapshot of position {self.snapshot}, then "
+        told += f"records {self.snapshot or self.before} to {self.end} replayed in {self.seconds:.1f} s."
         unpublished = self.position - max(self.before, self.published)
-        return told + (f" {unpublished} were never published: the next allocator does it." if unpublished > 0 else "")
+        told += f" {unpublished} were never published: the next allocator does it." if unpublished > 0 else ""
+        return "\n".join([*self.passed_over, told])
 
 
 Progress = Callable[[int, int, int], None]
@@ -88,6 +103,7 @@ class Target:
     fold_call: Callable[[PartitionId, Start], FoldCall]
     key_check: str
     is_cluster: bool = False
+    snapshots: Snapshots | None = None
 
 
 async def rebuild(log: LogReader, target: Target, partitions: int, on_progress: Progress) -> list[Rebuilt]:
@@ -111,7 +127,7 @@ async def _rebuilt_in_the_end(log: LogReader, target: Target, partition: Partiti
     """In as many tries as it takes, MAX_TRIES at most: each goes on where Redis stands."""
     for tries in range(1, MAX_TRIES + 1):
         try:
-            return await _rebuild_partition(log, target, partition, on_progress)
+            return await rebuild_partition(log, target, partition, on_progress)
         except (RedisError, OSError):
             if tries == MAX_TRIES or not target.is_cluster:
                 raise
@@ -119,25 +135,42 @@ async def _rebuilt_in_the_end(log: LogReader, target: Target, partition: Partiti
     raise AssertionError  # the last try returns or raises
 
 
-async def _rebuild_partition(log: LogReader, target: Target, partition: PartitionId, on_progress: Progress) -> Rebuilt:
+async def rebuild_partition(log: LogReader, target: Target, partition: PartitionId, on_progress: Progress) -> Rebuilt:
+    """One partition, in one try. Raises PartitionStoppedError, what reading the log raises, and the errors of Redis."""
     began_s = time.monotonic()
+    before, loaded = await _from_snapshot(log, target, partition)
     start = await find_start(log, target.read_head, partition, target.key_check)
-    before = (await target.read_head(partition) or Head()).position
+    begin = (await target.read_head(partition) or Head()).position
     end = await log.log_end(partition)
-    on_progress(partition, before, end)
+    on_progress(partition, begin, end)
     call = target.fold_call(partition, start)
     try:
-        position = await _Replay(log, call, partition, start.published, on_progress).run(before, end)
+        position = await _Replay(log, call, partition, start.published, on_progress).run(begin, end)
     finally:
         await call.drop()
     return Rebuilt(
         partition=partition,
+        snapshot=loaded.position,
+        rows=loaded.rows,
+        passed_over=loaded.passed_over,
         before=before,
         position=position,
         end=end,
         published=start.published,
         seconds=round(time.monotonic() - began_s, 3),
     )
+
+
+async def _from_snapshot(log: LogReader, target: Target, partition: PartitionId) -> tuple[int, Loaded]:
+    """Where Redis stood, and what was loaded into it. Raises as `find_start` and `load_newest`."""
+    head = await target.read_head(partition)
+    is_whole = not is_being_loaded(head)
+    if is_whole:  # a state that must not be touched is refused before anything is put in its place
+        await find_start(log, target.read_head, partition, target.key_check)
+    before = head.position if head is not None and is_whole else 0
+    if target.snapshots is None:
+        return before, Loaded()
+    return before, await load_newest(log, target.snapshots, head, partition, target.key_check)
 
 
 class _Replay:

@@ -63,6 +63,9 @@ IN_FLIGHT = Gauge("maskline_in_flight", "Commands waiting for the log's acknowle
 POSITION = Gauge("maskline_position_offset", "Next offset that the fold has not applied.", ["partition"])
 PUBLISHED = Gauge("maskline_published_offset", "Offset below which all events are acknowledged.", ["partition"])
 LOG_END = Gauge("maskline_log_end_offset", "End of the log as last seen.", ["partition"])
+SNAPSHOT_MADE_AT = Gauge(
+    "maskline_snapshot_made_at_seconds", "When the last snapshot was made, in Unix time.", ["partition"]
+)
 STOPPED_PARTITIONS = Gauge("maskline_partition_stopped", "1 where a partition stands still on purpose.", ["partition"])
 
 ACK_SECONDS = Histogram("maskline_ack_seconds", "From a batch sent to its acknowledgement.", buckets=SECONDS)
@@ -87,6 +90,7 @@ CATALOGUE: tuple[Tally | MetricWrapperBase, ...] = (
     POSITION,
     PUBLISHED,
     LOG_END,
+    SNAPSHOT_MADE_AT,
     STOPPED_PARTITIONS,
     ACK_SECONDS,
     DECISION_SECONDS,

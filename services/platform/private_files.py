@@ -83,7 +83,7 @@ def create_private(path: Path, content: bytes) -> bool:
         return False
     finally:
         draft.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return True
 
 
@@ -91,7 +91,7 @@ def replace_private(path: Path, content: bytes) -> None:
     """Writes or replaces a file in one step: a reader sees the old content or the new one."""
     make_private_folder(path.parent)
     _draft(path, content).replace(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def delete_private(path: Path) -> bool:
@@ -100,7 +100,7 @@ def delete_private(path: Path) -> bool:
         path.unlink()
     except FileNotFoundError:
         return False
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return True
 
 
@@ -130,7 +130,8 @@ def _draft(path: Path, content: bytes) -> Path:
     return draft
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """What was renamed or deleted in it stays so when the power goes."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

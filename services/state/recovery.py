@@ -9,7 +9,8 @@ from typing import Protocol
 from services.domain.rows import Head
 from services.state.fold_call import LogIdentity
 from services.state.records import digest_of
-from services.state.stopped import LogDiffersError, LogTooShortError, OtherKeyError, OtherLogError
+from services.state.snapshots.loading import is_being_loaded
+from services.state.stopped import BeingLoadedError, LogDiffersError, LogTooShortError, OtherKeyError, OtherLogError
 from services.stream.errors import LogUnavailable
 from services.stream.genesis import read_genesis
 from services.stream.partition_reader import LogReader
@@ -46,6 +47,8 @@ async def find_start(log: LogReader, read_head: HeadReader, partition: Partition
     if genesis.key_check != key_check:
         raise OtherKeyError(partition=partition)
     head = await read_head(partition) or Head()
+    if is_being_loaded(head):
+        raise BeingLoadedError(partition=partition)
     committed = await log.committed(GROUP, partition)
     published = max(head.published, committed)
     end = await log.log_end(partition)

@@ -37,6 +37,13 @@ class LogTooShortError(PartitionStoppedError):
     """
 
 
+class BeingLoadedError(PartitionStoppedError):
+    """Partition {partition} is stopped: its rows are being loaded from a snapshot, and goes on when all are there.
+
+    If no `maskline rebuild` runs any more, it ended too early: say it again, and it begins anew.
+    """
+
+
 class RulesTooNewError(PartitionStoppedError):
     """Partition {partition} is stopped: from offset {offset} on it is decided by rules that this version does not know.
 

@@ -21,15 +21,18 @@ from services.state.readers import StateReader
 from services.state.redis_access import RedisNotTrusted, RedisRefusesUser, redis_address
 from services.state.redis_client import Redis, RedisError, connect
 from services.state.redis_cluster import RedisCluster
-from services.state.store import open_store, reach
+from services.state.snapshots.loading import Loading, is_being_loaded
+from services.state.store import fold_connection, open_store, reach
 from services.state.store_check import check_libraries, check_stores
+from services.stream.place import PartitionId
 
 pytestmark = pytest.mark.real
 TIMEOUT_S: Final = 2.0
 HEAD: Final = "{p00}:h"
 WAITING: Final = "{p00}:waiting:masks:next"
-READERS: Final = ("front-door", "counter", "console", "clock", "allocator", "audit")
-WRITERS: Final = ("front-door", "allocator")
+READERS: Final = ("front-door", "counter", "console", "clock", "allocator", "rebuild", "audit")
+FOLDERS: Final = ("allocator", "rebuild")
+WRITERS: Final = ("front-door", *FOLDERS)
 
 
 class Guarded(NamedTuple):
@@ -85,13 +88,13 @@ async def may(address: str, *words: Any) -> bool:
 
 FCALL = ("FCALL", build().function, 1, HEAD, b"\x90", b"\x90")
 FORBIDDEN = {
-    "fold": (FCALL, [user for user in RULES if user != "allocator"]),
-    "bring rules of its own": (("FUNCTION", "LOAD", build().text), [user for user in RULES if user != "allocator"]),
+    "fold": (FCALL, [user for user in RULES if user not in FOLDERS]),
+    "bring rules of its own": (("FUNCTION", "LOAD", build().text), [user for user in RULES if user not in FOLDERS]),
     "throw the rules away": (("FUNCTION", "FLUSH"), list(RULES)),
-    "write a row": (("SET", HEAD, "mine"), [user for user in RULES if user != "allocator"]),
-    "write many rows": (("MSET", HEAD, "mine"), [user for user in RULES if user != "allocator"]),
+    "write a row": (("SET", HEAD, "mine"), [user for user in RULES if user not in FOLDERS]),
+    "write many rows": (("MSET", HEAD, "mine"), [user for user in RULES if user not in FOLDERS]),
     "write a waiting room's": (("SET", WAITING, "1"), [user for user in RULES if user not in WRITERS]),
-    "delete a row": (("DEL", HEAD), list(RULES)),
+    "delete a row": (("DEL", HEAD), [user for user in RULES if user != "rebuild"]),
     "run a script": (("EVAL", "return redis.call('SET', KEYS[1], 'mine')", 1, HEAD), list(RULES)),
     "empty everything": (("FLUSHALL",), list(RULES)),
     "change settings": (("CONFIG", "SET", "appendonly", "no"), list(RULES)),
@@ -158,6 +161,21 @@ async def test_an_allocator_brings_the_function_calls_it_and_looks_at_its_redis(
     try:
         assert (await check_stores(store)).wrong == []
         await check_libraries(store, build())
+    finally:
+        await store.aclose()
+
+
+async def test_a_rebuild_loads_a_snapshot(cluster: Guarded, guard: RedisGuard) -> None:
+    address = cluster.as_user("rebuild", guard)
+    store = open_store(address, timeout_s=TIMEOUT_S)
+    try:
+        await store.ping()  # then it knows who has the partition
+        loading = Loading(fold_connection(store, address, PartitionId(0), timeout_s=TIMEOUT_S), 0)
+        await loading.take(lambda head: head is None or is_being_loaded(head))
+        await loading.put([("r:nobody", b"\x90")])
+        await loading.clear(store)
+        await loading.give_back(None)
+        await loading.drop()
     finally:
         await store.aclose()
 

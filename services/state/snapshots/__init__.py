@@ -1,0 +1,1 @@
+"""Copies of a partition's rows at one position, in files: see the README beside this."""
