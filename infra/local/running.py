@@ -36,7 +36,7 @@ class RunningParts:
 
     def __init__(self, specs: Sequence[ProcessSpec], folder: Path) -> None:
         self._specs = {spec.name: spec for spec in specs}
-        self._folder = folder
+        self.folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -118,7 +118,7 @@ class RunningParts:
         return ProcessDidNotStart(name=name, what=what, output=output, tail=tail)
 
     def _output(self, name: str) -> Path:
-        return self._folder / f"{name}.log"
+        return self.folder / f"{name}.log"
 
 
 class RunningKafka(RunningParts):

@@ -9,8 +9,8 @@ import pytest
 
 from infra.local.running import RunningKafka
 from tests.chaos.city import City, Plan, altered, tell
-from tests.chaos.real_stores import empty, leader_of
 from tests.chaos.story import Fault, Verdict, played
+from tests.real.stores import empty, leader_of
 
 pytestmark = [pytest.mark.chaos, pytest.mark.real, pytest.mark.timeout(240)]
 
@@ -59,7 +59,7 @@ def two_away(kafka: RunningKafka, *, leader_stays: bool) -> Fault:
 async def test_a_leader_that_dies_lets_nobody_down_and_bookings_flow_again_within_the_bound(
     brokers: RunningKafka, valkey: str, tmp_path: Path
 ) -> None:
-    await empty(brokers, valkey)
+    await empty(brokers.addresses, valkey)
     plan = Plan(kafka=brokers.addresses, redis=valkey, allocators=2, in_group=True)
     verdict = await played(a_leader_dies(brokers), plan, tmp_path, heal_s=HEAL_S)
     assert verdict.faults == []
@@ -73,7 +73,7 @@ async def test_a_leader_that_dies_lets_nobody_down_and_bookings_flow_again_withi
 async def test_without_a_quorum_nobody_hears_202_first_unknown_then_503_and_nobody_is_let_down(
     leader_stays: bool, brokers: RunningKafka, valkey: str, tmp_path: Path
 ) -> None:
-    await empty(brokers, valkey)
+    await empty(brokers.addresses, valkey)
     plan = Plan(kafka=brokers.addresses, redis=valkey, allocators=2, in_group=True)
     verdict = await played(two_away(brokers, leader_stays=leader_stays), plan, tmp_path, heal_s=HEAL_S)
     assert verdict.faults == []
@@ -89,7 +89,7 @@ async def test_without_a_quorum_nobody_hears_202_first_unknown_then_503_and_nobo
 async def test_where_one_copy_is_enough_people_hear_202_without_a_quorum(
     brokers: RunningKafka, valkey: str, tmp_path: Path
 ) -> None:
-    await empty(brokers, valkey)
+    await empty(brokers.addresses, valkey)
     doors = {"front-door": altered("copies")}
     plan = Plan(kafka=brokers.addresses, redis=valkey, allocators=2, in_group=True, programs=doors)
     verdict = await played(two_away(brokers, leader_stays=True), plan, tmp_path, heal_s=HEAL_S)

@@ -12,8 +12,8 @@ from services.state.keys import head_key
 from services.state.redis_cluster import RedisCluster
 from services.state.store import open_store
 from tests.chaos.city import City, Plan, altered, tell
-from tests.chaos.real_stores import REDIS_TIMEOUT_S, empty_redis
 from tests.chaos.story import Fault, played
+from tests.real.stores import REDIS_TIMEOUT_S, empty_redis
 
 pytestmark = [pytest.mark.chaos, pytest.mark.real, pytest.mark.timeout(180)]
 

@@ -30,7 +30,7 @@ from services.stream.log_producer import Acknowledged, BatchProducer, LogProduce
 from services.stream.partition_reader import LogReader, PartitionReader
 from services.stream.place import Offset, PartitionId, Place
 from services.stream.topics import COMMANDS, EVENTS, ensure_topics
-from tests.real.topics import Kafka, cleared
+from tests.real.stores import Kafka, cleared
 
 PARTITIONS = 2
 FIRST, SECOND = PartitionId(0), PartitionId(1)

@@ -181,16 +181,19 @@ async def lua_world(url: str, library: Library | None = None) -> AsyncIterator[L
 
 async def emptied(store: Store) -> list[Redis]:
     """Whoever has keys, without keys and libraries now; the one that has partition 0 first."""
-    everybody: list[Redis]
-    if isinstance(store, RedisCluster):
-        own = (await store.nodes(head_key(0)))[0][1]
-        everybody = [own, *[client for node, client in await store.nodes() if node.slots and client is not own]]
-    else:
-        everybody = [store]
-    for client in everybody:
+    clients = await everybody(store)
+    for client in clients:
         await client.flushall()
         await client.function_flush()
-    return everybody
+    return clients
+
+
+async def everybody(store: Store) -> list[Redis]:
+    """Whoever has keys; the one that has partition 0 first."""
+    if not isinstance(store, RedisCluster):
+        return [store]
+    own = (await store.nodes(head_key(0)))[0][1]
+    return [own, *[client for node, client in await store.nodes() if node.slots and client is not own]]
 
 
 def differences(model: dict[str, Any], redis: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Broker, Valkey, allocator and console as processes, with nothing applied yet: a system as the ops team meets it."""
+"""Broker, Redis, allocator and console as processes, with nothing applied yet: a system as the ops team meets it."""
 
 import asyncio
 import itertools
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.embedded.stores import running_stores
 from infra.launcher.first_steps import ensure_admin_token, prepare_log
 from infra.launcher.ports import free_ports
 from services.domain.campaign import Campaign
@@ -18,6 +17,7 @@ from services.domain.campaign_document import document
 from services.domain.days import rfc3339
 from services.sql.database import DatabaseSettings
 from tests.integration.front_door_system import PARTITIONS, Kafka, System, ask, start, wait_until_ready
+from tests.integration.tiers import Tier
 from tests.morning import WHERE
 from tests.unit.front_door_world import campaign
 
@@ -84,14 +84,14 @@ class Ops:
 
 
 @contextmanager
-def running_ops(folder: Path, *, with_ledger: bool = False) -> Iterator[Ops]:
+def running_ops(tier: Tier, folder: Path, *, with_ledger: bool = False) -> Iterator[Ops]:
     """Everything but a clock, started and ready."""
     with ExitStack() as stack:
-        stores = stack.enter_context(running_stores(folder))
+        stores = stack.enter_context(tier.stores(folder))
         data = folder / "data"
         data.mkdir(mode=0o700)
         ensure_admin_token(data)
-        asyncio.run(prepare_log(Kafka(stores.kafka), data, partitions=PARTITIONS, replicas=1))
+        asyncio.run(prepare_log(Kafka(stores.kafka), data, partitions=PARTITIONS, replicas=stores.replicas))
         port, console_admin, allocator_admin, ledger_admin = free_ports(4)
         system = System("", "", stores, data)
         common = {"kafka": stores.kafka, "redis": stores.redis, "data": data}

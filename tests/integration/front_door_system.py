@@ -1,4 +1,4 @@
-"""Broker, Valkey, allocator and front door as processes, with one open campaign: a system as residents meet it."""
+"""Broker, Redis, allocator and front door as processes, with one open campaign: a system as residents meet it."""
 
 import asyncio
 import itertools
@@ -17,7 +17,6 @@ from urllib.request import Request, urlopen
 
 import msgspec
 
-from infra.embedded.stores import RunningStores, running_stores
 from infra.launcher.first_steps import prepare_log
 from infra.launcher.ports import free_ports
 from services.domain import commands as c
@@ -28,6 +27,7 @@ from services.platform.settings import AccessSettings
 from services.stream.log_producer import LogProducer, append
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
+from tests.integration.tiers import Stores, Tier
 from tests.unit.campaign_documents import written
 from tests.unit.front_door_world import campaign
 
@@ -57,7 +57,7 @@ class System:
 
     url: str
     admin_url: str
-    stores: RunningStores
+    stores: Stores
     data: Path
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
@@ -107,13 +107,13 @@ def ask(
 
 
 @contextmanager
-def running_system(folder: Path) -> Iterator[System]:
+def running_system(tier: Tier, folder: Path) -> Iterator[System]:
     """Everything started and ready; the campaign `gz-2020-02` is open."""
     with ExitStack() as stack:
-        stores = stack.enter_context(running_stores(folder))
+        stores = stack.enter_context(tier.stores(folder))
         data = folder / "data"
         data.mkdir(mode=0o700)
-        asyncio.run(prepare_log(Kafka(stores.kafka), data, partitions=PARTITIONS, replicas=1))
+        asyncio.run(prepare_log(Kafka(stores.kafka), data, partitions=PARTITIONS, replicas=stores.replicas))
         port, front_admin, allocator_admin = free_ports(3)
         system = System(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{front_admin}", stores, data)
         common = {"kafka": stores.kafka, "redis": stores.redis, "data": data}

@@ -1,4 +1,4 @@
-"""A log into which bookings pour as a rush would write them, a Valkey, and as many allocators as a story starts."""
+"""A log into which bookings pour as a rush would write them, a Redis, and as many allocators as a story starts."""
 
 import asyncio
 import signal
@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.embedded.stores import running_stores
 from infra.launcher.first_steps import prepare_log
 from services.audit.main import main as verify
 from services.audit.report import Report
@@ -18,24 +17,28 @@ from services.audit.rows_reader import RedisRows
 from services.audit.verify import VerifySettings
 from services.domain.commands import encode
 from services.state.readers import read_head
-from services.state.redis_client import connect
+from services.state.redis_client import Redis
+from services.state.store import Store, open_store
 from services.stream.log_producer import LogProducer, append
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
 from tests.bench.all_rules import definition, reservations
+from tests.contract.worlds import everybody
 from tests.integration.cli_system import ROOT
+from tests.integration.tiers import Tier
 
 PRODUCT = "services.cli"
 WITHOUT_CHECK = "tests.integration.allocator_without_position_check"
 SLOTS, UNITS_A_SLOT, ENTITLED = 40, 30, 3_000
 FIRST = PartitionId(0)
 DECIDED_WITHIN_S = 60.0
+REDIS_TIMEOUT_S = 5.0
 
 
 @dataclass
 class World:
-    """A log, a Valkey, and as many allocators as a story starts. `program` is what an allocator runs."""
+    """A log, a Redis, and as many allocators as a story starts. `program` is what an allocator runs."""
 
     settings: VerifySettings
     program: str
@@ -76,6 +79,21 @@ class World:
         now_ms = int(time.time() * 1000)
         await append(producer, COMMANDS, FIRST, values, timestamp_ms=now_ms, ack_timeout_s=10.0)
 
+    @asynccontextmanager
+    async def store(self) -> AsyncIterator[Store]:
+        """A reader of Redis."""
+        store = open_store(self.settings.redis, timeout_s=REDIS_TIMEOUT_S)
+        try:
+            yield store
+        finally:
+            await store.aclose()
+
+    @asynccontextmanager
+    async def node(self) -> AsyncIterator[Redis]:
+        """Whoever has the partition in Redis."""
+        async with self.store() as store:
+            yield (await everybody(store))[0]
+
     async def judged(self) -> Report:
         """What verify says once everything is decided and everybody has stopped."""
         await self._until_decided()
@@ -88,27 +106,26 @@ class World:
 
     async def _until_decided(self) -> None:
         """Until Redis is at the log's end; in a control two allocators may have thrown each other back on the way."""
-        log, redis = PartitionReader(self.settings, COMMANDS), connect(self.settings.redis, timeout_s=5.0)
+        log = PartitionReader(self.settings, COMMANDS)
         try:
             end = await log.log_end(FIRST)
-            async with asyncio.timeout(DECIDED_WITHIN_S):
-                while (head := await read_head(redis, FIRST)) is None or head.position < end:
+            async with self.store() as store, asyncio.timeout(DECIDED_WITHIN_S):
+                while (head := await read_head(store, FIRST)) is None or head.position < end:
                     await asyncio.sleep(0.02)
         finally:
             await log.stop()
-            await redis.aclose()
 
 
 Story = Callable[[World], Awaitable[None]]
 
 
-async def played(story: Story, program: str, folder: Path) -> Report:
+async def played(story: Story, program: str, tier: Tier, folder: Path) -> Report:
     """What verify says of a story."""
-    with running_stores(folder) as stores:
+    with tier.stores(folder) as stores:
         data = folder / "data"
         data.mkdir(mode=0o700)
         world = World(VerifySettings(kafka=stores.kafka, redis=stores.redis, data=data), program)
-        await prepare_log(world.settings, data, partitions=1, replicas=1)
+        await prepare_log(world.settings, data, partitions=1, replicas=stores.replicas)
         try:
             await story(world)
             return await world.judged()
@@ -120,12 +137,8 @@ async def played(story: Story, program: str, folder: Path) -> Report:
 
 async def position_moves(world: World) -> None:
     """Until somebody folds."""
-    redis = connect(world.settings.redis, timeout_s=2.0)
-    rows = RedisRows(redis)
-    try:
-        async with asyncio.timeout(20):
-            before = (await rows.read(FIRST, [])).head.position
-            while (await rows.read(FIRST, [])).head.position <= before:
-                await asyncio.sleep(0.01)
-    finally:
-        await redis.aclose()
+    async with world.store() as store, asyncio.timeout(20):
+        rows = RedisRows(store)
+        before = (await rows.read(FIRST, [])).head.position
+        while (await rows.read(FIRST, [])).head.position <= before:
+            await asyncio.sleep(0.01)

@@ -1,5 +1,6 @@
 """The command line against a system that runs: what a person sees, and what commands end with."""
 
+import asyncio
 import base64
 import http.client
 import json
@@ -12,13 +13,14 @@ import pytest
 from services.platform.campaign_files import load
 from services.platform.crypto import key_id
 from tests.integration.cli_system import Up, maskline, small_campaign, up
-
-pytestmark = pytest.mark.embedded
+from tests.integration.tiers import Tier
+from tests.real.stores import url_of
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with up(tmp_path_factory.mktemp("system") / "data") as running:
+def system(tier: Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    folder = tmp_path_factory.mktemp("system")
+    with up(folder / "data", *tier.options(folder)) as running:
         yield running
 
 
@@ -95,7 +97,8 @@ def test_doctor_finds_everything_in_order(system: Up, applied: Path) -> None:
     told = maskline("doctor", "--data", system.data)
     assert "BAD" not in told.out
     assert told.code == 0, told.err
-    for seen in ("a system runs on the embedded tier", "front-door 0", "partition 3: log", "maxmemory-policy is noev"):
+    tier = f"a system runs on the {system.endpoints['tier']} tier"
+    for seen in (tier, "front-door 0", "partition 3: log", "maxmemory-policy is noev"):
         assert seen in told.out
 
 
@@ -113,7 +116,7 @@ def test_doctor_tells_a_private_file_that_others_can_read(system: Up) -> None:
 def test_doctor_tells_a_redis_that_would_throw_reservations_away(system: Up) -> None:
     import redis
 
-    client = redis.Redis.from_url(system.endpoints["redis"])
+    client = redis.Redis.from_url(asyncio.run(url_of(system.endpoints["redis"], 0)))
     client.config_set("maxmemory-policy", "allkeys-lru")
     try:
         told = maskline("doctor", "--data", system.data)

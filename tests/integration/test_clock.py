@@ -8,14 +8,13 @@ import pytest
 
 from services.domain.days import rfc3339
 from tests.integration.console_system import Ops, running_ops, windowed
+from tests.integration.tiers import Tier
 from tests.morning import WHERE
-
-pytestmark = pytest.mark.embedded
 
 
 @pytest.fixture(scope="module")
-def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ops]:
-    with running_ops(tmp_path_factory.mktemp("clock")) as ops:
+def ops(tier: Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ops]:
+    with running_ops(tier, tmp_path_factory.mktemp("clock")) as ops:
         yield ops
 
 

@@ -18,17 +18,16 @@ from services.domain.campaign_check import Source, check
 from services.domain.campaign_document import document
 from tests.integration.console_system import Ops, running_ops, windowed
 from tests.integration.front_door_system import ask
+from tests.integration.tiers import Tier, in_front
 from tests.morning import OFFSET
-
-pytestmark = pytest.mark.embedded
 
 FUZZED_WITHIN_S = 45
 PASSWORD = "a few words in a row"
 
 
 @pytest.fixture(scope="module")
-def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ops]:
-    with running_ops(tmp_path_factory.mktemp("console"), with_ledger=True) as ops:
+def ops(tier: Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ops]:
+    with running_ops(tier, tmp_path_factory.mktemp("console"), with_ledger=True) as ops:
         yield ops
 
 
@@ -180,6 +179,7 @@ def test_nothing_secret_is_in_the_output_of_the_process(ops: Ops) -> None:
         assert private not in output
 
 
+@in_front
 @pytest.mark.slow
 @pytest.mark.timeout(90)
 def test_the_description_is_true_of_the_running_service(ops: Ops, tmp_path: Path) -> None:

@@ -18,9 +18,8 @@ from services.platform.identities import Identities
 from services.platform.pairing_codes import new_pairing_code, pairing_code_digest
 from services.platform.secrets import Secrets
 from tests.integration.front_door_system import System, ask, running_system, start, wait_until_ready
+from tests.integration.tiers import Tier, in_front
 from tests.unit.front_door_world import wish
-
-pytestmark = pytest.mark.embedded
 
 SEEN_WITHIN_S = 5.0
 FUZZED_WITHIN_S = 45
@@ -78,9 +77,9 @@ class Counter:
 
 
 @pytest.fixture(scope="module")
-def counter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
+def counter(tier: Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
     folder = tmp_path_factory.mktemp("counter")
-    with running_system(folder) as system, ExitStack() as stack:
+    with running_system(tier, folder) as system, ExitStack() as stack:
         port, admin_port = free_ports(2)
         stores = {"kafka": system.stores.kafka, "redis": system.stores.redis, "data": system.data}
         start(system, stack, "counter", "CounterSettings", port=port, admin_port=admin_port, **stores)
@@ -151,6 +150,7 @@ def test_a_token_outlives_the_process_that_gave_it(counter: Counter) -> None:
         assert another.asks("GET", "/v1/today")[0] == 200
 
 
+@in_front
 def test_the_service_answers_as_it_describes_itself(counter: Counter, tmp_path: Path) -> None:
     program = [sys.executable, "-m", "schemathesis.cli", "run", f"{counter.url}/openapi.json", "--no-color"]
     options = ["--header", f"Authorization: Bearer {counter.token}", "--request-timeout", "12"]

@@ -15,8 +15,9 @@ from loadtests.proof import prove, settled
 from services.audit.verify import VerifySettings
 from tests.integration.cli_system import maskline, rush, small_campaign, up
 from tests.integration.rushed_log import PRODUCT, WITHOUT_CHECK, Story, World, played, position_moves
+from tests.integration.tiers import Tier
 
-pytestmark = [pytest.mark.embedded, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 PAUSE_S = 10.0
 SHORT_PAUSE_S = 2.0
@@ -56,37 +57,37 @@ def paused_resumed_and_killed(pause_s: float) -> Story:
 
 
 @pytest.mark.safety
-async def test_allocators_killed_in_mid_rush_decide_everything_once(tmp_path: Path) -> None:
-    report = await played(killed_and_replaced, PRODUCT, tmp_path)
+async def test_allocators_killed_in_mid_rush_decide_everything_once(tier: Tier, tmp_path: Path) -> None:
+    report = await played(killed_and_replaced, PRODUCT, tier, tmp_path)
     assert report.differences == []
     assert (report.oversold, report.lost, report.duplicates) == (0, 0, 0)
     assert report.records > 2_000
 
 
 @pytest.mark.control
-async def test_without_the_position_check_killed_allocators_decide_twice(tmp_path: Path) -> None:
-    report = await played(killed_and_replaced, WITHOUT_CHECK, tmp_path)
+async def test_without_the_position_check_killed_allocators_decide_twice(tier: Tier, tmp_path: Path) -> None:
+    report = await played(killed_and_replaced, WITHOUT_CHECK, tier, tmp_path)
     assert report.differing > 0
 
 
 @pytest.mark.safety
-async def test_a_zombie_allocator_cannot_decide_twice(tmp_path: Path) -> None:
-    report = await played(paused_resumed_and_killed(PAUSE_S), PRODUCT, tmp_path)
+async def test_a_zombie_allocator_cannot_decide_twice(tier: Tier, tmp_path: Path) -> None:
+    report = await played(paused_resumed_and_killed(PAUSE_S), PRODUCT, tier, tmp_path)
     assert report.differences == []
     assert (report.oversold, report.lost, report.duplicates) == (0, 0, 0)
     assert report.records > 10_000
 
 
 @pytest.mark.control
-async def test_without_the_position_check_a_zombie_allocator_decides_twice(tmp_path: Path) -> None:
-    report = await played(paused_resumed_and_killed(SHORT_PAUSE_S), WITHOUT_CHECK, tmp_path)
+async def test_without_the_position_check_a_zombie_allocator_decides_twice(tier: Tier, tmp_path: Path) -> None:
+    report = await played(paused_resumed_and_killed(SHORT_PAUSE_S), WITHOUT_CHECK, tier, tmp_path)
     assert report.differing > 0
 
 
 @pytest.mark.safety
-async def test_residents_lose_nothing_when_the_allocator_is_killed_under_their_rush(tmp_path: Path) -> None:
+async def test_residents_lose_nothing_when_the_allocator_is_killed_under_their_rush(tier: Tier, tmp_path: Path) -> None:
     """Through the front door: who was promised something has it, and everybody hears in the end."""
-    with up(tmp_path / "data") as system:
+    with up(tmp_path / "data", *tier.options(tmp_path)) as system:
         file = small_campaign(tmp_path / "campaign", units=400)
         applied = await asyncio.to_thread(maskline, "campaign", "apply", file, "--data", system.data)
         assert applied.code == 0, applied.err

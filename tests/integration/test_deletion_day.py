@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-import redis
 from msgspec.structs import replace
 
 from services.audit.main import main as verify
@@ -15,9 +14,11 @@ from services.audit.verify import VerifySettings
 from services.domain import commands as c
 from tests import builders as b
 from tests.integration.console_system import Ops, running_ops, windowed
+from tests.integration.tiers import Tier
+from tests.real.stores import everything_in
 from tests.unit.campaign_documents import written
 
-pytestmark = [pytest.mark.embedded, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 NAME, SLOT, PHARMACY = "deleted", "s-1", "p-1"
 DELETED_AFTER_MS = 12_000
@@ -27,8 +28,8 @@ PEOPLE = 40
 
 
 @pytest.fixture(scope="module")
-def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ops]:
-    with running_ops(tmp_path_factory.mktemp("deletion")) as ops:
+def ops(tier: Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ops]:
+    with running_ops(tier, tmp_path_factory.mktemp("deletion")) as ops:
         yield ops
 
 
@@ -56,11 +57,8 @@ def campaign(now_ms: int) -> list[c.Command]:
 def what_stands_in_redis(ops: Ops, bookings: list[c.Reserve]) -> list[str]:
     """Keys under which, or in which, a pseudonym, a phone or a pass number of these bookings stands."""
     names = [name.encode() for each in bookings for name in (each.resident, each.pass_no, each.phone_pseudonym)]
-    client = redis.Redis.from_url(ops.system.stores.redis)
-    try:
-        texts = {key: key + b"\n" + (client.get(key) or b"") for key in client.scan_iter(count=1_000)}
-    finally:
-        client.close()
+    found = asyncio.run(everything_in(ops.system.stores.redis))
+    texts = {key: key + b"\n" + value for key, value in found.items()}
     return [key.decode() for key, text in texts.items() if any(name in text for name in names)]
 
 

@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from redis import Redis
 
 from infra.launcher.ports import free_ports
 from services.domain import commands as c
@@ -26,9 +25,9 @@ from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
 from tests.integration.front_door_system import PARTITIONS, Kafka, System, ask, running_system, start, wait_until_ready
+from tests.integration.tiers import Tier, in_front
+from tests.real.stores import empty_redis
 from tests.unit.front_door_world import wish
-
-pytestmark = pytest.mark.embedded
 
 FUZZED_WITHIN_S = 50
 SLOW_REQUEST_TIMEOUT_S = 5
@@ -36,8 +35,8 @@ BACK_WITHIN_S = 20
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with running_system(tmp_path_factory.mktemp("front-door")) as system:
+def system(tier: Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with running_system(tier, tmp_path_factory.mktemp("front-door")) as system:
         yield system
 
 
@@ -130,6 +129,7 @@ def is_listening(port: int) -> bool:
 # -- F13: clients that misbehave ----------------------------------------------------------------------------------
 
 
+@in_front
 def test_slow_and_idle_clients_are_cut_and_nobody_else_notices(system: System) -> None:
     host, port = system.url.removeprefix("http://").split(":")
 
@@ -159,29 +159,23 @@ def test_slow_and_idle_clients_are_cut_and_nobody_else_notices(system: System) -
 
 
 def test_a_redis_that_stands_still_takes_no_booking_away(system: System) -> None:
-    os.kill(system.stores.store_pid, signal.SIGSTOP)
-    try:
+    with system.stores.redis_stands_still():
         status, headers, told = book(system, "no-redis")
         assert (status, told["state"], told["ahead"]) == (202, "pending", None)
         status, _, answer = ask("GET", f"{system.url}{headers['Location']}")
         assert (status, json.loads(answer)["reason"]) == (503, "catching_up")
-    finally:
-        os.kill(system.stores.store_pid, signal.SIGCONT)
     assert eventually(system, headers["Location"])["state"] == "confirmed"
 
 
 def test_a_log_that_stands_still_is_unknown_first_and_then_refused_and_the_same_key_mends_it(system: System) -> None:
     assert book(system, "while-it-moves")[0] == 202
     resident = system.passport()
-    os.kill(system.stores.broker_pid, signal.SIGSTOP)
-    try:
+    with system.stores.kafka_stands_still():
         status, _, told = book(system, "no-log", resident=resident)
         assert (status, told["reason"]) == (504, "unknown_outcome")
         status, headers, told = book(system, "no-log", resident=resident)
         assert (status, told["reason"]) == (503, "log_unavailable")
         assert int(headers["Retry-After"]) >= 1
-    finally:
-        os.kill(system.stores.broker_pid, signal.SIGCONT)
     deadline_s = time.monotonic() + BACK_WITHIN_S
     while (answer := book(system, "no-log", wait_s=10, resident=resident))[0] != 201:
         assert answer[0] in (202, 503, 504)
@@ -196,8 +190,7 @@ def test_a_front_door_that_starts_while_redis_is_rebuilt_says_so_and_never_that_
     asyncio.run(until_committed(system))
     os.kill(system.processes["allocator"].pid, signal.SIGSTOP)
     try:
-        with Redis.from_url(system.stores.redis) as redis:
-            redis.flushall()
+        asyncio.run(empty_redis(system.stores.redis))
         with ExitStack() as stack:
             port, admin_port = free_ports(2)
             start(
@@ -247,6 +240,7 @@ def eventually(system: System, path: str) -> Any:
 # -- its description ----------------------------------------------------------------------------------------------
 
 
+@in_front
 def test_the_service_answers_as_it_describes_itself(system: System, tmp_path: Path) -> None:
     program = [sys.executable, "-m", "schemathesis.cli", "run", f"{system.url}/openapi.json", "--no-color"]
     bounds = ["--phases", "coverage,fuzzing", "--max-examples", "20", "--generation-deterministic"]

@@ -7,14 +7,13 @@ searched for them, as they were typed and as they are written in canonical form.
 import asyncio
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-import redis
 from aiokafka import ConsumerRecord
 
 from services.audit.verify import VerifySettings
@@ -24,8 +23,8 @@ from services.stream.partition_reader import PartitionReader
 from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS, TOPICS, count_partitions
 from tests.integration.cli_system import Up, maskline, small_campaign, up
-
-pytestmark = pytest.mark.embedded
+from tests.integration.tiers import Tier
+from tests.real.stores import everything_in
 
 # Nobody's: the dates of birth lie in 1899 and before, and the passport's letters are not given out.
 RIGHT = "11010518990321008X"
@@ -56,15 +55,17 @@ class Searched:
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searched]:
-    with up(tmp_path_factory.mktemp("system") / "data") as system:
+def searched(tier: Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searched]:
+    folder = tmp_path_factory.mktemp("system")
+    with up(folder / "data", *tier.options(folder)) as system:
         file = small_campaign(tmp_path_factory.mktemp("campaign"))
         assert maskline("campaign", "apply", file, "--data", system.data).code == 0
         add = ("user", "add", "lin", "--role", "admin", "--password-stdin", "--data", system.data)
         added = maskline(*add, stdin=PASSWORD)
         assert added.code == 0, added.err
         needles = plant(system, file)
-        texts = asyncio.run(of_the_log(system)) | of_redis(system) | of_files(system) | of_processes(system)
+        texts = asyncio.run(of_the_log(system)) | of_redis(system) | of_processes(system)
+        texts |= of_files(system, tier.kept_in())
         needles |= {f"the secret {path.name}": path.read_bytes().strip() for path in secret_files(system)}
         yield Searched(texts, needles)
 
@@ -153,23 +154,19 @@ def command_of(topic: str, record: ConsumerRecord) -> int:
 
 def of_redis(system: Up) -> dict[str, bytes]:
     """Every key with its value."""
-    client = redis.Redis.from_url(system.endpoints["redis"])
-    texts = {}
-    for name in client.scan_iter(count=1_000):
-        value = client.get(name)
-        assert isinstance(value, bytes)
-        texts[f"Redis key {name.decode()}"] = name + b"\n" + value
-    client.close()
-    return texts
+    found = asyncio.run(everything_in(system.endpoints["redis"]))
+    return {f"Redis key {name.decode()}": name + b"\n" + value for name, value in found.items()}
 
 
-def of_files(system: Up) -> dict[str, bytes]:
-    """Everything in the data folder but the secrets themselves: outputs, Valkey's files, users, endpoints."""
+def of_files(system: Up, kept_in: Sequence[Path]) -> dict[str, bytes]:
+    """Everything on disk but the secrets themselves: outputs, files of Redis and Kafka, users, endpoints, the ledger.
+
+    Kafka's indices are left out: offsets and times, ten megabytes each at their first size.
+    """
     hidden = {*secret_files(system), system.data / "admin-token"}
+    files = [path for folder in (system.data.parent, *kept_in) for path in folder.rglob("*") if path.is_file()]
     return {
-        f"file {path.relative_to(system.data.parent)}": path.read_bytes()
-        for path in [*system.data.rglob("*"), system.data.parent / "up.log"]
-        if path.is_file() and path not in hidden
+        f"file {path}": path.read_bytes() for path in files if path not in hidden and not path.name.endswith("index")
     }
 
 
@@ -208,7 +205,7 @@ def test_the_search_looked_at_everything_there_is(searched: Searched) -> None:
         "Redis key {p00}:r:",
         "logs/front-door.log",
         "appendonly",
-        "embedded/ledger.sqlite",
+        "ledger.sqlite",
     ):
         assert place in places
     for service in ("front-door", "counter", "console", "allocator", "clock", "ledger"):

@@ -12,9 +12,8 @@ import pytest
 from services.domain.days import day_of, rfc3339
 from tests.integration.cli_system import Ran, Up, maskline, up
 from tests.integration.front_door_system import ask
+from tests.integration.tiers import Tier
 from tests.morning import WHERE
-
-pytestmark = pytest.mark.embedded
 
 SEEN_WITHIN_S = 10.0
 BEFORE, AFTER, AT_MOST = 12, 12, 3_000
@@ -40,8 +39,9 @@ slots: slots.csv
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with up(tmp_path_factory.mktemp("amended") / "data") as running:
+def system(tier: Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    folder = tmp_path_factory.mktemp("amended")
+    with up(folder / "data", *tier.options(folder)) as running:
         yield running
 
 

@@ -18,6 +18,7 @@ from services.state.readers import read_head
 from services.state.redis_client import Redis, connect
 from services.state.store_check import LibraryReplaced, check_library, check_store
 from tests.integration.rushed_log import FIRST, PRODUCT, World, played, position_moves
+from tests.integration.tiers import EmbeddedTier
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -88,14 +89,14 @@ async def library_replaced_before_the_start(world: World) -> None:
 
 @pytest.mark.safety
 async def test_a_replaced_function_library_decides_nothing(tmp_path: Path) -> None:
-    report = await played(library_replaced_before_the_start, PRODUCT, tmp_path)
+    report = await played(library_replaced_before_the_start, PRODUCT, EmbeddedTier(), tmp_path)
     assert report.differences == []
     assert report.records > 1_000
 
 
 @pytest.mark.control
 async def test_without_the_look_a_replaced_function_library_decides_otherwise(tmp_path: Path) -> None:
-    report: Report = await played(library_replaced_before_the_start, WITHOUT_GUARD, tmp_path)
+    report: Report = await played(library_replaced_before_the_start, WITHOUT_GUARD, EmbeddedTier(), tmp_path)
     assert report.differing > 0
 
 
@@ -122,7 +123,7 @@ async def test_an_allocator_does_not_start_on_a_redis_that_would_throw_away_or_f
             await redis.function_delete(build().name)
         world.allocator()
 
-    assert (await played(story, PRODUCT, tmp_path)).differences == []
+    assert (await played(story, PRODUCT, EmbeddedTier(), tmp_path)).differences == []
 
 
 async def test_a_redis_that_is_set_wrongly_later_stops_the_partition_until_it_is_set_right(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ async def test_a_redis_that_is_set_wrongly_later_stops_the_partition_until_it_is
                 await redis.config_set("maxmemory-policy", "noeviction")
             await position_moves(world)
 
-    assert (await played(story, PRODUCT, tmp_path)).differences == []
+    assert (await played(story, PRODUCT, EmbeddedTier(), tmp_path)).differences == []
 
 
 async def test_where_config_is_not_allowed_it_is_said_and_the_allocator_works(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ async def test_where_config_is_not_allowed_it_is_said_and_the_allocator_works(tm
         told = [line["what"] for line in log_lines(world) if line["action"] == "store_unchecked"]
         assert ["could not be checked" in line for line in told] == [True, True]
 
-    assert (await played(story, PRODUCT, tmp_path)).differences == []
+    assert (await played(story, PRODUCT, EmbeddedTier(), tmp_path)).differences == []
 
 
 async def hosted(redis: Redis, *forbidden: str) -> None:

@@ -1,4 +1,4 @@
-"""Verify on a whole system with a real broker and a real Valkey: true while it is in use, and not to be fooled."""
+"""Verify on a whole system with a real broker and a real Redis: true while it is in use, and not to be fooled."""
 
 import asyncio
 import json
@@ -19,8 +19,9 @@ from services.audit.verify import VerifySettings
 from services.domain.rows import CampaignRow, ReservationRow, SlotRow
 from services.state.readers import decode_row
 from tests.integration.cli_system import Up, maskline, rush, small_campaign, up
+from tests.integration.tiers import Tier
+from tests.real.stores import url_of
 
-pytestmark = pytest.mark.embedded
 pack = msgspec.msgpack.encode
 
 
@@ -32,9 +33,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory, files: dict[str, Path]) -> Iterator[Up]:
+def system(
+    tier: Tier, tmp_path_factory: pytest.TempPathFactory, files: dict[str, Path]
+) -> Iterator[Up]:
     """A system with a campaign on which 150 people rushed."""
-    with up(tmp_path_factory.mktemp("system") / "data") as running:
+    folder = tmp_path_factory.mktemp("system")
+    with up(folder / "data", *tier.options(folder)) as running:
         for file in files.values():
             applied = maskline("campaign", "apply", file, "--data", running.data)
             assert applied.code == 0, applied.err
@@ -43,8 +47,9 @@ def system(tmp_path_factory: pytest.TempPathFactory, files: dict[str, Path]) -> 
 
 
 @pytest.fixture
-def valkey(system: Up) -> Iterator["redis.Redis"]:
-    client = redis.Redis.from_url(system.endpoints["redis"])
+def node(system: Up) -> Iterator["redis.Redis"]:
+    """Whoever has the first partition."""
+    client = redis.Redis.from_url(asyncio.run(url_of(system.endpoints["redis"], 0)))
     yield client
     client.close()
 
@@ -53,8 +58,8 @@ def settings_of(system: Up) -> VerifySettings:
     return VerifySettings(kafka=system.endpoints["kafka"], redis=system.endpoints["redis"], data=system.data)
 
 
-def row_of(valkey: "redis.Redis", key: str) -> bytes:
-    value = valkey.get(f"{{p00}}:{key}")
+def row_of(node: "redis.Redis", key: str) -> bytes:
+    value = node.get(f"{{p00}}:{key}")
     assert isinstance(value, bytes)
     return value
 
@@ -80,18 +85,18 @@ async def test_during_a_rush_nothing_differs(system: Up, files: dict[str, Path])
 
 
 @pytest.mark.safety
-def test_a_slot_that_somebody_changed_in_redis_is_found(system: Up, valkey: "redis.Redis") -> None:
-    campaign: CampaignRow = decode_row("c:small", row_of(valkey, "c:small"))
-    slot_id = decode_row(f"x:{campaign.no}:s:0", row_of(valkey, f"x:{campaign.no}:s:0"))[0]
+def test_a_slot_that_somebody_changed_in_redis_is_found(system: Up, node: "redis.Redis") -> None:
+    campaign: CampaignRow = decode_row("c:small", row_of(node, "c:small"))
+    slot_id = decode_row(f"x:{campaign.no}:s:0", row_of(node, f"x:{campaign.no}:s:0"))[0]
     key = f"s:{campaign.no}:{slot_id}"
-    before = row_of(valkey, key)
+    before = row_of(node, key)
     slot: SlotRow = decode_row(key, before)
-    valkey.set(f"{{p00}}:{key}", pack(msgspec.structs.replace(slot, taken=slot.quota + 7)))
+    node.set(f"{{p00}}:{key}", pack(msgspec.structs.replace(slot, taken=slot.quota + 7)))
     try:
         told = maskline("verify", "--data", system.data)
         as_json = maskline("verify", "--json", "--data", system.data)
     finally:
-        valkey.set(f"{{p00}}:{key}", before)
+        node.set(f"{{p00}}:{key}", before)
     assert told.code == 1
     assert f"slot {slot_id}" in told.out
     assert f"expected taken {slot.taken}" in told.out
@@ -104,27 +109,32 @@ def test_with_the_row_put_back_the_same_look_finds_nothing(system: Up) -> None:
     assert maskline("verify", "--data", system.data).code == 0
 
 
-def test_a_reservation_that_disappeared_and_one_that_was_invented_are_found(system: Up, valkey: "redis.Redis") -> None:
-    key = next(each for each in valkey.scan_iter("{p00}:r:*", count=1000))
-    before = valkey.get(key)
+def test_a_reservation_that_disappeared_and_one_that_was_invented_are_found(system: Up, node: "redis.Redis") -> None:
+    key = next(each for each in node.scan_iter("{p00}:r:*", count=1000))
+    before = node.get(key)
     assert isinstance(before, bytes)
     row: ReservationRow = decode_row("r:x", before)
-    valkey.delete(key)
-    valkey.set("{p00}:r:" + "x" * 16, pack(row))
+    node.delete(key)
+    node.set("{p00}:r:" + "x" * 16, pack(row))
     try:
         told = maskline("verify", "--data", system.data)
     finally:
-        valkey.set(key, before)
-        valkey.delete("{p00}:r:" + "x" * 16)
+        node.set(key, before)
+        node.delete("{p00}:r:" + "x" * 16)
     assert told.code == 1
     assert "Redis does not have this row" in told.out
     assert "Redis has a key that no command made" in told.out
     assert "2 differences." in told.out
 
 
+def ledger_of(system: Up) -> str:
+    """Its file."""
+    return str(system.endpoints["ledger"]).removeprefix("sqlite:///")
+
+
 def rows_in_ledger(system: Up) -> int:
     """How many there are."""
-    with closing(sqlite3.connect(system.data / "embedded/ledger.sqlite")) as database:
+    with closing(sqlite3.connect(ledger_of(system))) as database:
         count: int = database.execute("SELECT count(*) FROM events").fetchone()[0]
     return count
 
@@ -143,7 +153,7 @@ def test_every_event_of_a_rush_has_its_row_in_the_ledger_and_a_lost_one_is_found
     found = ledger_says(system)
     assert found["verify"] == "ok"
     assert found["ledger_rows"] >= 300
-    with closing(sqlite3.connect(system.data / "embedded/ledger.sqlite")) as database, database:
+    with closing(sqlite3.connect(ledger_of(system))) as database, database:
         database.execute("DELETE FROM events WHERE campaign = 'small' AND type = 'confirmed'")
     lost = ledger_says(system)
     assert (lost["verify"], lost["lost"]) == ("differs", 0)

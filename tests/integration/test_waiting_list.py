@@ -11,9 +11,8 @@ import pytest
 from services.domain.days import day_of, rfc3339
 from tests.integration.cli_system import Up, maskline, up
 from tests.integration.front_door_system import ask
+from tests.integration.tiers import Tier
 from tests.morning import WHERE
-
-pytestmark = pytest.mark.embedded
 
 PROMOTED_WITHIN_S = 10.0
 CAMPAIGN = """\
@@ -37,8 +36,9 @@ slots: slots.csv
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with up(tmp_path_factory.mktemp("waiting") / "data") as running:
+def system(tier: Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    folder = tmp_path_factory.mktemp("waiting")
+    with up(folder / "data", *tier.options(folder)) as running:
         yield running
 
 

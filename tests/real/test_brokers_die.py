@@ -21,7 +21,7 @@ from services.stream.partition_reader import PartitionReader
 from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS, ensure_topics
 from tests.integration.cli_system import maskline, rush, small_campaign, up
-from tests.real.topics import Kafka, cleared
+from tests.real.stores import Kafka, cleared, empty_redis, leader_of
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 P = PartitionId(0)
@@ -108,16 +108,6 @@ async def offering(brokers: RunningKafka) -> AsyncIterator[Offers]:
         await producer.stop()
 
 
-async def leader_of(brokers: RunningKafka, partition: PartitionId = P) -> str:
-    admin = await start_admin(Kafka(brokers.addresses))
-    try:
-        (topic,) = await admin.describe_topics([COMMANDS])
-        (leader,) = [each["leader"] for each in topic["partitions"] if each["partition"] == partition]
-        return f"kafka-{leader}"
-    finally:
-        await admin.close()
-
-
 async def written(brokers: RunningKafka) -> dict[int, bytes]:
     """What stands where in the log."""
     reader = PartitionReader(Kafka(brokers.addresses), COMMANDS)
@@ -141,7 +131,7 @@ async def test_the_leader_is_killed_and_within_five_seconds_the_log_takes_record
         took_s = []
         for _ in range(TRIES):  # somebody else may keep the machine busy
             await offers.go_on(1.0)
-            leader = await leader_of(brokers)
+            leader = await leader_of(brokers, P)
             brokers.kill(leader)
             took_s.append(await offers.until_acknowledged(within_s=30.0))
             await brokers.start_beside(leader)
@@ -159,7 +149,7 @@ async def test_the_leader_is_killed_and_within_five_seconds_the_log_takes_record
 async def test_a_system_starts_while_a_broker_has_just_died(brokers: RunningKafka) -> None:
     async with offering(brokers) as offers:
         await offers.go_on(0.2)
-        brokers.kill(await leader_of(brokers))
+        brokers.kill(await leader_of(brokers, P))
         admin = await start_admin(Kafka(brokers.addresses))
         try:
             await ensure_topics(admin, 1, replicas=3)
@@ -177,7 +167,7 @@ async def test_without_a_majority_nothing_is_promised_and_soon_nothing_is_tried(
 ) -> None:
     async with offering(brokers) as offers:
         await offers.go_on(1.0)
-        leader = await leader_of(brokers)
+        leader = await leader_of(brokers, P)
         # Of two, those that do not lead: the leader answers, takes what comes, and can never acknowledge it.
         victims = sorted(brokers.names, key=lambda name: name == leader)[:dead]
         brokers.kill(*victims)
@@ -205,7 +195,7 @@ async def test_were_one_copy_enough_promises_would_be_made_that_one_machine_hold
     monkeypatch.setattr("services.stream.client.AIOKafkaProducer", lambda **t: AIOKafkaProducer(**(t | {"acks": 1})))
     async with offering(brokers) as offers:
         await offers.go_on(1.0)
-        leader = await leader_of(brokers)
+        leader = await leader_of(brokers, P)
         victims = [name for name in brokers.names if name != leader]
         brokers.kill(*victims)
         before = offers.heard["written"]
@@ -219,6 +209,7 @@ async def test_were_one_copy_enough_promises_would_be_made_that_one_machine_hold
 async def test_the_leader_is_killed_under_a_rush_and_verify_finds_nothing(
     tmp_path: Path, brokers: RunningKafka, valkey: str
 ) -> None:
+    await empty_redis(valkey)
     file = small_campaign(tmp_path / "campaign", units=2_000)
     where = ("--kafka", brokers.addresses, "--redis", valkey, "--replicas", "3", "--log-partitions", "1")
     with up(tmp_path / "data", *where, "--allocators", "2") as system:
@@ -226,7 +217,7 @@ async def test_the_leader_is_killed_under_a_rush_and_verify_finds_nothing(
         assert applied.code == 0, applied.err
         rushing = asyncio.create_task(rush(system, file, "small", RESIDENTS, ARRIVE_WITHIN_S))
         await asyncio.sleep(ARRIVE_WITHIN_S / 4)
-        leader = await leader_of(brokers)
+        leader = await leader_of(brokers, P)
         brokers.kill(leader)
         tally = await rushing
         endpoints = system.endpoints

@@ -29,7 +29,7 @@ from services.stream.log_producer import LogProducer, append
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS, EVENTS, check_topics
-from tests.real.topics import Kafka
+from tests.real.stores import Kafka
 
 pytestmark = pytest.mark.real
 P = PartitionId(0)

@@ -13,8 +13,8 @@ from services.audit.verify import VerifySettings
 from services.state.keys import head_key
 from services.state.redis_cluster import RedisCluster
 from services.state.store import open_store
-from tests.contract.worlds import emptied
 from tests.integration.cli_system import Up, maskline, rush, small_campaign, up
+from tests.real.stores import empty_redis
 
 pytestmark = pytest.mark.timeout(120)
 PARTITIONS = 4
@@ -28,7 +28,7 @@ def system(
 ) -> Iterator[tuple[Up, Path]]:
     """A campaign on which people rushed, on an embedded broker and an empty cluster."""
     file = small_campaign(tmp_path_factory.mktemp("campaign"))
-    in_own_loop(_empty(redis_cluster.url))
+    in_own_loop(empty_redis(redis_cluster.url))
     with (
         running_stores(tmp_path_factory.mktemp("stores")) as stores,
         up(
@@ -41,12 +41,6 @@ def system(
         tally = asyncio.run(rush(running, file, "small", RESIDENTS))
         assert (tally.gone, tally.unknown) == (RESIDENTS, 0), tally
         yield running, file
-
-
-async def _empty(url: str) -> None:
-    store = open_store(url, timeout_s=TIMEOUT_S)
-    await emptied(store)
-    await store.aclose()
 
 
 def settings_of(system: Up) -> VerifySettings:
@@ -98,7 +92,7 @@ async def test_a_primary_that_dies_in_mid_rush_loses_nobody(
 
 async def test_an_emptied_cluster_is_rebuilt_by_one_command(system: tuple[Up, Path]) -> None:
     running, _ = system
-    await _empty(running.endpoints["redis"])
+    await empty_redis(running.endpoints["redis"])
     rebuilt = maskline("rebuild", "--data", running.data)
     assert rebuilt.code == 0, rebuilt.out + rebuilt.err
     report = await verify(settings_of(running))

@@ -15,7 +15,7 @@ from services.stream.partition_reader import PartitionReader
 from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS, check_topics
 from tests.integration.cli_system import Up, maskline, rush, small_campaign, up
-from tests.real.topics import Kafka, cleared
+from tests.real.stores import Kafka, empty
 
 pytestmark = pytest.mark.real
 RESIDENTS = 300
@@ -27,7 +27,7 @@ def system(
     tmp_path_factory: pytest.TempPathFactory, three_brokers: RunningKafka, valkey: str
 ) -> Iterator[tuple[Up, Path]]:
     """Two front doors, two allocators that share the partitions by their group, a campaign on which people rushed."""
-    asyncio.run(cleared(three_brokers.addresses))
+    asyncio.run(empty(three_brokers.addresses, valkey))
     file = small_campaign(tmp_path_factory.mktemp("campaign"))
     where = ("--kafka", three_brokers.addresses, "--redis", valkey, "--replicas", "3")
     with up(tmp_path_factory.mktemp("system") / "data", *where, "--front-doors", "2", "--allocators", "2") as running:
