@@ -12,7 +12,7 @@ from services.cli.campaigns import campaign
 from services.cli.lazy import Lazy
 from services.cli.looking import load_doctor, load_plan, load_rebuild, load_snapshot, load_verify
 from services.cli.people import keys, user
-from services.cli.systems import PROCESSES, load_demo, load_ledger, load_process, load_up
+from services.cli.systems import PROCESSES, load_demo, load_ledger, load_prepare, load_process, load_up
 from services.platform.errors import MasklineError
 
 __all__ = ["PROCESSES", "main", "maskline"]
@@ -38,6 +38,7 @@ for _name in PROCESSES:
 maskline.add_command(Lazy("ledger", load_ledger, "One ledger: events into SQL. `ledger rebuild` makes it again."))
 maskline.add_command(Lazy("demo", load_demo, "The whole system with a surge to watch."))
 maskline.add_command(Lazy("up", load_up, "All services, embedded unless real addresses are given."))
+maskline.add_command(Lazy("prepare", load_prepare, "What has to be there before the first service starts."))
 maskline.add_command(Lazy("verify", load_verify, "Replay the log and compare everything with it."))
 maskline.add_command(Lazy("rebuild", load_rebuild, "Replay into Redis what it lacks of the log."))
 maskline.add_command(Lazy("snapshot", load_snapshot, "Write down the rows that the log makes, for rebuild."))

@@ -47,6 +47,21 @@ def load_up() -> click.Command:
     return up
 
 
+def load_prepare() -> click.Command:
+    from infra.preparing import PrepareSettings, run
+
+    @click.command("prepare")
+    @options_of(PrepareSettings)
+    def prepare(settings: PrepareSettings) -> None:
+        """Make topics, secrets, the first record of each partition and the console's token; what is there stays.
+
+        `maskline up` does so by itself. Where something else starts the services, this comes before the first of them.
+        """
+        run(settings, click.echo)
+
+    return prepare
+
+
 def load_process(name: str) -> Callable[[], click.Command]:
     package, settings_name, help_text = PROCESSES[name]
 
