@@ -1,6 +1,7 @@
 """What a process that ended said last, for a person: its complaints, not its settings."""
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,8 @@ TAIL_BYTES: Final = 16_384
 MAX_LINE_CHARS: Final = 300
 OF_EVERY_LINE: Final = frozenset({"at", "level", "service", "action", "message", "at_code"})
 COMPLAINTS: Final = frozenset({"warning", "error", "critical"})
+JAVA_FRAME: Final = re.compile(r"\s+(at [\w.$/<>]+\(|\.\.\. \d+ (more|common frames))")
+"""Where in its code a broker was. Its last words are several errors, one caused by the other, and why stands first."""
 
 
 def last_words(output: Path) -> list[str]:
@@ -27,7 +30,8 @@ def _complaint(line: str) -> str:
     """Empty for a log line that is none."""
     fields = _fields(line)
     if fields is None:
-        return line.rstrip()  # plain words: what the command line said at its end
+        # plain words: what the command line said at its end, or a part that is not ours
+        return "" if JAVA_FRAME.match(line) else line.rstrip()
     return _in_words(fields) if fields.get("level") in COMPLAINTS else ""
 
 

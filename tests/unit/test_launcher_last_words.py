@@ -34,6 +34,12 @@ def test_where_an_error_stood_in_the_code_is_left_to_the_file(output: Path) -> N
     assert last_words(output) == ["A task failed (error: KeyError)"]
 
 
+def test_of_a_brokers_errors_every_one_is_told_and_not_the_code_between_them(output: Path) -> None:
+    frames = "\tat org.apache.kafka.server.ServerSocketFactory$One.open(File.java:56)\n\t... 12 more\n" * TAIL_LINES
+    output.write_text(f"ERROR Unable to start\n  KafkaException: Address already in use.\n{frames}", "utf-8")
+    assert last_words(output) == ["ERROR Unable to start", "  KafkaException: Address already in use."]
+
+
 def test_who_never_complained_is_told_by_the_last_line_without_its_settings(output: Path) -> None:
     output.write_text(json.dumps(STARTING) + "\n", "utf-8")
     assert last_words(output) == ["Starting"]
