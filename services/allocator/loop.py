@@ -13,6 +13,7 @@ import structlog
 from aiokafka import ConsumerRecord
 
 from services.allocator.publisher import Decided, Publisher
+from services.domain.limits import AHEAD_OF_TICK_MS
 from services.domain.rows import Facts
 from services.platform.errors import MasklineError
 from services.platform.lifecycle import end_tasks
@@ -71,6 +72,9 @@ class LoopReport(Protocol):
 
     def waited(self, seconds: float) -> None:
         """So long ago the first record of a batch came that is decided for the first time."""
+
+    def from_future(self, partition: PartitionId, count: int) -> None:
+        """So many records are dated long after now, and are decided at an earlier time."""
 
     def gap(self, partition: PartitionId) -> None:
         """Redis was behind the log."""
@@ -270,7 +274,11 @@ class PartitionLoop:
         self.position = max(self.position, folded.position)
         self._report.folded(self.partition, folded.position, folded.decisions[:count])
         if count and batch.start + count > publisher.published:
-            self._report.waited(max(0.0, time.time() - batch.timestamps_ms[0] / 1000))
+            now_ms = time.time() * 1000
+            self._report.waited(max(0.0, now_ms - batch.timestamps_ms[0]) / 1000)
+            if max(batch.timestamps_ms[:count]) > now_ms + AHEAD_OF_TICK_MS:
+                late = sum(1 for at_ms in batch.timestamps_ms[:count] if at_ms > now_ms + AHEAD_OF_TICK_MS)
+                self._report.from_future(self.partition, late)
             await publisher.publish(
                 Decided(
                     batch.start,

@@ -31,6 +31,10 @@ class MetricsReport:
         if malformed := firsts.count(_MALFORMED):
             metrics.MALFORMED_RECORDS.add_many(malformed, partition)
 
+    def from_future(self, partition: int, count: int) -> None:
+        """Records that say they were written long after now."""
+        metrics.FUTURE_RECORDS.add_many(count, partition)
+
     def gap(self, partition: int) -> None:
         """Redis was behind the log."""
         metrics.FOLD_GAPS.add(partition)

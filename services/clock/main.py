@@ -12,6 +12,8 @@ from services.clock.erasure import LOOK_S, Erasure
 from services.clock.purging import LOOK_S as PURGE_S
 from services.clock.purging import Purging
 from services.clock.schedule import Schedule
+from services.clock.watching import COPIES_LOOK_S, CopiesWatch, Watch
+from services.clock.watching import LOOK_S as LOOK_AT_FOLD_S
 from services.platform.admin import AdminServer
 from services.platform.contact import ContactKeys
 from services.platform.health import Health
@@ -22,6 +24,8 @@ from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import ProcessSettings
 from services.platform.telemetry import configure_logging
 from services.state.door import open_door
+from services.stream.copies import LogCopies
+from services.stream.topics import COMMANDS
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +56,20 @@ async def erase(erasure: Erasure) -> None:
         await asyncio.sleep(LOOK_S)
 
 
+async def watch(watch: Watch) -> None:
+    """Look for ever at what has to be decided."""
+    while True:
+        watch.look()
+        await asyncio.sleep(LOOK_AT_FOLD_S)
+
+
+async def watch_copies(watch: CopiesWatch) -> None:
+    """Look for ever at the copies of the log."""
+    while True:
+        await watch.look()
+        await asyncio.sleep(COPIES_LOOK_S)
+
+
 async def purge(purging: Purging) -> None:
     """Look for ever for what is to be deleted; a piece that takes long delays the next one, and no tick."""
     while True:
@@ -73,6 +91,10 @@ async def main(settings: ClockSettings, stop: Stop) -> None:
         erasure = Erasure(door, ContactKeys(secrets.contact_folder))
         tasks.start(tick(schedule, settings.tick_s), "tick")
         tasks.start(erase(erasure), "erase")
+        tasks.start(watch(Watch(door.reader, door.partitions, schedule.last_tick)), "watch")
+        copies = LogCopies(settings, COMMANDS)
+        stack.push_async_callback(copies.stop)
+        tasks.start(watch_copies(CopiesWatch(copies, door.partitions)), "copies")
         purging = Purging(door)
         tasks.start(purge(purging), "purge")
         health.add("clock", lambda: schedule.wrong)

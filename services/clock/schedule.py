@@ -59,6 +59,11 @@ class Schedule:
         self._rounds: Final = Rounds(door, identities.command_id, resend_after_s=resend_after_s)
         self._ticks: dict[int, Future[Place]] = {}
 
+    def last_tick(self, partition: int) -> Place | None:
+        """Where the newest tick stands in the log; None while it is on its way, or could not be written."""
+        tick = self._ticks.get(partition)
+        return None if tick is None or not tick.done() or tick.exception() is not None else tick.result()
+
     async def beat(self) -> None:
         """Tell every partition the time, then send what is due. What fails is tried again at the next beat."""
         now_ms = self._now_ms()

@@ -55,6 +55,9 @@ COMMANDS_OFFERED = Tally("maskline_commands_offered", "Commands that a door took
 DECISIONS = Tally("maskline_decisions", "Commands decided by the fold.", ("partition", "outcome"))
 REFUSED_BEFORE_LOG = Tally("maskline_refused_before_log", "Wishes refused without a record.", ("reason",))
 MALFORMED_RECORDS = Tally("maskline_malformed_records", "Records that cannot be read.", ("partition",))
+FUTURE_RECORDS = Tally(
+    "maskline_future_records", "Records dated more than two minutes ahead of whoever decides them.", ("partition",)
+)
 FOLD_GAPS = Tally("maskline_fold_gaps", "Times that Redis was found behind the log.", ("partition",))
 LEDGER_ROWS = Tally("maskline_ledger_rows", "Events that got their row in SQL.", ("partition",))
 
@@ -63,6 +66,17 @@ IN_FLIGHT = Gauge("maskline_in_flight", "Commands waiting for the log's acknowle
 POSITION = Gauge("maskline_position_offset", "Next offset that the fold has not applied.", ["partition"])
 PUBLISHED = Gauge("maskline_published_offset", "Offset below which all events are acknowledged.", ["partition"])
 LOG_END = Gauge("maskline_log_end_offset", "End of the log as last seen.", ["partition"])
+UNDECIDED_AGE_SECONDS = Gauge(
+    "maskline_undecided_age_seconds", "Age of the oldest command that is accepted and not decided.", ["partition"]
+)
+TICK_AGE_SECONDS = Gauge("maskline_tick_age_seconds", "Age of the last tick that the fold has applied.", ["partition"])
+FOLD_AHEAD_SECONDS = Gauge(
+    "maskline_fold_ahead_seconds", "How far the fold's time is ahead of the clock's.", ["partition"]
+)
+LOG_REPLICAS = Gauge("maskline_log_replicas", "Brokers that are to have a partition of the commands.", ["partition"])
+LOG_REPLICAS_IN_SYNC = Gauge(
+    "maskline_log_replicas_in_sync", "Those of them that have all of it; 0 where nobody says so.", ["partition"]
+)
 SNAPSHOT_MADE_AT = Gauge(
     "maskline_snapshot_made_at_seconds", "When the last snapshot was made, in Unix time.", ["partition"]
 )
@@ -83,6 +97,7 @@ CATALOGUE: tuple[Tally | MetricWrapperBase, ...] = (
     DECISIONS,
     REFUSED_BEFORE_LOG,
     MALFORMED_RECORDS,
+    FUTURE_RECORDS,
     FOLD_GAPS,
     LEDGER_ROWS,
     LEDGER_BEHIND,
@@ -90,6 +105,11 @@ CATALOGUE: tuple[Tally | MetricWrapperBase, ...] = (
     POSITION,
     PUBLISHED,
     LOG_END,
+    UNDECIDED_AGE_SECONDS,
+    TICK_AGE_SECONDS,
+    FOLD_AHEAD_SECONDS,
+    LOG_REPLICAS,
+    LOG_REPLICAS_IN_SYNC,
     SNAPSHOT_MADE_AT,
     STOPPED_PARTITIONS,
     ACK_SECONDS,

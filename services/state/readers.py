@@ -85,6 +85,10 @@ class StateReader:
         """When `seen` was true, by the event loop's clock; minus infinity before the first reading."""
         return self._read_at_s.get(partition, -math.inf)
 
+    def known(self, partition: int) -> Head | None:
+        """The head as it was read last; None before the first reading."""
+        return self._heads.get(partition)
+
     def now_ms(self, partition: int) -> int:
         """The fold's time as it was read last; 0 before the first reading."""
         head = self._heads.get(partition)

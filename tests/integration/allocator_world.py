@@ -49,6 +49,9 @@ class NothingIsReported:
     def folded(self, partition: PartitionId, position: int, decisions: list[Facts | bool]) -> None:
         """See LoopReport."""
 
+    def from_future(self, partition: PartitionId, count: int) -> None:
+        """See LoopReport."""
+
     def gap(self, partition: PartitionId) -> None:
         self.gaps += 1
 

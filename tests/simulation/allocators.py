@@ -70,6 +70,9 @@ class QuietReport:
     def folded(self, partition: PartitionId, position: int, decisions: list[Facts | bool]) -> None:
         """Redis told it already."""
 
+    def from_future(self, partition: PartitionId, count: int) -> None:
+        """Against a time that is not virtual here."""
+
     def gap(self, partition: PartitionId) -> None:
         """Redis was behind the log."""
         self._around.note(self._process.name, f"p{partition}: gap, seeks back")
