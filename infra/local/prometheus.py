@@ -33,6 +33,14 @@ def find_prometheus() -> Path:
     return Path(found)
 
 
+def find_promtool() -> Path:
+    """What holds rules against planted series. Raises PartMissing."""
+    found = shutil.which("promtool")
+    if found is None:
+        raise PartMissing(part="promtool", why="there is no `promtool` on the PATH", command=INSTALL)
+    return Path(found)
+
+
 class Prometheus:
     """One server; its data is in `folder`."""
 
