@@ -7,6 +7,7 @@ test-real`. These have no real twin, for what they are about is not there, or st
     test_stream_tansu, test_service_starts    a broker of the embedded tier; tests/real/test_brokers_die.py
     test_log_replaced                         a broker with an empty memory behind the same address
     test_store_guard                          settings of one Redis; check_stores in tests/real/test_redis_cluster.py
+    test_snapshot_process                     when it runs; what it makes is in test_rebuild, on both
     test_admin_server, test_http_server*      neither log nor store
 """
 
