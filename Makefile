@@ -75,8 +75,8 @@ bench: $(LINKED) $(DEV) ## the figures, one JSON line each; TIER=embedded or rea
 
 ##@ The real thing
 .PHONY: up
-up: $(LINKED) ## Kafka, Redis Cluster, PostgreSQL, our services, nginx, Prometheus, on loopback; ARGS="--ports-from 8080"
-	@$(RUN) -m infra.local up $(ARGS)
+up: $(LINKED) ## Kafka, Redis Cluster, PostgreSQL, our services, nginx, Prometheus, on loopback; TLS=1; ARGS="--ports-from 8080"
+	@$(RUN) -m infra.local up $(if $(filter 1,$(TLS)),--tls) $(ARGS)
 
 .PHONY: down
 down: $(LINKED) ## ends what `make up` started; WIPE=1 removes its data as well

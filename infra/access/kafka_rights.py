@@ -76,6 +76,8 @@ RIGHTS: Final[Mapping[str, Sequence[Right]]] = {
         Right(Resource.TOPIC, COMMANDS, Operation.DESCRIBE_CONFIGS),
         Right(Resource.TOPIC, EVENTS, Operation.DESCRIBE_CONFIGS),
     ),
+    # `maskline rebuild`.
+    "rebuild": (READS_COMMANDS, LOOKS_AT_GROUP),
     # `maskline up` before the first service: topics, and the first record of each partition.
     "setup": (
         Right(Resource.TOPIC, COMMANDS, Operation.CREATE),

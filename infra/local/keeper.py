@@ -17,14 +17,16 @@ from infra.launcher.data_folder import locked
 from infra.launcher.endpoints import Endpoints
 from infra.launcher.launcher import Launcher, Tell
 from infra.launcher.ports import check_free, free_ports
+from infra.launcher.services import service_specs
 from infra.launcher.system import UpSettings, running_system
+from infra.local.guards import SETUP, Guards
 from infra.local.nginx import EdgePorts, Nginx
 from infra.local.parts import SETTINGS, Parts, check_parts, check_room
 from infra.local.prometheus import Prometheus
 from infra.local.where import KEEPER, Where, remove_where, write_mark, write_where
 from services.platform.lifecycle import Stop
 from services.platform.lifecycle import run as run_process
-from services.platform.settings import Settings
+from services.platform.settings import AccessSettings, Settings
 from services.platform.telemetry import configure_logging
 
 FRONT_DOORS: Final = 2
@@ -41,6 +43,7 @@ class LocalSettings(Settings, frozen=True, kw_only=True):
         int,
         Meta(description="nginx for front door, counter, console, TLS, then Prometheus, from here on; 0: free.", ge=0),
     ] = 0
+    tls: Annotated[bool, Meta(description="TLS everywhere, and a user with few rights for each service.")] = False
 
 
 def keep(settings: LocalSettings, tell: Tell) -> None:
@@ -66,10 +69,12 @@ async def running_tier(settings: LocalSettings, tell: Tell, stop: Stop) -> Async
         folder = stack.enter_context(locked(settings.folder / KEEPER)).parent
         write_mark(folder)
         check_room(folder)
-        tier = _Tier(folder, edge_ports(settings.ports_from), tell)
+        guards = Guards.in_folder(folder) if settings.tls else None
+        tier = _Tier(folder, edge_ports(settings.ports_from), guards, tell)
         stack.push_async_callback(tier.parts.stop)
         await tier.parts.start()
-        system = await stack.enter_async_context(running_system(tier.system_settings(), tell, stop.fail))
+        specs_of = service_specs if guards is None else guards.specs()
+        system = await stack.enter_async_context(running_system(tier.system_settings(), tell, stop.fail, specs_of))
         stack.push_async_callback(tier.stop_edge)
         await tier.start_edge(system.endpoints)
         stack.callback(remove_where, folder)
@@ -79,10 +84,11 @@ async def running_tier(settings: LocalSettings, tell: Tell, stop: Stop) -> Async
 class _Tier:
     """The parts below our services, and nginx and Prometheus above; `parts.json` is kept true as they are replaced."""
 
-    def __init__(self, folder: Path, ports: list[int], tell: Tell) -> None:
+    def __init__(self, folder: Path, ports: list[int], guards: Guards | None, tell: Tell) -> None:
         self._folder = folder
         self._tell = tell
-        self.parts = Parts(folder, tell, self._note)
+        self._guards = guards
+        self.parts = Parts(folder, guards, tell, self._note)
         self._nginx = Nginx(folder / "nginx", EdgePorts(*ports[:-1]))
         self._prometheus = Prometheus(folder / "prometheus", ports[-1])
         self._edge: Launcher | None = None
@@ -99,12 +105,14 @@ class _Tier:
             replicas=REPLICAS,
             front_doors=FRONT_DOORS,
             allocators=ALLOCATORS,
+            access=AccessSettings() if self._guards is None else self._guards.access(SETUP),
         )
 
     async def start_edge(self, endpoints: Endpoints) -> None:
         """nginx and Prometheus, before and beside these services. Raises PartMissing, ProcessDidNotStart."""
         behind = {name: urlsplit(getattr(endpoints, name)).netloc for name in ("front_door", "counter", "console")}
-        self._nginx.prepare(**behind)
+        certificate = None if self._guards is None else self._guards.authority.issue("nginx")
+        self._nginx.prepare(**behind, certificate=certificate)
         self._prometheus.prepare(endpoints.processes)
         specs = [*self._nginx.specs(), *self._prometheus.specs()]
         self._edge = Launcher(specs, self._folder, self._tell, self._note, SETTINGS)
@@ -128,6 +136,7 @@ class _Tier:
             edge=self._nginx.urls(),
             prometheus=self._prometheus.url,
             postgres=self.parts.postgres.address,
+            ca="" if self._guards is None else str(self._guards.authority.path),
             processes=[*self.parts.processes(), *(self._edge.processes() if self._edge else [])],
         )
 

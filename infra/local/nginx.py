@@ -21,12 +21,14 @@ from pathlib import Path
 from string import Template
 from typing import Final, NamedTuple
 
+from infra.access.certificates import Certificate
 from infra.embedded.commands import LOOPBACK
 from infra.launcher.guard import guarded
 from infra.launcher.process import ProcessSpec
 from infra.local.missing import PartMissing
 from infra.local.nginx_problems import problem_pages, problem_texts
 from infra.local.unprivileged import NOBODY, own_folder, user_for
+from services.platform.private_files import replace_private
 
 INSTALL: Final = "apt-get install nginx-light"
 DEBIANS: Final = "/usr/sbin/nginx"
@@ -88,13 +90,17 @@ class Nginx:
             "console": f"http://{LOOPBACK}:{self._ports.console}",
         }
 
-    def prepare(self, *, front_door: str, counter: str, console: str) -> None:
-        """Settings for these three services, each host:port. Raises PartMissing."""
+    def prepare(self, *, front_door: str, counter: str, console: str, certificate: Certificate | None = None) -> None:
+        """Settings for these services, each host:port; without `certificate` it signs its own. Raises PartMissing."""
         self._program = find_nginx()
         self._user = user_for("nginx", ("www-data", "nginx", NOBODY), INSTALL)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         own_folder(self._folder / PUBLIC, self._user)
-        make_certificate(self._folder / PUBLIC)
+        if certificate is None:
+            make_certificate(self._folder / PUBLIC)
+        else:
+            replace_private(self._folder / PUBLIC / "tls.key", certificate.key.read_bytes())
+            replace_private(self._folder / PUBLIC / "tls.crt", certificate.certificate.read_bytes())
         tls = [
             f"        listen {LOOPBACK}:{self._ports.secure} ssl http2 backlog=4096;",
             "        ssl_certificate tls.crt;",
@@ -102,6 +108,8 @@ class Nginx:
             "        ssl_protocols TLSv1.2 TLSv1.3;",
             "        ssl_session_cache shared:tls:10m;",
         ]
+        if certificate is not None:  # one that a browser may insist on
+            tls.append('        add_header Strict-Transport-Security "max-age=31536000" always;')
         # max_fails: of one address there is no other to go to, and to stop asking it would only lengthen its absence.
         self._write(
             PUBLIC,

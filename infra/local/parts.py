@@ -1,6 +1,6 @@
 """What stands under our services on one machine: brokers, Redis Cluster, PostgreSQL, started and stopped together.
 
-    parts = Parts(folder, tell, on_change)
+    parts = Parts(folder, guards, tell, on_change)
     await parts.start()
     …
     await parts.stop()
@@ -16,6 +16,7 @@ from typing import Final
 from infra.launcher.endpoints import ProcessEndpoint
 from infra.launcher.launcher import Launcher, LauncherSettings, Tell
 from infra.launcher.ports import free_ports
+from infra.local.guards import Guards
 from infra.local.java import find_java
 from infra.local.kafka import KafkaCluster
 from infra.local.kafka_jars import find_maven_or_jars
@@ -70,15 +71,19 @@ def check_room(folder: Path, least_bytes: int = LEAST_FREE_BYTES) -> None:
 
 
 class Parts:
-    """Three brokers, six Redis nodes and a database server; ports are chosen free at each start."""
+    """Three brokers, six Redis nodes and a database server; ports are chosen free at each start.
 
-    def __init__(self, folder: Path, tell: Tell, on_change: Callable[[], None]) -> None:
+    With `guards` brokers and nodes ask who you are.
+    """
+
+    def __init__(self, folder: Path, guards: Guards | None, tell: Tell, on_change: Callable[[], None]) -> None:
         self._folder = folder
         self._tell = tell
         self._on_change = on_change
         (postgres_port,) = free_ports(1)
-        self.kafka = KafkaCluster(folder / "kafka", BrokerPorts.free(BROKERS))
-        self.redis = RedisCluster(folder / "redis", NodePorts.free(NODES))
+        kafka_guard, redis_guard = (None, None) if guards is None else (guards.kafka, guards.redis)
+        self.kafka = KafkaCluster(folder / "kafka", BrokerPorts.free(BROKERS), kafka_guard)
+        self.redis = RedisCluster(folder / "redis", NodePorts.free(NODES), redis_guard)
         self.postgres = PostgresServer(folder / "postgres", postgres_port)
         self._launcher: Launcher | None = None
 
@@ -91,6 +96,7 @@ class Parts:
         self._launcher = Launcher(specs, self._folder, self._tell, self._on_change, SETTINGS)
         await self._launcher.start()
         await asyncio.gather(self.redis.form(), self.postgres.check_login(), self._kafka_is_whole())
+        await self.kafka.grant()
         self._tell("Kafka, Redis Cluster and PostgreSQL are whole.")
 
     async def stop(self) -> None:

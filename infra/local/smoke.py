@@ -6,6 +6,7 @@ everything: the log grows by some fifty records.
 
 import http.client
 import secrets
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from infra.applying import apply_campaign
 from infra.campaigns.demo import scaled
 from infra.console_client import ConsoleClient
 from infra.launcher.endpoints import read_endpoints
+from infra.local.guards import AUDIT, access_in
 from infra.local.keeper import LocalSettings
 from infra.local.where import Where, read_where
 from services.audit.main import run as run_verify
@@ -120,7 +122,7 @@ def _book(where: Where, campaign: Campaign, tell: Tell) -> tuple[dict[str, Any],
     deadline_s = time.monotonic() + VISIBLE_TIMEOUT_S
     while True:
         began_s = time.monotonic()
-        status, told = _call(where.edge["front_door"], "POST", "/v1/reservations", wish, headers)
+        status, told = _call(_front_door(where), "POST", "/v1/reservations", wish, headers, ca=where.ca)
         took_ms = round((time.monotonic() - began_s) * 1000, 1)
         is_new_to_the_door = told.get("reason") in ("unknown_campaign", "unknown_slot", "not_open")
         if not is_new_to_the_door or time.monotonic() > deadline_s:
@@ -130,6 +132,11 @@ def _book(where: Where, campaign: Campaign, tell: Tell) -> tuple[dict[str, Any],
         raise SmokeFailed(what="The booking was not confirmed", told=_in_words(status, told))
     tell(f"A booking through nginx is confirmed, {took_ms} ms after it was sent.")
     return told | {"pharmacy": slot.pharmacy}, took_ms
+
+
+def _front_door(where: Where) -> str:
+    """As residents come: by TLS, where its certificate is one that somebody has signed."""
+    return where.edge["front_door_tls" if where.ca else "front_door"]
 
 
 def _pick_up(where: Where, console: ConsoleClient, booked: dict[str, Any], tell: Tell) -> float:
@@ -179,7 +186,10 @@ def _targets(where: Where) -> int:
 def _verify(folder: Path, tell: Tell) -> None:
     endpoints = read_endpoints(folder)
     database = DatabaseSettings(ledger=endpoints.ledger)
-    settings = VerifySettings(kafka=endpoints.kafka, redis=endpoints.redis, data=folder, database=database)
+    access = access_in(folder, AUDIT)
+    settings = VerifySettings(
+        kafka=endpoints.kafka, redis=endpoints.redis, data=folder, database=database, access=access
+    )
     if code := run_verify(lambda: settings, tell, as_json=False):
         raise SmokeFailed(what="maskline verify found differences", told=f"it ended with {code}; they stand above")
 
@@ -192,10 +202,17 @@ def _key() -> dict[str, str]:
     return {"Idempotency-Key": secrets.token_hex(16)}
 
 
-def _call(url: str, method: str, path: str, content: Any, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+def _call(
+    url: str, method: str, path: str, content: Any, headers: Mapping[str, str], *, ca: str = ""
+) -> tuple[int, dict[str, Any]]:
     """Status and JSON of an answer. Raises SmokeFailed where there is none."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=CALL_TIMEOUT_S)
+    if parts.scheme == "https":
+        trusted = ssl.create_default_context(cafile=ca)
+        connection = http.client.HTTPSConnection(
+            parts.hostname or "", parts.port, timeout=CALL_TIMEOUT_S, context=trusted
+        )
     body = None if content is None else msgspec.json.encode(content)
     try:
         connection.request(method, path, body, {"Content-Type": "application/json", **headers})

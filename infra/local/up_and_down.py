@@ -59,7 +59,7 @@ def up(settings: LocalSettings, tell: Tell) -> None:
     output = folder / KEEPER / OUTPUT
     with output.open("wb") as log:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "infra.local", "keep", "--folder", folder, "--ports-from", str(settings.ports_from)],
+            [sys.executable, "-m", "infra.local", "keep", *_options(settings)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -73,6 +73,11 @@ def up(settings: LocalSettings, tell: Tell) -> None:
         raise
     _tell_where(folder, where, tell)
     tell(f"Ready after {time.monotonic() - began_s:.1f} s. `make smoke` tries it, `make down` ends it.")
+
+
+def _options(settings: LocalSettings) -> list[str | Path]:
+    tls = "--tls" if settings.tls else "--no-tls"
+    return ["--folder", settings.folder.resolve(), "--ports-from", str(settings.ports_from), tls]
 
 
 def down(settings: LocalSettings, tell: Tell, *, wipe: bool) -> None:

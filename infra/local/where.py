@@ -31,6 +31,8 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
     prometheus: str
     postgres: str
     """Without the password, which is in `postgres/password`."""
+    ca: str = ""
+    """The certificates that everybody trusts, of a tier that asks who you are; empty where it does not."""
     processes: list[ProcessEndpoint]
     """Brokers, nodes, database, nginx, Prometheus."""
 

@@ -35,10 +35,10 @@ class Lazy(click.Command):
         return self._load().make_context(info_name, args, parent, **extra)
 
 
-def located(ctx: click.Context, settings: Any, running: "Endpoints | None" = None) -> Any:
+def located(ctx: click.Context, settings: Any, running: "Endpoints | None" = None, user: str = "audit") -> Any:
     """The settings with the addresses of the system that runs with their data folder, where none were given.
 
-    Raises NotRunning.
+    Where that one asks who you are (`make up TLS=1`), and nobody was named, they come as `user`. Raises NotRunning.
     """
     from msgspec.structs import replace
 
@@ -53,4 +53,8 @@ def located(ctx: click.Context, settings: Any, running: "Endpoints | None" = Non
     found = {name: getattr(running, name) for name, known in zip(names, given, strict=True) if not known}
     if "ledger" in found:
         settings = replace(settings, database=replace(settings.database, ledger=found.pop("ledger")))
+    if not settings.access.kafka_user:
+        from infra.local.guards import access_in
+
+        settings = replace(settings, access=access_in(settings.data, user))
     return replace(settings, **found)

@@ -41,7 +41,7 @@ def load_rebuild() -> click.Command:
         Where a snapshot saves time it is loaded first. Publishes nothing; works beside running allocators. Exit 0:
         Redis has all of the log; 1: a partition must not be touched, and why; 2: could not be done.
         """
-        sys.exit(run_rebuild(lambda: located(ctx, settings), click.echo, as_json=as_json))
+        sys.exit(run_rebuild(lambda: located(ctx, settings, user="rebuild"), click.echo, as_json=as_json))
 
     return rebuild
 

@@ -180,8 +180,8 @@ async def test_the_doctor_sees_how_the_topics_are_set(kafka: Guarded) -> None:
 
 FORBIDDEN = [
     *[(user, writes, EVENTS) for user in RIGHTS if user != "allocator"],
-    *[(user, writes, COMMANDS) for user in ("allocator", "ledger", "audit")],
-    *[(user, reads, EVENTS) for user in (*DOORS, "allocator", "setup")],
+    *[(user, writes, COMMANDS) for user in ("allocator", "ledger", "audit", "rebuild")],
+    *[(user, reads, EVENTS) for user in (*DOORS, "allocator", "setup", "rebuild")],
     *[(user, deletes_topic, COMMANDS) for user in RIGHTS],
     *[(user, deletes_records, COMMANDS) for user in RIGHTS],
     *[(user, grants_itself, EVENTS) for user in RIGHTS],
