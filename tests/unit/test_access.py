@@ -15,6 +15,8 @@ from infra.access.passwords import password_file
 from services.platform.access import CertificatesUnreadable, PasswordMissing, read_password, tls_context
 from services.platform.private_files import OthersCanRead
 from services.platform.settings import AccessSettings
+from services.state.redis_access import RedisNotTrusted, redis_address
+from services.state.store import reach
 from services.stream.client import start_admin
 from services.stream.kafka_access import KafkaNotTrusted, KafkaSpeaksPlain
 
@@ -28,6 +30,13 @@ class Kafka(Struct, frozen=True):
     access: AccessSettings
     kafka_request_timeout_s: float = 1.0
     start_timeout_s: float = 5.0
+
+
+class Redis(Struct, frozen=True):
+    """The same, of a Redis."""
+
+    redis: str
+    access: AccessSettings
 
 
 @asynccontextmanager
@@ -82,6 +91,18 @@ async def test_a_certificate_that_is_not_to_be_trusted_is_told_with_what_to_do(
         settings = Kafka(f"{LOOPBACK}:{port}", AccessSettings(kafka_ca_file=trusted.path))
         with pytest.raises(KafkaNotTrusted, match=f"(?s){words}"):
             await start_admin(settings)
+
+
+@pytest.mark.parametrize(
+    ("days", "words"), [(-1, "certificate has expired.*has to be renewed"), (30, "local issuer.*--redis-ca-file")]
+)
+async def test_the_same_of_redis(tmp_path: Path, days: int, words: str) -> None:
+    ours, others = Authority.in_folder(tmp_path / "ours"), Authority.in_folder(tmp_path / "others")
+    trusted = ours if days < 0 else others
+    async with server(ours.issue("redis", dt.timedelta(days=days))) as port:
+        url = redis_address(Redis(f"rediss://{LOOPBACK}:{port}/0", AccessSettings(redis_ca_file=trusted.path)))
+        with pytest.raises(RedisNotTrusted, match=f"(?s){words}"):
+            await reach(url, timeout_s=2.0, within_s=30.0)
 
 
 async def test_a_server_of_another_name_is_told_with_what_to_do(
