@@ -35,6 +35,9 @@ LOOK_AGAIN_S = 0.1
 class VerifySettings(SystemSettings, frozen=True, kw_only=True):
     """What verify is told."""
 
+    redis_timeout_s: Annotated[
+        float, Meta(description="Seconds before a call to Redis counts as unanswered.", gt=0)
+    ] = 5.0  # nobody waits for it, and a machine in a rush answers late
     catch_up_timeout_s: Annotated[
         float, Meta(description="Seconds to wait for Redis to reach what was published, or to come back.", gt=0)
     ] = 30.0
