@@ -79,8 +79,9 @@ async def new_beside_old(city: City, program: Program) -> None:
     tell("a new allocator comes beside the old ones")
     await city.begin(NEWCOMER, program)
     await until_it_folds(city, NEWCOMER)
-    await put(city, [next_version.greeting()] * GREETINGS)
-    await asyncio.sleep(BESIDE_S)
+    for _ in range(GREETINGS):  # one after the other: of three who fold each of them, whoever is first decides it
+        await put(city, [next_version.greeting()])
+        await asyncio.sleep(BESIDE_S / GREETINGS)
 
 
 async def in_force(city: City) -> None:
