@@ -18,6 +18,7 @@ from tests.bench.on_kafka import on_one_broker, on_three_brokers, over_partition
 from tests.bench.parts_of_a_booking import parts_of_a_booking
 from tests.bench.plan_check import plan_holds_embedded, plan_holds_real
 from tests.bench.rebuilding import rebuilding
+from tests.bench.scaling import NAMES, scaling
 from tests.bench.through_the_door import decided, decision_times, ready
 
 Measurements = dict[Callable[[], list[Figure]], tuple[str, ...]]
@@ -48,6 +49,7 @@ REAL: Final[Measurements] = {
         "cpu_us_status",
         "cpu_us_stock",
     ),
+    scaling: NAMES,
     plan_holds_real: ("plan_holds",),
 }
 TIERS: Final = {"embedded": EMBEDDED, "real": REAL}

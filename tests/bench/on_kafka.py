@@ -6,12 +6,9 @@ from typing import Final
 import msgspec
 
 from services.domain.campaign import Campaign
-from services.state.readers import read_head
-from services.state.store import Store, open_store
 from tests.bench.cpu import cpu_with_ended_threads_s
 from tests.bench.figure import Figure, figure
 from tests.bench.running import Bench, running_for_real
-from tests.bench.rush import rush
 from tests.bench.through_the_door import PLENTY, WIDE_SLOTS, decided_on, decision_times_on
 from tests.bench.wishes import Wish, wide_campaign, wishes
 
@@ -19,8 +16,6 @@ PARTITIONS: Final = 64
 REPEATS: Final = 5
 BOOKINGS: Final = 6_400
 CONNECTIONS: Final = 512
-STORE_TIMEOUT_S: Final = 10.0
-LOOK_S: Final = 0.05
 
 
 def on_three_brokers() -> list[Figure]:
@@ -48,7 +43,7 @@ def over_partitions() -> list[Figure]:
 
 
 async def _over_partitions(bench: Bench) -> list[Figure]:
-    campaigns = [_campaign(number) for number in range(PARTITIONS)]
+    campaigns = [region_campaign(number, PARTITIONS) for number in range(PARTITIONS)]
     for campaign in campaigns:
         await bench.apply(campaign)
     quotients, one_us, many_us = [], [], []
@@ -62,30 +57,17 @@ async def _over_partitions(bench: Bench) -> list[Figure]:
     return [figure("cost_64_vs_1_partitions", quotients[1:], "1", told)]  # the first pair warms both up
 
 
-def _campaign(number: int) -> Campaign:
-    """Of a region of its own, which the fold gives the least used partition."""
-    campaign = wide_campaign(f"partition-{number:02d}", WIDE_SLOTS // PARTITIONS, PLENTY)
+def region_campaign(number: int, regions: int) -> Campaign:
+    """Of a region of its own among so many, which the fold gives the least used partition."""
+    campaign = wide_campaign(f"partition-{number:02d}", WIDE_SLOTS // regions, PLENTY)
     return msgspec.structs.replace(campaign, region=f"region-{number:02d}")
 
 
 async def _cost_us(bench: Bench, ready_wishes: list[Wish]) -> float:
-    client, store = bench.client(CONNECTIONS), open_store(bench.settings.redis, timeout_s=STORE_TIMEOUT_S)
-    folded, before_s = await _folded(store), _cpu_s(bench)
-    heard = await rush(client, ready_wishes, CONNECTIONS)
-    assert heard.statuses[202] == len(ready_wishes), heard.statuses
-    # The clock's ticks are counted as well: a few of the last bookings may still be on their way.
-    while await _folded(store) - folded < len(ready_wishes):
-        await asyncio.sleep(LOOK_S)
-    cost_us = (_cpu_s(bench) - before_s) / len(ready_wishes) * 1e6
+    client, before_s = bench.client(CONNECTIONS), _cpu_s(bench)
+    await bench.booked(client, ready_wishes, CONNECTIONS, PARTITIONS)
     client.close()
-    await store.aclose()
-    return cost_us
-
-
-async def _folded(store: Store) -> int:
-    """How many records of all partitions are applied."""
-    heads = [await read_head(store, partition) for partition in range(PARTITIONS)]
-    return sum(head.position for head in heads if head is not None)
+    return (_cpu_s(bench) - before_s) / len(ready_wishes) * 1e6
 
 
 def _middle(values: list[float]) -> float:

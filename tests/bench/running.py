@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,9 +14,15 @@ from loadtests.http_client import HttpClient
 from loadtests.proof import settled
 from services.audit.verify import VerifySettings
 from services.domain.campaign import Campaign
+from services.state.readers import read_head
+from services.state.store import Store, open_store
+from tests.bench.rush import rush
+from tests.bench.wishes import Wish
 from tests.integration.cli_system import Up, up
 
 VISIBLE_TIMEOUT_S = 10.0
+STORE_TIMEOUT_S = 10.0
+LOOK_S = 0.05
 
 
 class Bench:
@@ -53,6 +59,23 @@ class Bench:
     async def decided(self) -> None:
         """Wait until everything in the log of the first partition is decided."""
         await settled(self.settings, 0)
+
+    async def booked(self, client: HttpClient, ready_wishes: Sequence[Wish], connections: int, partitions: int) -> None:
+        """All of them are accepted, and as many records of so many partitions decided."""
+        store = open_store(self.settings.redis, timeout_s=STORE_TIMEOUT_S)
+        folded = await _folded(store, partitions)
+        heard = await rush(client, ready_wishes, connections)
+        assert heard.statuses[202] == len(ready_wishes), heard.statuses
+        # The clock's ticks are counted as well: a few of the last bookings may still be on their way.
+        while await _folded(store, partitions) - folded < len(ready_wishes):
+            await asyncio.sleep(LOOK_S)
+        await store.aclose()
+
+
+async def _folded(store: Store, partitions: int) -> int:
+    """How many records of these partitions are applied."""
+    heads = [await read_head(store, partition) for partition in range(partitions)]
+    return sum(head.position for head in heads if head is not None)
 
 
 @contextmanager
