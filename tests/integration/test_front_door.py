@@ -20,6 +20,7 @@ import pytest
 
 from infra.launcher.ports import free_ports
 from services.domain import commands as c
+from services.front_door.line import FRESH_S
 from services.state.recovery import GROUP
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
@@ -160,6 +161,7 @@ def test_slow_and_idle_clients_are_cut_and_nobody_else_notices(system: System) -
 
 def test_a_redis_that_stands_still_takes_no_booking_away(system: System) -> None:
     with system.stores.redis_stands_still():
+        time.sleep(2 * FRESH_S)  # what the front door read before it stood still is no answer any more
         status, headers, told = book(system, "no-redis")
         assert (status, told["state"], told["ahead"]) == (202, "pending", None)
         status, _, answer = ask("GET", f"{system.url}{headers['Location']}")
