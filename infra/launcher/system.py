@@ -74,8 +74,9 @@ class UpSettings(Settings, frozen=True, kw_only=True):
     front_doors: Annotated[int, Meta(description="Front door processes; they share their port.", ge=1, le=64)] = 1
     allocators: Annotated[int, Meta(description="Allocator processes.", ge=1, le=64)] = 1
     kafka_request_timeout_s: Annotated[
-        float, Meta(description="Seconds before a request to a Kafka broker counts as unanswered.", gt=0)
-    ] = 4.0
+        float,
+        Meta(description="Seconds before a request to a Kafka broker is unanswered, and its connection lost.", gt=0),
+    ] = 2.0
     start_timeout_s: Annotated[
         float, Meta(description="Seconds to go on trying, at start, to reach Redis, and then Kafka.", gt=0)
     ] = 30.0

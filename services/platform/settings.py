@@ -102,8 +102,9 @@ class SystemSettings(Settings, frozen=True, kw_only=True):
     data: Annotated[Path, Meta(description="Folder of secrets, console users and endpoints.json.")] = Path(".maskline")
     log_level: Annotated[LogLevel, Meta(description="Least important log line that is still written.")] = "info"
     kafka_request_timeout_s: Annotated[
-        float, Meta(description="Seconds before a request to a Kafka broker counts as unanswered.", gt=0)
-    ] = 4.0
+        float,
+        Meta(description="Seconds before a request to a Kafka broker is unanswered, and its connection lost.", gt=0),
+    ] = 2.0
     redis_timeout_s: Annotated[
         float, Meta(description="Seconds before a call to Redis counts as unanswered.", gt=0)
     ] = 0.5

@@ -11,13 +11,11 @@ from services.state.fold_call import LogIdentity
 from services.state.records import digest_of
 from services.state.snapshots.loading import is_being_loaded
 from services.state.stopped import BeingLoadedError, LogDiffersError, LogTooShortError, OtherKeyError, OtherLogError
-from services.stream.errors import LogUnavailable
 from services.stream.genesis import read_genesis
-from services.stream.partition_reader import LogReader
+from services.stream.partition_reader import LogReader, record_at
 from services.stream.place import Offset, PartitionId
 
 GROUP = "allocator"
-READ_TIMEOUT_MS = 4_000
 
 
 class HeadReader(Protocol):
@@ -67,9 +65,5 @@ async def _check_same_log(log: LogReader, partition: PartitionId, head: Head, lo
     if head.position > end:
         raise LogTooShortError(partition=partition, what="Redis", offset=head.position, end=end)
     last = Offset(head.position - 1)
-    log.seek(partition, last)
-    records = await log.fetch(partition, max_records=1, timeout_ms=READ_TIMEOUT_MS)
-    if not records:
-        raise LogUnavailable(why=f"offset {last} of partition {partition} was not read within {READ_TIMEOUT_MS} ms")
-    if digest_of(records[0].value) != head.digest:
+    if digest_of((await record_at(log, partition, last)).value) != head.digest:
         raise LogDiffersError(partition=partition, offset=last)

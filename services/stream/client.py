@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from services.platform.settings import AccessSettings
 from services.stream.errors import KafkaAddressInvalid, KafkaUnreachable
 from services.stream.kafka_access import is_secured, kafka_security, raise_refusal
+from services.stream.kafka_client import QUESTION_REQUESTS, KafkaClient
 
 MAX_BATCH_BYTES: Final = 512 * 1024
 """Above a thousand commands of usual size, and half of what the topics accept (max.message.bytes 1 MiB)."""
@@ -29,9 +30,9 @@ RETRY_BACKOFF_MS: Final = 100
 METADATA_MAX_AGE_MS: Final = 30_000
 SESSION_TIMEOUT_MS: Final = 6_000
 REBALANCE_TIMEOUT_MS: Final = 6_000
-GROUP_REQUEST_TIMEOUT_MS: Final = 9_000
-"""A broker holds a join until the others have joined as well, at most the rebalance time-out (Tansu: always 5 s). With
-a shorter request time-out a member would give up, ask again, and never be let in."""
+ANSWER_TIMEOUT_S: Final = 4.0
+"""For an answer that may take several requests. A lost connection is closed after half of it (`kafka_request_timeout_s`
+of the settings, see KafkaClient), so that there is time to ask again over a new one."""
 HEARTBEAT_INTERVAL_MS: Final = 2_000
 MAX_POLL_INTERVAL_MS: Final = 60_000
 REPEAT_LOG_AFTER_S: Final = 5.0
@@ -49,7 +50,7 @@ class KafkaSettings(Protocol):
 
     @property
     def kafka_request_timeout_s(self) -> float:
-        """How long one request may take."""
+        """How long one request may take over one connection; questions and acknowledgements may take two of it."""
 
     @property
     def start_timeout_s(self) -> float:
@@ -83,16 +84,16 @@ async def start_producer(settings: KafkaSettings) -> AIOKafkaProducer:
 
 
 async def start_consumer(
-    settings: KafkaSettings, *, group: str | None, fetch_max_wait_ms: int, max_poll_records: int, joins: bool = False
+    settings: KafkaSettings, *, group: str | None, fetch_max_wait_ms: int, max_poll_records: int
 ) -> AIOKafkaConsumer:
     """A connected consumer that never commits and never chooses an offset by itself. Raises KafkaUnreachable.
 
-    `group` names whose committed offsets it may ask for; one that `joins` becomes a member as well.
+    `group` names whose committed offsets it may ask for.
     """
     return await _started(
         settings,
         lambda: AIOKafkaConsumer(
-            **_connection(settings) | ({"request_timeout_ms": GROUP_REQUEST_TIMEOUT_MS} if joins else {}),
+            **_connection(settings),
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -125,7 +126,7 @@ def _connection(settings: KafkaSettings) -> dict[str, Any]:
     return {
         "bootstrap_servers": bootstrap_servers(settings.kafka),
         "client_id": "maskline",
-        "request_timeout_ms": int(settings.kafka_request_timeout_s * 1000),
+        "request_timeout_ms": int(settings.kafka_request_timeout_s * QUESTION_REQUESTS * 1000),
         "retry_backoff_ms": RETRY_BACKOFF_MS,
         "metadata_max_age_ms": METADATA_MAX_AGE_MS,
         **kafka_security(settings.access),
@@ -142,6 +143,7 @@ async def _started(
     told = False
     while True:
         client = make()
+        KafkaClient.take_over(_client_of(client), settings.kafka_request_timeout_s)
         try:
             await client.start()  # type: ignore[attr-defined]  # aiokafka ships no types
         except (KafkaError, OSError, TimeoutError) as error:
@@ -166,6 +168,10 @@ async def _started(
             raise
         else:
             return client
+
+
+def _client_of(user: Any) -> Any:
+    return user.client if isinstance(user, AIOKafkaProducer) else user._client
 
 
 async def _close_admin(admin: AIOKafkaAdminClient) -> None:

@@ -1,8 +1,7 @@
 """Committed offsets of a group that nobody has joined: readable and writable without the five seconds of a join."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -40,7 +39,7 @@ class CommittedOffsets:
     async def read(self, partition: PartitionId) -> Offset:
         """0 where there is none. Raises LogUnavailable."""
         try:
-            async with self._one_at_a_time, self._in_time():
+            async with self._one_at_a_time, asyncio.timeout(self._timeout_s):
                 consumer = await self._consumer()
                 return Offset(await consumer.committed(TopicPartition(self._topic, partition)) or 0)
         except (KafkaError, TimeoutError) as error:
@@ -50,7 +49,7 @@ class CommittedOffsets:
         """Raises CommitRefused; without the time-out aiokafka would try for ever."""
         wanted = {TopicPartition(self._topic, p): offset for p, offset in offsets.items()}
         try:
-            async with self._one_at_a_time, self._in_time():
+            async with self._one_at_a_time, asyncio.timeout(self._timeout_s):
                 consumer = await self._consumer()
                 if self._member is None and not wanted.keys() <= consumer.assignment():
                     # aiokafka commits only for what is assigned.
@@ -66,18 +65,6 @@ class CommittedOffsets:
         if self._own is not None:
             consumer, self._own = self._own, None
             await consumer.stop()
-
-    @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
-        """Ends what takes too long, and forgets the connection: it may be lost without a sign (see LogBounds)."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                yield
-        except TimeoutError:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._timeout_s):
-                    await self.stop()
-            raise
 
     async def _consumer(self) -> AIOKafkaConsumer:
         if self._member is not None:

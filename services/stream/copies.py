@@ -2,17 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from services.stream.client import KafkaSettings, start_admin
+from services.stream.client import ANSWER_TIMEOUT_S, KafkaSettings, start_admin
 from services.stream.errors import KafkaUnreachable, LogUnavailable
 from services.stream.log_producer import reason_of
 from services.stream.place import PartitionId
-
-ANSWER_TIMEOUT_S: Final = 4.0
 
 
 class Copies(NamedTuple):

@@ -12,14 +12,13 @@ from typing import Final
 
 from services.domain import commands
 from services.domain.limits import RULES_VERSION
-from services.stream.errors import LogUnavailable, StreamError, UnknownOutcome
+from services.stream.client import ANSWER_TIMEOUT_S
+from services.stream.errors import StreamError, UnknownOutcome
 from services.stream.log_producer import BatchProducer, append
-from services.stream.partition_reader import LogReader
+from services.stream.partition_reader import LogReader, record_at
 from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS
 
-ACK_TIMEOUT_S: Final = 4.0
-READ_TIMEOUT_MS: Final = 4_000
 TRIES: Final = 3
 CLOCKS_APART_MS: Final = 600_000
 """More than that between Kafka's clock and ours is told before anybody books."""
@@ -81,14 +80,11 @@ async def _read_first(reader: LogReader, partition: PartitionId) -> tuple[comman
     if end == 0:
         raise GenesisMissing(partition=partition, why="it is empty")
     await reader.assign([partition])
-    reader.seek(partition, Offset(0))
-    records = await reader.fetch(partition, max_records=1, timeout_ms=READ_TIMEOUT_MS)
-    if not records:
-        raise LogUnavailable(why=f"offset 0 of partition {partition} was not read within {READ_TIMEOUT_MS} ms")
-    command = commands.decode(records[0].value)
+    record = await record_at(reader, partition, Offset(0))
+    command = commands.decode(record.value)
     if not isinstance(command, commands.Genesis):
         raise GenesisMissing(partition=partition, why="offset 0 holds something else")
-    return command, records[0].timestamp
+    return command, record.timestamp
 
 
 async def _write_if_empty(
@@ -99,7 +95,7 @@ async def _write_if_empty(
         if await reader.log_end(partition) > 0:
             return left < TRIES - 1
         try:
-            await append(producer, COMMANDS, partition, [value], timestamp_ms=now_ms, ack_timeout_s=ACK_TIMEOUT_S)
+            await append(producer, COMMANDS, partition, [value], timestamp_ms=now_ms, ack_timeout_s=ANSWER_TIMEOUT_S)
         except UnknownOutcome:  # it may be there: look, and write again if not
             if not left:
                 raise

@@ -29,7 +29,7 @@ from services.stream.errors import (
     StreamError,
     UnknownOutcome,
 )
-from services.stream.log_producer import BatchProducer, answer_within, reason_of
+from services.stream.log_producer import Acknowledged, AcknowledgedAnew, BatchProducer, answer_within, reason_of
 from services.stream.place import Offset, PartitionId, Place
 from services.stream.same_log import Written
 
@@ -194,7 +194,7 @@ class _Lane:
         try:
             await self._write_one_batch()
         except LogReconnected:  # the batch waits
-            await self._check_same_log()
+            await self._check_same_log(self._last)
 
     async def _write_one_batch(self) -> None:
         """Raises StreamError where the log is away; every future of the batch has its answer by then."""
@@ -211,11 +211,11 @@ class _Lane:
         futures = self.futures[:taken]
         del self.values[:taken], self.futures[:taken]
         try:
-            offset = (await answer_within(self._settings.ack_timeout_s, acknowledgement)).offset
-        except (KafkaError, TimeoutError) as error:
+            offset = await self._acknowledged(acknowledgement, taken, values[taken - 1])
+        except (KafkaError, TimeoutError, StreamError) as error:
             why = reason_of(error)
             _fail(futures, lambda: UnknownOutcome(why=why))
-            raise UnknownOutcome(why=why) from error
+            raise error if isinstance(error, StreamError) else UnknownOutcome(why=why) from error
         except BaseException:  # cancelled while in flight
             _fail(futures, lambda: UnknownOutcome(why="this process is stopping"))
             raise
@@ -229,6 +229,20 @@ class _Lane:
             log.info("the log takes commands again", action="log_back", partition=self.partition)
         if self._on_batch is not None:
             self._on_batch(self.partition, taken, time.monotonic() - started_s)
+
+    async def _acknowledged(
+        self, acknowledgement: "asyncio.Future[Acknowledged]", taken: int, last_value: bytes
+    ) -> Offset:
+        """Raises KafkaError, TimeoutError, and StreamError where it cannot be seen whether this log has it."""
+        try:
+            return (await answer_within(self._settings.ack_timeout_s, acknowledgement)).offset
+        except AcknowledgedAnew as anew:
+            if self._check_log is None:
+                raise
+            # The partition got another leader while the batch was on its way, as in every restart of a broker; or it is
+            # another log. Only one of the two has what was written before, and this.
+            await self._check_same_log(self._last, Written.of(Offset(anew.offset + taken - 1), last_value))
+            return anew.offset
 
     def _check_not_back(self, futures: list[asyncio.Future[Place]], offset: Offset) -> None:
         """A log that goes back is another one, or was cut: a place in it is nobody's promise."""
@@ -264,7 +278,7 @@ class _Lane:
             async with asyncio.timeout(self._settings.ack_timeout_s):
                 if not await self._producer.probe(self._topic, self.partition):
                     return False
-            await self._check_same_log()
+            await self._check_same_log(self._last)
         except TimeoutError:
             return False
         except StreamError as error:
@@ -273,13 +287,14 @@ class _Lane:
             return False
         return True
 
-    async def _check_same_log(self) -> None:
+    async def _check_same_log(self, *written: Written | None) -> None:
         """Bounded as a whole: it is several requests, each with a time-out, and waits for those of other partitions."""
         if self._check_log is None:
             return
         try:
             async with asyncio.timeout(self._settings.ack_timeout_s):
-                await self._check_log(self.partition, self._last)
+                for record in written:
+                    await self._check_log(self.partition, record)
         except TimeoutError as error:
             raise LogUnavailable(why=f"not looked at within {self._settings.ack_timeout_s:g} s") from error
 

@@ -8,13 +8,12 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from services.stream.client import KafkaSettings, start_consumer
+from services.stream.client import ANSWER_TIMEOUT_S, KafkaSettings, start_consumer
 from services.stream.errors import LogUnavailable
 from services.stream.kafka_access import not_shown
 from services.stream.log_producer import reason_of
 from services.stream.place import Offset, PartitionId
 
-ANSWER_TIMEOUT_S: Final = 4.0
 FETCH_MAX_WAIT_MS: Final = 20
 FETCH_TIMEOUT_MS: Final = 100
 
@@ -66,12 +65,6 @@ class LogBounds:
                             self._kafka, group=None, fetch_max_wait_ms=FETCH_MAX_WAIT_MS, max_poll_records=1
                         )
                     yield self._consumer
-            except TimeoutError as error:
-                # A connection may be lost without a sign. aiokafka closes it when its own time is up; ours comes first,
-                # and what was asked is cancelled: it would be asked over the same one for ever.
-                client = self._consumer._client if self._consumer is not None else None
-                await self.stop()
-                why = not_shown(client, self._topic) if client is not None else None
+            except (TimeoutError, KafkaError) as error:
+                why = not_shown(self._consumer._client, self._topic) if self._consumer is not None else None
                 raise LogUnavailable(why=why or reason_of(error)) from error
-            except KafkaError as error:
-                raise LogUnavailable(why=reason_of(error)) from error

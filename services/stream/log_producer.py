@@ -27,6 +27,17 @@ class Acknowledged(Protocol):
         """Of the batch's first record."""
 
 
+class AcknowledgedAnew(KafkaConnectionError):  # type: ignore[misc]  # aiokafka ships no types
+    """A batch went out over one connection and was acknowledged over another, as having its first record at `offset`.
+
+    Its partition has another leader, or it is another log: who cannot look does not know what became of the batch.
+    """
+
+    def __init__(self, offset: Offset) -> None:
+        super().__init__("it was acknowledged over a new connection")
+        self.offset = offset
+
+
 class BatchProducer(Protocol):
     """What `GroupCommit`, genesis and the publisher of events stand on; `LogProducer` and the fake have it."""
 
@@ -36,7 +47,7 @@ class BatchProducer(Protocol):
         """Hand over one batch: how many of `values` fitted, and a future of its acknowledgement.
 
         Raises LogUnavailable where surely nothing was sent, LogReconnected where that is because the log may have
-        become another one. Whatever the future raises leaves the outcome unknown.
+        become another one. Whatever the future raises leaves the outcome unknown; AcknowledgedAnew tells where to look.
         """
 
     async def probe(self, topic: str, partition: PartitionId) -> bool:
@@ -114,7 +125,7 @@ class LogProducer:
             elif (error := done.exception()) is not None:
                 checked.set_exception(error)
             elif not self._connections.is_same(where):
-                checked.set_exception(KafkaConnectionError("it was acknowledged over a new connection"))
+                checked.set_exception(AcknowledgedAnew(done.result().offset))
             else:
                 checked.set_result(done.result())
 

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from msgspec import Meta
 
 from services.platform.settings import Settings
-from services.stream.client import KafkaSettings, start_consumer
+from services.stream.client import ANSWER_TIMEOUT_S, KafkaSettings, start_consumer
 from services.stream.committed_offsets import CommittedOffsets
 from services.stream.connections import Connections
 from services.stream.errors import HoleInLog, LogReconnected, LogUnavailable, NotAssigned, PositionOutsideLog
@@ -80,6 +80,15 @@ class LogReader(Protocol):
         """Let go of everything."""
 
 
+async def record_at(reader: LogReader, partition: PartitionId, offset: Offset) -> ConsumerRecord:
+    """One record of a partition that is assigned to `reader`, which goes on behind it. Raises LogUnavailable."""
+    reader.seek(partition, offset)
+    records = await reader.fetch(partition, max_records=1, timeout_ms=int(ANSWER_TIMEOUT_S * 1000))
+    if not records:
+        raise LogUnavailable(why=f"offset {offset} of partition {partition} was not read within {ANSWER_TIMEOUT_S:g} s")
+    return records[0]
+
+
 class _Hole(NamedTuple):
     missing: Offset
     seen_s: float
@@ -132,7 +141,7 @@ class PartitionReader:
         """
         if self._consumer is not None:
             raise ValueError("this reader reads already")
-        self._consumer = await self._new_consumer(group=group, joins=True)
+        self._consumer = await self._new_consumer(group=group)
         self._membership = GroupMembership(self._consumer, self._next, on_assigned, on_revoked)
         self._offsets_of[group] = self._new_offsets(group, member=self._consumer)
         self._consumer.subscribe([self.topic], listener=self._membership)
@@ -279,13 +288,12 @@ class PartitionReader:
     def _new_offsets(self, group: str, member: AIOKafkaConsumer | None) -> CommittedOffsets:
         return CommittedOffsets(self._kafka, self.topic, group, self._settings.commit_timeout_s, member)
 
-    async def _new_consumer(self, group: str | None, *, joins: bool = False) -> AIOKafkaConsumer:
+    async def _new_consumer(self, group: str | None) -> AIOKafkaConsumer:
         consumer = await start_consumer(
             self._kafka,
             group=group,
             fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
             max_poll_records=self._settings.fetch_max_records,
-            joins=joins,
         )
         if self._tells_reconnects:
             self._connections = Connections(consumer._client)

@@ -10,13 +10,11 @@ from typing import Final, NamedTuple
 
 from services.domain.commands import Genesis
 from services.domain.rows import Head
-from services.stream.errors import LogReplaced, LogUnavailable
+from services.stream.errors import LogReplaced
 from services.stream.genesis import GenesisMissing, read_genesis
-from services.stream.partition_reader import LogReader
+from services.stream.partition_reader import LogReader, record_at
 from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS
-
-READ_TIMEOUT_MS: Final = 4_000
 
 
 class Written(NamedTuple):
@@ -77,10 +75,7 @@ class SameLog:
         end = await self._reader.log_end(partition)
         if end <= last.offset:
             return f"it ends at {end}, and had a record at {last.offset}"
-        self._reader.seek(partition, last.offset)
-        records = await self._reader.fetch(partition, max_records=1, timeout_ms=READ_TIMEOUT_MS)
-        if not records:
-            raise LogUnavailable(why=f"offset {last.offset} of partition {partition} was not read in time")
-        if Written.of(last.offset, records[0].value or b"") != last:
+        record = await record_at(self._reader, partition, last.offset)
+        if Written.of(last.offset, record.value or b"") != last:
             return f"another record stands at {last.offset}"
         return ""

@@ -24,7 +24,7 @@ class Kafka(Struct, frozen=True):
     """Settings of a client."""
 
     kafka: str
-    kafka_request_timeout_s: float = 4.0
+    kafka_request_timeout_s: float = 2.0
     start_timeout_s: float = 20.0
     access: AccessSettings = AccessSettings()
 

@@ -4,11 +4,8 @@ from services.domain.limits import RULES_VERSION
 from services.state.fold_call import LogIdentity
 from services.state.records import digest_of
 from services.state.snapshots.file import Description
-from services.stream.errors import LogUnavailable
-from services.stream.partition_reader import LogReader
+from services.stream.partition_reader import LogReader, record_at
 from services.stream.place import Offset, PartitionId
-
-READ_TIMEOUT_MS = 4_000
 
 
 async def why_unfit(
@@ -32,10 +29,6 @@ async def why_unfit(
     if head.position < 1:
         return "nothing is applied in it"
     last = Offset(head.position - 1)
-    log.seek(partition, last)
-    records = await log.fetch(partition, max_records=1, timeout_ms=READ_TIMEOUT_MS)
-    if not records:
-        raise LogUnavailable(why=f"offset {last} of partition {partition} was not read within {READ_TIMEOUT_MS} ms")
-    if digest_of(records[0].value) != head.digest:
+    if digest_of((await record_at(log, partition, last)).value) != head.digest:
         return f"its last record, at offset {last}, is another one in this log, which was cut and has grown again"
     return ""
