@@ -103,7 +103,7 @@ async def test_where_the_log_ends_is_told_to_the_first_who_asks_after_a_connecti
 async def test_aiokafka_itself_asks_over_a_lost_connection_for_ever(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(KafkaClient, "take_over", lambda client, request_timeout_s: None)
+    monkeypatch.setattr(KafkaClient, "take_over", lambda *_: None)
     reader = PartitionReader(world.kafka, COMMANDS)
     assert await reader.log_end(P) == 1
     await world.lose_connections()
