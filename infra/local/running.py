@@ -81,6 +81,10 @@ class RunningParts:
         for name in names:
             self._processes.pop(name).wait()
 
+    def terminate(self, name: str) -> None:
+        """SIGTERM; it ends when it likes, and then it no longer `runs`."""
+        self._processes[name].terminate()
+
     def pause(self, name: str) -> None:
         """SIGSTOP."""
         self._processes[name].send_signal(signal.SIGSTOP)

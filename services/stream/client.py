@@ -171,7 +171,7 @@ async def _started(
 
 
 def _client_of(user: Any) -> Any:
-    return user.client if isinstance(user, AIOKafkaProducer) else user._client
+    return user.client if hasattr(user, "client") else user._client
 
 
 async def _close_admin(admin: AIOKafkaAdminClient) -> None:

@@ -21,7 +21,7 @@ from services.stream.errors import (
     NotAssigned,
     PositionOutsideLog,
 )
-from services.stream.log_producer import Acknowledged
+from services.stream.log_producer import Acknowledged, AcknowledgedAnew
 from services.stream.place import Offset, PartitionId
 
 
@@ -71,6 +71,8 @@ class FakeProducer:
         """Batches are written, but who wrote them never hears of it."""
         self.fails_after_writing = False
         """Batches are written, and reported as timed out."""
+        self.acknowledges_anew = False
+        """Batches go out over one connection and are acknowledged over another."""
         self.has_reconnected = False
         """The connection is a new one: the next batch is refused, once."""
         self.delay_s = 0.0
@@ -120,6 +122,8 @@ class FakeProducer:
             return
         if self.fails_after_writing:
             future.set_exception(RequestTimedOutError())
+        elif self.acknowledges_anew:
+            future.set_exception(AcknowledgedAnew(offset))
         else:
             future.set_result(FakeAcknowledgement(offset))
 

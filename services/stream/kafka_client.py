@@ -9,7 +9,8 @@ when it was sent, whoever still waits for it.
 
 import asyncio
 from collections.abc import Collection
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.cluster import ClusterMetadata
@@ -26,46 +27,67 @@ GROUP_REQUEST_TIMEOUT_S: Final = 9.0
 a shorter one a member would give up, ask again, and never be let in."""
 ANSWER_COMES_S: Final = 0.1
 """A process that stood still finds answers and time-outs at once: what came in is read before anything is closed."""
-DOUBT_AFTER_S: Final = 1.0
-"""A leader that has not taken a batch for so long may have been deposed: the others are asked, and then every
-DOUBT_EVERY_S."""
 DOUBT_EVERY_S: Final = 0.5
+"""A leader that has said nothing for so long may have been deposed: the others are asked, and again after as long. No
+fetch of ours is held longer."""
 ASK_OTHERS_AFTER_S: Final = 0.5
-"""Metadata is asked from brokers that are connected; for so long, before the others are asked as well."""
+"""Metadata is asked from brokers that are connected; for so long, before others are asked as well, and then those that
+are silent: aiokafka connects to one after the other, and waits for each."""
+
+
+class _Sent(NamedTuple):
+    """A request, under its number on its connection."""
+
+    node_id: Any
+    connection: AIOKafkaConnection
+    number: int
+
+    def is_unanswered(self) -> bool:
+        """Whether it still waits, for itself or for one before it."""
+        waiting = self.connection._requests
+        return self.connection.connected() and bool(waiting) and waiting[0][0] <= self.number
+
+    def is_next(self) -> bool:
+        """Whether it is the one that the broker is at: those of a connection are taken one after the other."""
+        return self.is_unanswered() and self.connection._requests[0][0] == self.number
 
 
 class KafkaClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka ships no types
-    """Adds no state of its own: see `take_over`."""
+    """Made of one of aiokafka's, see `take_over`."""
+
+    _silent: set[Any]
+    """Brokers that leave a request unanswered, until they answer again."""
 
     @classmethod
     def take_over(cls, client: AIOKafkaClient, request_timeout_s: float) -> None:
         """Make it one of these, before it is started: consumers, producers and admin clients make their own."""
         client.__class__ = cls
         client._request_timeout_ms = int(request_timeout_s * 1000)
+        client._silent = set()
 
     async def send(self, node_id: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
         """The answer. Raises NodeNotReadyError, RequestTimedOutError, KafkaConnectionError."""
         if not await self.ready(node_id, group=group):
             raise NodeNotReadyError(f"Attempt to send a request to node which is not ready (node id {node_id}).")
-        return await self._ask(self._conns[node_id, group], node_id, request)
-
-    async def _ask(self, connection: AIOKafkaConnection, node_id: Any, request: Any) -> Any:
+        connection = self._conns[node_id, group]
         limit_s = self._limit_s(request.API_KEY)
         connection._request_timeout = limit_s + 2 * ANSWER_COMES_S  # read by the very next call; ours come first
         answer = connection.send(request)
-        sent = connection._correlation_id
-        timers = [self._loop.call_later(limit_s, self._close_if_silent, connection, sent)]
-        if request.API_KEY == PRODUCE:
-            timers.append(self._loop.call_later(DOUBT_AFTER_S, self._doubt, connection, node_id, sent))
+        sent = _Sent(node_id, connection, connection._correlation_id)
+        timers = [self._loop.call_later(limit_s, self._close_if_silent, sent, limit_s)]
+        if request.API_KEY not in (JOIN_GROUP, SYNC_GROUP):
+            timers.append(self._loop.call_later(DOUBT_EVERY_S, self._doubt, sent))
         try:
-            return await answer
+            answered = await answer
         except TimeoutError as error:
-            _close(connection)
+            self._close(sent)
             raise RequestTimedOutError from error
         finally:
-            if not _is_unanswered(connection, sent):
+            if not sent.is_unanswered():
                 for timer in timers:
                     timer.cancel()
+        self._silent.discard(node_id)
+        return answered
 
     def _limit_s(self, kind: int) -> float:
         if kind in (JOIN_GROUP, SYNC_GROUP):
@@ -73,27 +95,33 @@ class KafkaClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka ships no ty
         request_timeout_s: float = self._request_timeout_ms / 1000
         return request_timeout_s * (QUESTION_REQUESTS if kind in (PRODUCE, CREATE_TOPICS) else 1)
 
-    def _close_if_silent(self, connection: AIOKafkaConnection, sent: int) -> None:
-        def close() -> None:
-            if _is_unanswered(connection, sent):
-                _close(connection)
+    def _close_if_silent(self, sent: _Sent, limit_s: float) -> None:
+        if sent.is_next():
+            self._loop.call_later(ANSWER_COMES_S, self._close, sent)
+        elif sent.is_unanswered():
+            self._loop.call_later(limit_s, self._close_if_silent, sent, limit_s)
 
-        if _is_unanswered(connection, sent):
-            self._loop.call_later(ANSWER_COMES_S, close)
-
-    def _doubt(self, connection: AIOKafkaConnection, node_id: Any, sent: int) -> None:
+    def _doubt(self, sent: _Sent) -> None:
         """Ask whether the broker is still one; where it is not, what waits for it goes to another at once."""
 
         def heard(_: "asyncio.Future[bool]") -> None:
-            if not _is_unanswered(connection, sent):
-                return
-            if self.cluster.broker_metadata(node_id) is None:
-                _close(connection)
+            if self.cluster.broker_metadata(sent.node_id) is None:
+                self._close(sent)
             else:
-                self._loop.call_later(DOUBT_EVERY_S, self._doubt, connection, node_id, sent)
+                self._loop.call_later(DOUBT_EVERY_S, self._doubt, sent)
 
-        if _is_unanswered(connection, sent):
+        if sent.is_next():
+            self._silent.add(sent.node_id)
             self.force_metadata_update().add_done_callback(heard)
+        elif sent.is_unanswered():
+            self._loop.call_later(DOUBT_EVERY_S, self._doubt, sent)
+
+    def _close(self, sent: _Sent) -> None:
+        if not sent.is_next():
+            return
+        self._silent.add(sent.node_id)
+        sent.connection._writer.transport.abort()  # nobody takes what is still to be sent
+        sent.connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
 
     async def _metadata_update(self, cluster_metadata: ClusterMetadata, topics: Collection[str]) -> bool:
         """As aiokafka's, which asks one broker after the other, each for the whole time of a request."""
@@ -115,20 +143,21 @@ class KafkaClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka ships no ty
 
     async def _first_metadata(self, nodes: Collection[Any], request: MetadataRequest) -> Any:
         """What the first of them says; None where none does."""
-        connected = [node for node in nodes if self._is_connected(node)]
-        others = [node for node in nodes if node not in connected]
+        speaking = [node for node in nodes if node not in self._silent]
+        connected = [node for node in speaking if self._is_connected(node)]
+        others = [node for node in speaking if node not in connected]
+        tiers = [tier for tier in (connected, others, [node for node in nodes if node in self._silent]) if tier]
         asked: set[asyncio.Task[Any]] = set()
         try:
-            for some in (connected, others):
-                asked |= {asyncio.create_task(self._metadata_of(node, request), name="metadata") for node in some}
-                timeout_s = ASK_OTHERS_AFTER_S if some is connected and others else None
-                while asked:
-                    done, asked = await asyncio.wait(asked, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
-                        if task.result() is not None:
-                            return task.result()
-                    if not done:
-                        break
+            for tier in tiers:
+                asked |= {asyncio.create_task(self._metadata_of(node, request), name="metadata") for node in tier}
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(None if tier is tiers[-1] else ASK_OTHERS_AFTER_S):
+                        while asked:
+                            done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+                            asked -= done
+                            for answer in filter(None, [task.result() for task in done]):
+                                return answer
             return None
         finally:
             for task in asked:
@@ -143,14 +172,3 @@ class KafkaClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka ships no ty
     def _is_connected(self, node: Any) -> bool:
         connection = self._conns.get((node, ConnectionGroup.DEFAULT))
         return connection is not None and connection.connected()
-
-
-def _is_unanswered(connection: AIOKafkaConnection, sent: int) -> bool:
-    """Whether this request, or one before it, still waits: a broker answers those of a connection in order."""
-    return connection.connected() and bool(connection._requests) and connection._requests[0][0] <= sent
-
-
-def _close(connection: AIOKafkaConnection) -> None:
-    if connection._writer is not None:
-        connection._writer.transport.abort()  # nobody takes what is still to be sent
-    connection.close(reason=CloseReason.CONNECTION_TIMEOUT)

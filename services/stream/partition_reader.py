@@ -7,7 +7,7 @@ gives, held until their owner has sought the place to start at.
 import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, Final, NamedTuple, NoReturn, Protocol
+from typing import Annotated, Final, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -26,7 +26,8 @@ from services.stream.place import Offset, PartitionId
 HOLE_LASTS_S: Final = 1.0
 """What is missing for as long is gone. The embedded broker shows the later of two batches that come at once before the
 earlier one, for 2 ms and about once in 2,000 batches of three writers."""
-HOLE_PAUSE_S: Final = 0.01
+LATER_PAUSE_S: Final = 0.01
+"""Until what a broker does not show yet is asked for again."""
 
 
 class ReaderSettings(Settings, frozen=True, kw_only=True):
@@ -176,11 +177,12 @@ class PartitionReader:
         if not wanted:  # to aiokafka none means all, and a rebalance may have left us none
             await asyncio.sleep(timeout_ms / 1000)
             return []
+        deadline_s = time.monotonic() + timeout_ms / 1000
         while True:
-            records, is_behind_hole = await self._fetch_once(self._consumer, wanted, max_records, timeout_ms)
-            if records or not is_behind_hole:
-                return records
-            await asyncio.sleep(HOLE_PAUSE_S)
+            records, comes_later = await self._fetch_once(self._consumer, wanted, max_records, timeout_ms)
+            if records or not comes_later or (time.monotonic() >= deadline_s and not self._holes):
+                return records  # of a hole somebody is to hear
+            await asyncio.sleep(LATER_PAUSE_S)
 
     def end_seen(self, partition: PartitionId) -> Offset | None:
         if self._consumer is None or partition not in self.assigned():
@@ -211,28 +213,30 @@ class PartitionReader:
     async def _fetch_once(
         self, consumer: AIOKafkaConsumer, wanted: list[TopicPartition], max_records: int | None, timeout_ms: int
     ) -> tuple[list[ConsumerRecord], bool]:
-        """What was found in order, and whether there is more behind a hole."""
+        """What was found in order, and whether there is more, which the broker does not show yet."""
         try:
             found = await consumer.getmany(
                 *wanted, timeout_ms=timeout_ms, max_records=max_records or self._settings.fetch_max_records
             )
         except OffsetOutOfRangeError as error:
             tp, offset = next(iter(error.args[0].items()))
-            await self._raise_outside(PartitionId(tp.partition), offset)
+            await self._check_inside(PartitionId(tp.partition), offset)
+            self.seek(PartitionId(tp.partition), offset)
+            return [], True
         except KafkaError as error:
             raise LogUnavailable(why=reason_of(error)) from error
         self._check_connections(wanted, found)
         records: list[ConsumerRecord] = []
-        is_behind_hole = False
+        comes_later = False
         for tp, of_partition in found.items():
             # A rebalance may have begun a fetch before the partition was held: not sought, so not ours to return.
             if tp.partition in self._next:
                 before_hole = self._up_to_hole(PartitionId(tp.partition), of_partition)
-                is_behind_hole |= len(before_hole) < len(of_partition)
+                comes_later |= len(before_hole) < len(of_partition)
                 records.extend(before_hole)
-        if not records and not is_behind_hole:
+        if not records and not comes_later:
             await self._check_not_beyond_end()
-        return records, is_behind_hole
+        return records, comes_later
 
     def _check_connections(self, wanted: list[TopicPartition], found: Collection[TopicPartition]) -> None:
         """Nothing that came over a new connection is returned; the next fetch reads it again."""
@@ -274,11 +278,17 @@ class PartitionReader:
             known = self.end_seen(partition)
             # The watermark may be older than the seek, hence the second look.
             if known is not None and known < offset and await self.log_end(partition) < offset:
-                await self._raise_outside(partition, offset)
+                await self._check_inside(partition, offset)
 
-    async def _raise_outside(self, partition: PartitionId, offset: Offset) -> NoReturn:
+    async def _check_inside(self, partition: PartitionId, offset: Offset) -> None:
+        """Raises PositionOutsideLog.
+
+        A broker that has just become the leader refuses what it has, until it knows that the other copies have it too;
+        where the log begins and ends it tells truly, or later.
+        """
         start, end = await self.log_start(partition), await self.log_end(partition)
-        raise PositionOutsideLog(partition=partition, topic=self.topic, offset=offset, start=start, end=end)
+        if not start <= offset <= end:
+            raise PositionOutsideLog(partition=partition, topic=self.topic, offset=offset, start=start, end=end)
 
     def _offsets(self, group: str) -> CommittedOffsets:
         if group not in self._offsets_of:

@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
 
 from services.stream import partition_reader
-from services.stream.errors import HoleInLog
+from services.stream.errors import HoleInLog, PositionOutsideLog
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import Offset, PartitionId
 from services.stream.topics import COMMANDS
@@ -117,3 +118,50 @@ async def test_what_stands_before_a_hole_is_returned_and_nothing_behind_it_ever(
 async def test_a_hole_in_one_partition_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = await reading(monkeypatch, Broker(2, {0}, looks_until_seen=float("inf")), P, Q)
     assert [(record.partition, record.offset) for record in await reader.fetch(timeout_ms=10)] == [(1, 0), (1, 1)]
+
+
+class NewLeader(Broker):
+    """Refuses what it has, for its first looks: it does not know yet that the other copies have it too."""
+
+    async def getmany(
+        self, *wanted: TopicPartition, timeout_ms: int, max_records: int
+    ) -> dict[TopicPartition, list[Record]]:
+        if self.looks_left > 0:
+            self.looks_left -= 1
+            raise OffsetOutOfRangeError({wanted[0]: self.next[wanted[0]]})
+        return await super().getmany(*wanted, timeout_ms=timeout_ms, max_records=max_records)
+
+
+def log_of(monkeypatch: pytest.MonkeyPatch, start: int, end: int) -> None:
+    """As `PartitionReader` hears it."""
+
+    async def told(offset: int) -> Offset:
+        return Offset(offset)
+
+    monkeypatch.setattr(PartitionReader, "log_start", lambda *_: told(start))
+    monkeypatch.setattr(PartitionReader, "log_end", lambda *_: told(end))
+
+
+async def test_what_a_new_leader_refuses_at_first_is_read_a_moment_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    log_of(monkeypatch, 0, 8)
+    reader = await reading(monkeypatch, NewLeader(8, set()), P)
+    assert [record.offset for record in await reader.fetch(timeout_ms=5_000)] == list(range(8))
+
+
+async def test_who_waits_for_it_in_vain_hears_nothing_after_the_time_of_the_fetch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log_of(monkeypatch, 0, 8)
+    reader = await reading(monkeypatch, NewLeader(8, set(), looks_until_seen=float("inf")), P)
+    assert await reader.fetch(timeout_ms=50) == []
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 4), (6, 8)])
+async def test_a_place_that_the_log_does_not_have_is_told(
+    monkeypatch: pytest.MonkeyPatch, start: int, end: int
+) -> None:
+    log_of(monkeypatch, start, end)
+    reader = await reading(monkeypatch, NewLeader(8, set()), P)
+    reader.seek(P, Offset(5))
+    with pytest.raises(PositionOutsideLog, match=f"Offset 5 of partition 0.*has {start} to {end}"):
+        await reader.fetch()

@@ -201,6 +201,50 @@ async def test_when_the_right_log_is_back_it_takes_commands_again(
     assert await group.offer(P, b"five") == Place(P, Offset(4))
 
 
+async def test_what_a_new_leader_of_the_same_log_acknowledges_is_promised(
+    start: Start, log: FakeLog, producer: FakeProducer
+) -> None:
+    producer.acknowledges_anew = True
+    group = start(True)
+    assert await group.offer(P, b"three") == Place(P, Offset(3))
+    assert await group.offer(P, b"four") == Place(P, Offset(4))
+
+
+async def told_of_what_another_log_acknowledges(log: FakeLog, producer: FakeProducer, group: GroupCommit) -> object:
+    """The log is replaced while a batch is on its way, and the other one takes it."""
+    assert isinstance(await outcome(group.offer(P, b"three")), Place)
+    producer.acknowledges_anew, producer.delay_s = True, 0.05
+    answer = group.offer(P, b"four")
+    await asyncio.sleep(0.01)
+    replace(log, *(c.encode(ANOTHER), *(b"of others" for _ in range(9))))
+    return await outcome(answer)
+
+
+@pytest.mark.safety
+async def test_what_another_log_acknowledges_is_promised_to_nobody(
+    start: Start, log: FakeLog, producer: FakeProducer
+) -> None:
+    group = start(True)
+    assert isinstance(await told_of_what_another_log_acknowledges(log, producer, group), UnknownOutcome)
+    assert b"four" in [record.value for record in log.records[COMMANDS, P]]
+    with pytest.raises(LogUnavailable, match="is not the log that this process has written to"):
+        await refused(group)
+
+
+@pytest.mark.control
+async def test_a_look_that_sees_no_difference_promises_what_another_log_acknowledges(
+    log: FakeLog, producer: FakeProducer
+) -> None:
+    async def no_difference(*_: object) -> None:
+        await asyncio.sleep(0)
+
+    group = GroupCommit(producer, COMMANDS, [P], check_log=no_difference)
+    running = asyncio.create_task(group.run())
+    assert isinstance(await told_of_what_another_log_acknowledges(log, producer, group), Place)
+    await group.stop()
+    await running
+
+
 async def test_a_look_that_does_not_end_is_given_up_and_begun_again(producer: FakeProducer) -> None:
     looks = 0
 
