@@ -95,8 +95,10 @@ class RunningProcess:
         raise self._did_not_start(self.end_in_words())
 
     async def wait(self) -> None:
-        """Until it has ended."""
+        """Until it has ended, and with it what it had started and left behind: nginx's workers would keep its port."""
         await self._process.wait()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)  # its session is its own
 
     def end_in_words(self) -> str:
         """How it ended."""
@@ -115,11 +117,11 @@ class RunningProcess:
         self.terminate()
         try:
             async with asyncio.timeout(timeout_s):
-                await self._process.wait()
+                await self.wait()
         except TimeoutError:
             with suppress(ProcessLookupError):
                 self._process.kill()
-            await self._process.wait()
+            await self.wait()
             return False
         return True
 
