@@ -13,11 +13,14 @@ module, but runs Python between fork and exec, which is not safe in a launcher w
 """
 
 import ctypes
+import fcntl
 import os
 import platform
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +40,17 @@ def guarded(
     """
     own = [sys.executable, "-I", "-S", str(Path(__file__)), str(os.getpid()), user, str(int(at_our_death))]
     return [*own, str(folder or ""), *program]
+
+
+@contextmanager
+def opened_for_program(path: Path) -> Iterator[int]:
+    """A file that a guarded program is to be handed (`pass_fds`) by its number, which is never the folder's."""
+    with path.open("rb") as opened:
+        number = fcntl.fcntl(opened, fcntl.F_DUPFD, FOLDER_FD + 1)
+    try:
+        yield number
+    finally:
+        os.close(number)
 
 
 def main(arguments: list[str]) -> int:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.embedded.commands import LOOPBACK
-from infra.launcher.guard import FOLDER_FD, guarded
+from infra.launcher.guard import FOLDER_FD, guarded, opened_for_program
 from infra.launcher.process import ProcessSpec
 from infra.local.missing import PartMissing
 from infra.local.unprivileged import own_folder, user_for
@@ -169,11 +169,10 @@ class PostgresServer:
         try:
             if own:
                 shutil.chown(told_once, user_to_give)
-            with told_once.open("rb") as password:
-                os.set_inheritable(password.fileno(), True)
+            with opened_for_program(told_once) as password:
                 where = ("-D", SELF, "-U", USER, "-E", "UTF8", "--locale=C", "--data-checksums")
-                safe = ("--auth=scram-sha-256", f"--pwfile=/proc/self/fd/{password.fileno()}")
-                await self._run("initdb", *where, *safe, keep_open=(password.fileno(),))
+                safe = ("--auth=scram-sha-256", f"--pwfile=/proc/self/fd/{password}")
+                await self._run("initdb", *where, *safe, keep_open=(password,))
             await self._run("postgres", "--single", "-D", SELF, "postgres", say=f"CREATE DATABASE {USER};\n")
         finally:
             told_once.unlink(missing_ok=True)

@@ -216,3 +216,23 @@ def test_a_guarded_program_finds_its_folder_open(tmp_path: Path) -> None:
     command = guarded([sys.executable, "-c", program], folder=tmp_path)
     ended = subprocess.run(command, capture_output=True, text=True, timeout=GUARD_TIMEOUT_S, check=True)
     assert ended.stdout.strip() == str(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_what_a_guarded_program_is_handed_never_stands_where_it_has_its_folder(tmp_path: Path) -> None:
+    folder, file = tmp_path / "folder", tmp_path / "file"
+    folder.mkdir()
+    file.write_text("the file")
+    program = f"""
+import os, subprocess, sys
+from pathlib import Path
+from infra.launcher.guard import guarded, opened_for_program
+while os.dup(1) < {FOLDER_FD} - 1: pass  # the next number would be the folder's
+with opened_for_program(Path({str(file)!r})) as handed:
+    read = f"print(open('/proc/self/fd/{{handed}}').read())"
+    subprocess.run(guarded([sys.executable, "-c", read], folder=Path({str(folder)!r})), pass_fds=(handed,), check=True)
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=GUARD_TIMEOUT_S, check=False
+    )
+    assert told.stdout == "the file\n", told.stderr
