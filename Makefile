@@ -44,6 +44,10 @@ test: $(LINKED) $(DEV) ## the embedded suite: unit, contract, integration (under
 test-real: $(LINKED) $(DEV) ## the suite of the real tier: Apache Kafka, Redis Cluster, …; what is missing is named; ARGS="-k kafka"
 	@$(RUN) -m pytest -m real $(ARGS)
 
+.PHONY: crash
+crash: $(LINKED) $(DEV) ## each process of the real tier killed in turn under RATE=1000 bookings a second; ends with a table
+	@MASKLINE_TEST_RATE_PER_S=$(or $(RATE),1000) $(RUN) -m pytest -m real --capture=no $(ARGS) tests/chaos/test_f1_real_tier.py
+
 .PHONY: chaos
 chaos: $(LINKED) $(DEV) ## a whole system under load: killed, paused, emptied, deceived, under fifteen minutes; ARGS="-k F5"
 	@$(RUN) -m pytest -m "chaos and not real" --capture=no $(ARGS) tests/chaos

@@ -50,14 +50,16 @@ class HttpClient:
     """Requests to one service over at most `max_connections` connections; who finds none free waits in line.
 
     A time-out may come up to SWEEP_S late: one look over all connections is cheaper than a timer for each request.
+    `comes_from` is the address it has itself, where a service counts by address; empty: the machine's choice.
     """
 
-    def __init__(self, url: str, *, max_connections: int, timeout_s: float) -> None:
+    def __init__(self, url: str, *, max_connections: int, timeout_s: float, comes_from: str = "") -> None:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
             raise NotHttp(url=url)
         self.host, self.port = parts.hostname, parts.port or 80
         self._timeout_s = timeout_s
+        self._own_address = (comes_from, 0) if comes_from else None
         self._max_connections = max_connections
         self._host_line = f"Host: {parts.netloc}\r\n"
         self._idle: deque[_Connection] = deque()
@@ -132,7 +134,9 @@ class HttpClient:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 loop = asyncio.get_running_loop()
-                _, connection = await loop.create_connection(lambda: _Connection(self._lost), self.host, self.port)
+                _, connection = await loop.create_connection(
+                    lambda: _Connection(self._lost), self.host, self.port, local_addr=self._own_address
+                )
         except (OSError, TimeoutError) as error:
             self._next_turn()
             raise self._no_answer(str(error) or "it cannot be connected to") from error

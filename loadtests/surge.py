@@ -62,8 +62,15 @@ class SurgeSettings(Settings, frozen=True, kw_only=True):
 class Surge:
     """One opening, on one campaign with these slots. `tally` may be watched while it runs."""
 
-    def __init__(self, client: Requests, campaign: str, slots: Sequence[str], settings: SurgeSettings) -> None:
-        self.tally = Tally()
+    def __init__(
+        self,
+        client: Requests,
+        campaign: str,
+        slots: Sequence[str],
+        settings: SurgeSettings,
+        tally: Tally | None = None,
+    ) -> None:
+        self.tally = tally or Tally()
         self.bands: Counter[str] = Counter()
         """How many slots have plenty, some, few, none: the public stock as of the last look."""
         self._client = client
@@ -154,7 +161,7 @@ class Surge:
             self.tally.unexpected[f"{answer.status} {body.get('reason', '')}".strip()] += 1
             return None
         if answer.status == 202:
-            self.tally.reservations[reservation_id] = heard
+            self.tally.promised(reservation_id, heard, asyncio.get_running_loop().time() - wants_s)
             body = await self._wait_for_decision(body, gives_up_s)
         state = str(body.get("state", "rejected"))
         if state not in DECIDED:

@@ -46,6 +46,10 @@ class Tally:
         """Reservations that were refused."""
         return sum(self.refused.values())
 
+    def promised(self, reservation_id: str, heard: Heard, _latency_s: float) -> None:
+        """Somebody has a 202 for a reservation."""
+        self.reservations[reservation_id] = heard
+
     def decided(self, reservation_id: str, heard: Heard, reason: str, latency_s: float) -> None:
         """Somebody heard the decision on a reservation."""
         self.reservations[reservation_id] = heard

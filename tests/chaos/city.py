@@ -164,18 +164,7 @@ class City:
 
     async def open_campaign(self, name: str = CAMPAIGN) -> Campaign:
         """One that is open now, where the day is young."""
-        elsewhere = msgspec.structs.replace(load(CAMPAIGN_FILE), campaign=name, timezone=WHERE.key)
-        campaign = scaled(elsewhere, self.plan.units, int(time.time() * 1000))
-        console = ConsoleClient.of(self.data, self.addresses.url("console"))
-        for left in reversed(range(APPLY_TRIES)):  # a group's first assignment takes the embedded broker some seconds
-            try:
-                await asyncio.to_thread(apply_campaign, console, campaign)
-            except (ConsoleUnreachable, ConsoleRefused):
-                if not left:
-                    raise
-            else:
-                break
-        return campaign
+        return await opened(ConsoleClient.of(self.data, self.addresses.url("console")), name, self.plan.units)
 
     # ------------------------------------------------------------------------------------------------------- stores
 
@@ -223,17 +212,7 @@ class City:
         """`maskline verify --json`. Raises CouldNotVerify."""
         program = self.plan.programs.get("verify", (PRODUCT,))
         where = ("--kafka", self.addresses.kafka, "--redis", self.addresses.redis, "--data", str(self.data))
-        environment = {**os.environ, **ENVIRONMENT, "MASKLINE_LEDGER": self.plan.ledger}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *program, "verify", "--json", *where, stdout=PIPE, env=environment
-        )
-        told, _ = await process.communicate()
-        if process.returncode not in VERIFIED:
-            raise CouldNotVerify(why=told.decode())
-        try:
-            return msgspec.json.decode(told, type=Report)
-        except msgspec.DecodeError as error:
-            raise CouldNotVerify(why=f"exit code {process.returncode}, {len(told)} bytes: {error}") from error
+        return await verified(program, *where, MASKLINE_LEDGER=self.plan.ledger)
 
     # ----------------------------------------------------------------------------------------------------- services
 
@@ -299,6 +278,36 @@ class City:
         kept = self._services.processes() if self._services else []
         of_name = [each.pid for each in kept if (each.service, each.index) == (service_of(name), index_of(name))]
         return of_name if name in self.names else [self._extras[name].pid] if name in self._extras else []
+
+
+async def opened(console: ConsoleClient, name: str, units: int) -> Campaign:
+    """A campaign that is open now, where the day is young."""
+    elsewhere = msgspec.structs.replace(load(CAMPAIGN_FILE), campaign=name, timezone=WHERE.key)
+    campaign = scaled(elsewhere, units, int(time.time() * 1000))
+    for left in reversed(range(APPLY_TRIES)):  # a group's first assignment takes the embedded broker some seconds
+        try:
+            await asyncio.to_thread(apply_campaign, console, campaign)
+        except (ConsoleUnreachable, ConsoleRefused):
+            if not left:
+                raise
+        else:
+            break
+    return campaign
+
+
+async def verified(program: Program, *where: str, **variables: str) -> Report:
+    """`maskline verify --json` on the system that is there. Raises CouldNotVerify."""
+    environment = {**os.environ, **ENVIRONMENT, **variables}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", *program, "verify", "--json", *where, stdout=PIPE, env=environment
+    )
+    told, _ = await process.communicate()
+    if process.returncode not in VERIFIED:
+        raise CouldNotVerify(why=told.decode())
+    try:
+        return msgspec.json.decode(told, type=Report)
+    except msgspec.DecodeError as error:
+        raise CouldNotVerify(why=f"exit code {process.returncode}, {len(told)} bytes: {error}") from error
 
 
 def tell(line: str) -> None:

@@ -5,6 +5,7 @@ key, who has a 202 asks until it is decided.
 """
 
 import asyncio
+import itertools
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -12,17 +13,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from loadtests.http_client import HttpClient, NoAnswer
+from loadtests.http_client import NoAnswer
 from loadtests.residents import Resident, residents
-from loadtests.surge import FINAL, Surge, SurgeSettings
+from loadtests.surge import FINAL, Requests, Surge, SurgeSettings
 from loadtests.tally import Tally, percentile_ms
 from services.domain.campaign import Campaign
-from tests.chaos.city import City
 
-MAX_PEOPLE: Final = 20_000
-MAX_CONNECTIONS: Final = 2_000
-REQUEST_TIMEOUT_S: Final = 8.0
-SEED: Final = 1
+MOST_AT_ONCE: Final = 50
 LOOK_AGAIN_S: Final = 0.1
 SILENCE_LOOK_S: Final = 0.1
 AS_EVER: Final = 90
@@ -46,9 +43,16 @@ class Second(NamedTuple):
 
 
 class Crowd:
-    """`rate_per_s` new people a second from `begin` to `end`."""
+    """`rate_per_s` new people a second from `begin` to `end`; no more than the settings have residents."""
 
-    def __init__(self, city: City, campaign: Campaign, rate_per_s: float, gives_up_after_s: float) -> None:
+    def __init__(
+        self,
+        client: Requests,
+        campaign: Campaign,
+        rate_per_s: float,
+        settings: SurgeSettings,
+        tally: Tally | None = None,
+    ) -> None:
         self.phase = "warm-up"
         self.steps_back: Counter[str] = Counter()
         """What somebody heard, and heard otherwise later."""
@@ -61,13 +65,12 @@ class Crowd:
         """Seconds from the mending to the end of the first second in which requests were accepted as ever."""
         self.decided_again_s: float | None = None
         """The same for the first second with decisions."""
-        self._chance = random.Random(SEED)
+        self._chance = random.Random(settings.seed)
         self._rate_per_s = rate_per_s
-        self._client = HttpClient(city.url("front-door"), max_connections=MAX_CONNECTIONS, timeout_s=REQUEST_TIMEOUT_S)
-        settings = SurgeSettings(wait_s=0, give_up_after_s=gives_up_after_s, seed=SEED)
+        self._client = client
         self._tries = 1 + settings.tries_elsewhere
-        self._surge = Surge(self._client, campaign.campaign, [slot.id for slot in campaign.slots], settings)
-        self._people: Iterator[Resident] = residents(MAX_PEOPLE, SEED)
+        self._surge = Surge(client, campaign.campaign, [slot.id for slot in campaign.slots], settings, tally)
+        self._people: Iterator[Resident] = residents(settings.residents, settings.seed)
         self._visits: list[asyncio.Task[None]] = []
         self._came: list[Resident] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -78,6 +81,11 @@ class Crowd:
     def tally(self) -> Tally:
         """What they heard."""
         return self._surge.tally
+
+    @property
+    def late_s(self) -> float:
+        """How far this program is behind: the next one should have come so long ago."""
+        return asyncio.get_running_loop().time() - self._began_s - len(self._came) / self._rate_per_s
 
     def wishes(self) -> list[Wish]:
         """Everything that may have been asked."""
@@ -108,24 +116,28 @@ class Crowd:
         for task in [*self._tasks, *self._visits]:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._visits, return_exceptions=True)
-        self._client.close()
 
     async def _come(self) -> None:
         loop = asyncio.get_running_loop()
         for number, person in enumerate(self._people):
             comes_s = self._began_s + number / self._rate_per_s
-            await asyncio.sleep(comes_s - loop.time())
+            if (early_s := comes_s - loop.time()) > 0 or number % MOST_AT_ONCE == 0:
+                await asyncio.sleep(early_s)  # who is late does not wait for one round of a busy loop each
             self._came.append(person)
             self._visits.append(asyncio.create_task(self._surge.visit(number, person, comes_s)))
 
     async def _look_again(self) -> None:
         """Some who have heard look again: what they were told once must not be told otherwise, nor be gone."""
+        known: list[str] = []
         while True:
             await asyncio.sleep(LOOK_AGAIN_S)
-            decided = [(id_, each) for id_, each in self.tally.reservations.items() if each.state in FINAL]
-            if not decided:
+            known += itertools.islice(self.tally.reservations, len(known), None)
+            if not known:
                 continue
-            id_, heard = self._chance.choice(decided)
+            id_ = self._chance.choice(known)
+            heard = self.tally.reservations[id_]
+            if heard.state not in FINAL:
+                continue
             try:
                 answer = await self._client.request("GET", f"/v1/reservations/{id_}")
             except NoAnswer:

@@ -11,9 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from loadtests.http_client import HttpClient
+from loadtests.surge import SurgeSettings
 from loadtests.tally import Tally
 from services.audit.report import Report
+from services.audit.verify import VerifySettings
+from services.domain.rows import Head
+from services.state.readers import read_head
 from services.state.recovery import GROUP
+from services.state.redis_access import redis_address
+from services.state.store import open_store
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
@@ -27,6 +34,12 @@ WARM_UP_S: Final = 3.0
 HEAL_S: Final = 3.0
 SETTLE_TIMEOUT_S: Final = 30.0
 GIVES_UP_AFTER_S: Final = 60.0
+MAX_PEOPLE: Final = 20_000
+MAX_CONNECTIONS: Final = 2_000
+REQUEST_TIMEOUT_S: Final = 8.0
+SEED: Final = 1
+STORE_TIMEOUT_S: Final = 5.0
+LOOK_S: Final = 0.1
 BEFORE_THE_LOG: Final = frozenset({"409 sold_out", "409 slot_full"})
 """Answers without a record that people may get."""
 TOLD_DIFFERENCES: Final = 5
@@ -71,11 +84,14 @@ async def played(
     city = City(plan, folder)
     try:
         await city.start()
-        crowd = Crowd(city, await city.open_campaign(), rate_per_s, gives_up_after_s)
+        client = HttpClient(city.url("front-door"), max_connections=MAX_CONNECTIONS, timeout_s=REQUEST_TIMEOUT_S)
+        settings = SurgeSettings(residents=MAX_PEOPLE, wait_s=0, give_up_after_s=gives_up_after_s, seed=SEED)
+        crowd = Crowd(client, await city.open_campaign(), rate_per_s, settings)
         try:
             return await _phases(city, crowd, fault, settle_timeout_s, heal_s)
         finally:
             await crowd.close()
+            client.close()
     finally:
         await city.stop()
 
@@ -91,7 +107,7 @@ async def _phases(city: City, crowd: Crowd, fault: Fault, settle_timeout_s: floa
     verdict = Verdict(crowd.tally, steps_back=crowd.steps_back, seconds=crowd.seconds)
     verdict.longest_unaccepted_s = crowd.longest_unaccepted_s
     verdict.longest_undecided_s = crowd.longest_undecided_s
-    if not await settled(city, settle_timeout_s):
+    if not await settled(city.settings, city.plan.partitions, settle_timeout_s):
         verdict.faults.append(f"the log was not decided and published {settle_timeout_s:g} s after the last one came")
     try:
         verdict.report = await city.verify()
@@ -101,11 +117,13 @@ async def _phases(city: City, crowd: Crowd, fault: Fault, settle_timeout_s: floa
     # Only now: the second in which the last one heard had to end.
     verdict.accepted_again_s, verdict.decided_again_s = crowd.accepted_again_s, crowd.decided_again_s
     verdict.hearing = await hear(city.settings, city.plan.partitions, crowd.wishes(), crowd.tally)
-    _judge(verdict)
+    judge(verdict)
+    print(f"    = {in_words(verdict)}; {_times(verdict)}", flush=True)
     return verdict
 
 
-def _judge(verdict: Verdict) -> None:
+def judge(verdict: Verdict) -> None:
+    """What people heard and what `verify` found become faults, in words."""
     report, hearing, tally = verdict.report, verdict.hearing, verdict.tally
     if report is None or hearing is None:
         return
@@ -121,41 +139,49 @@ def _judge(verdict: Verdict) -> None:
     verdict.faults += [
         f"{count} heard {answer}" for answer, count in tally.unexpected.items() if answer not in BEFORE_THE_LOG
     ]
-    print(
-        f"    = {report.records} records, {tally.accepted} accepted, {tally.confirmed} confirmed, "
-        f"{tally.rejected} refused, {tally.shed} times 503, {tally.unanswered} times no answer; "
-        f"{report.repeated_events} events repeated; {_back(verdict)}; "
-        f"at most {verdict.longest_unaccepted_s:.1f} s without a 202, "
-        f"{verdict.longest_undecided_s:.1f} s without a decision; "
-        + ("; ".join(verdict.faults) or "no promise broken"),
-        flush=True,
+
+
+def in_words(verdict: Verdict) -> str:
+    """How many of everything, and which promises were broken."""
+    report, tally = verdict.report, verdict.tally
+    looked = f"{report.records} records, {report.repeated_events} events repeated, " if report else ""
+    return (
+        f"{looked}{tally.accepted} accepted, {tally.confirmed} confirmed, {tally.rejected} refused, "
+        f"{tally.shed} times 503, {tally.unanswered} times no answer; "
+        + ("; ".join(verdict.faults) or "no promise broken")
     )
 
 
-def _back(verdict: Verdict) -> str:
-    """How long after the mending people were served again, to the second."""
+def _times(verdict: Verdict) -> str:
+    """How long after the mending people were served again, to the second, and how long nobody was."""
     told = {"accepting": verdict.accepted_again_s, "deciding": verdict.decided_again_s}
-    return ", ".join(
+    again = ", ".join(
         f"{what} {'never again' if after_s is None else f'{after_s:.1f} s after the mending'}"
         for what, after_s in told.items()
     )
+    return (
+        f"{again}; at most {verdict.longest_unaccepted_s:.1f} s without a 202, "
+        f"{verdict.longest_undecided_s:.1f} s without a decision"
+    )
 
 
-async def settled(city: City, timeout_s: float) -> bool:
+async def settled(settings: VerifySettings, partitions: int, timeout_s: float) -> bool:
     """Whether everything in the log is decided and published within the time; the clock keeps ticking meanwhile."""
-    log = PartitionReader(city.settings, COMMANDS)
+    log = PartitionReader(settings, COMMANDS)
+    store = open_store(redis_address(settings), timeout_s=STORE_TIMEOUT_S)
     deadline_s = time.monotonic() + timeout_s
     try:
-        ends = [await log.log_end(PartitionId(p)) for p in range(city.plan.partitions)]
+        ends = [await log.log_end(PartitionId(p)) for p in range(partitions)]
         while time.monotonic() < deadline_s:
-            heads = [await city.head(p) for p in range(city.plan.partitions)]
-            committed = [await log.committed(GROUP, PartitionId(p)) for p in range(city.plan.partitions)]
+            heads = [await read_head(store, p) or Head() for p in range(partitions)]
+            committed = [await log.committed(GROUP, PartitionId(p)) for p in range(partitions)]
             if all(
                 head.position >= end and max(head.published, done) >= end
                 for head, done, end in zip(heads, committed, ends, strict=True)
             ):
                 return True
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(LOOK_S)
         return False
     finally:
         await log.stop()
+        await store.aclose()

@@ -1,6 +1,7 @@
 """The client of load tests, against servers that behave and servers that do not."""
 
 import asyncio
+import sys
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -52,6 +53,21 @@ async def test_a_request_arrives_whole_and_its_answer_too() -> None:
     assert seen[0].startswith(b"POST /v1/x HTTP/1.1\r\nHost: 127.0.0.1:")
     assert b"\r\nIdempotency-Key: k\r\n" in seen[0]
     assert seen[0].endswith(b'\r\n\r\n{"a":1}')
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere loopback has one address")
+async def test_it_comes_from_the_address_it_is_given() -> None:
+    peers = []
+
+    async def answer(_: bytes, writer: StreamWriter) -> None:
+        peers.append(writer.get_extra_info("peername")[0])
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    async with serving(answer) as url:
+        client = HttpClient(url, max_connections=1, timeout_s=5.0, comes_from="127.0.1.7")
+        await client.request("GET", "/")
+        client.close()
+    assert peers == ["127.0.1.7"]
 
 
 async def test_connections_are_kept_and_never_more_than_allowed() -> None:
