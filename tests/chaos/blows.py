@@ -1,9 +1,11 @@
 """One kill after the other under an even stream of bookings: how long until those who come after it are served."""
 
 import asyncio
+import gc
 import time
 from bisect import bisect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -218,6 +220,20 @@ class Blows:
     def _state(self) -> str:
         waiting = self._tally.arrived - self._tally.gone
         return f"{waiting} people wait, and the next ones come {self._crowd.late_s:.1f} s late"
+
+
+@contextmanager
+def collected_seldom() -> Iterator[None]:
+    """No full collection: over the people of a story it took half a second, in which nobody came and nobody heard."""
+    often = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(often[0], often[1], 1_000_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*often)
+        gc.unfreeze()
 
 
 def _longest_silence(moments: list[Moment], since_s: float) -> float:

@@ -54,7 +54,7 @@ LOOK_S: Final = 0.1
 GROWS_S: Final = 0.3
 OFFSETS: Final = "__consumer_offsets"
 BROKERS: Final = 3
-DECISIONS: Final = 'maskline_decisions_total{{partition="{partition}"'
+DECISIONS: Final = "maskline_decisions_total{"
 COUNTED_FROM_1: Final = ("kafka", "redis")
 
 
@@ -227,7 +227,8 @@ class KeptTier:
         found = {}
         for name, process in self.processes().items():
             if process.service == "allocator" and (told := await _metrics(str(process.admin))):
-                mine = [line for line in told.splitlines() if line.startswith(DECISIONS.format(partition=self.busy))]
+                of_all = [line for line in told.splitlines() if line.startswith(DECISIONS)]
+                mine = [line for line in of_all if f'partition="{self.busy}"' in line]
                 found[name] = sum(float(line.rpartition(" ")[2]) for line in mine)
         return found
 

@@ -14,7 +14,7 @@ import pytest
 
 from infra.local.parts import check_parts
 from loadtests.surge import SurgeSettings
-from tests.chaos.blows import HEADINGS, Blow, Blows, Neighbourhoods, TimedTally, Void, named
+from tests.chaos.blows import HEADINGS, Blow, Blows, Neighbourhoods, TimedTally, Void, collected_seldom, named
 from tests.chaos.city import altered, tell
 from tests.chaos.crowd import Crowd
 from tests.chaos.hearing import hear
@@ -89,10 +89,11 @@ async def played(tier: KeptTier, blows: Sequence[Blow], rate_per_s: float) -> Pl
     verdict = Verdict(tally, steps_back=crowd.steps_back, seconds=crowd.seconds)
     story = Played(verdict, Blows(tier, crowd, tally, rate_per_s))
     try:
-        crowd.begin()
-        await asyncio.sleep(WARM_UP_S)
-        await story.blows.strike(blows)
-        await crowd.end()
+        with collected_seldom():
+            crowd.begin()
+            await asyncio.sleep(WARM_UP_S)
+            await story.blows.strike(blows)
+            await crowd.end()
     finally:
         await crowd.close()
         client.close()
