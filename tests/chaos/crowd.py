@@ -9,6 +9,7 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import msgspec
@@ -42,6 +43,15 @@ class Second(NamedTuple):
     unanswered: int
 
 
+class Back(NamedTuple):
+    """How long it took, from a mending to the end of the first second in which people were served; None: never."""
+
+    accepted_s: float | None = None
+    """Requests were accepted as ever."""
+    decided_s: float | None = None
+    """Somebody heard a decision."""
+
+
 class Crowd:
     """`rate_per_s` new people a second from `begin` to `end`; no more than the settings have residents."""
 
@@ -61,10 +71,8 @@ class Crowd:
         """The longest time without a 202 from the fault until nobody comes any more."""
         self.longest_undecided_s = 0.0
         """The same without a decision."""
-        self.accepted_again_s: float | None = None
-        """Seconds from the mending to the end of the first second in which requests were accepted as ever."""
-        self.decided_again_s: float | None = None
-        """The same for the first second with decisions."""
+        self.back: list[Back] = []
+        """After each mending."""
         self._chance = random.Random(settings.seed)
         self._rate_per_s = rate_per_s
         self._client = client
@@ -104,6 +112,14 @@ class Crowd:
         """What was broken is mended."""
         self.phase = "heal"
         self._healed_s = asyncio.get_running_loop().time()
+        self.back.append(Back())
+
+    async def served_again(self, within_s: float) -> None:
+        """Until people are served as before what was mended last, at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while None in self.back[-1]:
+                    await asyncio.sleep(SILENCE_LOOK_S)
 
     async def end(self) -> None:
         """Nobody comes any more; those who are there stay until they have heard, or give up."""
@@ -183,12 +199,13 @@ class Crowd:
             available = 100 * accepted // (accepted + refused) if accepted + refused else 100
             before = now
             self.seconds.append(Second(self.phase, accepted, shed, unanswered))
-            if self._healed_s is not None:
-                after_s = loop.time() - self._healed_s
-                if self.accepted_again_s is None and accepted and available >= AS_EVER:
-                    self.accepted_again_s = after_s
-                if self.decided_again_s is None and heard:
-                    self.decided_again_s = after_s
+            if self._healed_s is not None and self.phase != "fault":
+                after_s, back = loop.time() - self._healed_s, self.back[-1]
+                if back.accepted_s is None and accepted and available >= AS_EVER:
+                    back = back._replace(accepted_s=after_s)
+                if back.decided_s is None and heard:
+                    back = back._replace(decided_s=after_s)
+                self.back[-1] = back
             print(
                 f"{second:4d} s {self.phase:8s} came {came:4d}  202 {accepted:4d}  decided {heard:4d}  503 {shed:4d}  "
                 f"no answer {unanswered:4d}  waiting {waiting:5d}  p99 {p99_ms:7.0f} ms  accepting {available:3d} %",

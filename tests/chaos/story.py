@@ -6,7 +6,7 @@ After it `verify` judges the log, Redis and events, and what people heard is hel
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
 from tests.chaos.city import City, CouldNotVerify, Plan
-from tests.chaos.crowd import Crowd, Second
+from tests.chaos.crowd import Back, Crowd, Second
 from tests.chaos.hearing import Hearing, hear
 
 RATE_PER_S: Final = 120.0
@@ -60,8 +60,18 @@ class Verdict:
     seconds: list[Second] = field(default_factory=list)
     longest_unaccepted_s: float = 0.0
     longest_undecided_s: float = 0.0
-    accepted_again_s: float | None = None
-    decided_again_s: float | None = None
+    back: list[Back] = field(default_factory=list)
+    """After each fault."""
+
+    @property
+    def accepted_again_s(self) -> float | None:
+        """After the last fault."""
+        return self.back[-1].accepted_s if self.back else None
+
+    @property
+    def decided_again_s(self) -> float | None:
+        """The same."""
+        return self.back[-1].decided_s if self.back else None
 
     @property
     def differing(self) -> int:
@@ -80,15 +90,50 @@ async def played(
     heal_s: float = HEAL_S,
 ) -> Verdict:
     """A whole story; prints its lines."""
+
+    async def phases(city: City, crowd: Crowd) -> None:
+        await _broken(city, crowd, fault)
+        await asyncio.sleep(heal_s)
+
+    return await _played(phases, City(plan, folder), rate_per_s, gives_up_after_s, settle_timeout_s)
+
+
+async def played_in_turn(faults: Sequence[Fault], plan: Plan, folder: Path, *, back_within_s: float) -> Verdict:
+    """A story with several faults, each once people are served again after the one before, or that time has passed."""
+
+    async def phases(city: City, crowd: Crowd) -> None:
+        for fault in faults:
+            await _broken(city, crowd, fault)
+            await crowd.served_again(back_within_s)
+
+    return await _played(phases, City(plan, folder), RATE_PER_S, GIVES_UP_AFTER_S, SETTLE_TIMEOUT_S)
+
+
+async def _broken(city: City, crowd: Crowd, fault: Fault) -> None:
     print(f"\n--- {getattr(fault, '__doc__', '') or fault}", flush=True)
-    city = City(plan, folder)
+    crowd.phase = "fault"
+    await fault(city)
+    crowd.healed()
+
+
+async def _played(
+    phases: Callable[[City, Crowd], Awaitable[None]],
+    city: City,
+    rate_per_s: float,
+    gives_up_after_s: float,
+    settle_timeout_s: float,
+) -> Verdict:
     try:
         await city.start()
         client = HttpClient(city.url("front-door"), max_connections=MAX_CONNECTIONS, timeout_s=REQUEST_TIMEOUT_S)
         settings = SurgeSettings(residents=MAX_PEOPLE, wait_s=0, give_up_after_s=gives_up_after_s, seed=SEED)
         crowd = Crowd(client, await city.open_campaign(), rate_per_s, settings)
         try:
-            return await _phases(city, crowd, fault, settle_timeout_s, heal_s)
+            crowd.begin()
+            await asyncio.sleep(WARM_UP_S)
+            await phases(city, crowd)
+            await crowd.end()
+            return await _judged(city, crowd, settle_timeout_s)
         finally:
             await crowd.close()
             client.close()
@@ -96,14 +141,7 @@ async def played(
         await city.stop()
 
 
-async def _phases(city: City, crowd: Crowd, fault: Fault, settle_timeout_s: float, heal_s: float) -> Verdict:
-    crowd.begin()
-    await asyncio.sleep(WARM_UP_S)
-    crowd.phase = "fault"
-    await fault(city)
-    crowd.healed()
-    await asyncio.sleep(heal_s)
-    await crowd.end()
+async def _judged(city: City, crowd: Crowd, settle_timeout_s: float) -> Verdict:
     verdict = Verdict(crowd.tally, steps_back=crowd.steps_back, seconds=crowd.seconds)
     verdict.longest_unaccepted_s = crowd.longest_unaccepted_s
     verdict.longest_undecided_s = crowd.longest_undecided_s
@@ -115,7 +153,7 @@ async def _phases(city: City, crowd: Crowd, fault: Fault, settle_timeout_s: floa
         verdict.faults.append(f"verify: {error}")
         return verdict
     # Only now: the second in which the last one heard had to end.
-    verdict.accepted_again_s, verdict.decided_again_s = crowd.accepted_again_s, crowd.decided_again_s
+    verdict.back = crowd.back
     verdict.hearing = await hear(city.settings, city.plan.partitions, crowd.wishes(), crowd.tally)
     judge(verdict)
     print(f"    = {in_words(verdict)}; {_times(verdict)}", flush=True)
@@ -153,16 +191,16 @@ def in_words(verdict: Verdict) -> str:
 
 
 def _times(verdict: Verdict) -> str:
-    """How long after the mending people were served again, to the second, and how long nobody was."""
-    told = {"accepting": verdict.accepted_again_s, "deciding": verdict.decided_again_s}
-    again = ", ".join(
-        f"{what} {'never again' if after_s is None else f'{after_s:.1f} s after the mending'}"
-        for what, after_s in told.items()
-    )
+    """How long after each mending people were served again, to the second, and how long nobody was."""
+    again = [f"accepting {_after(back.accepted_s)}, deciding {_after(back.decided_s)}" for back in verdict.back]
     return (
-        f"{again}; at most {verdict.longest_unaccepted_s:.1f} s without a 202, "
+        f"{'; '.join(again)}; at most {verdict.longest_unaccepted_s:.1f} s without a 202, "
         f"{verdict.longest_undecided_s:.1f} s without a decision"
     )
+
+
+def _after(seconds: float | None) -> str:
+    return "never again" if seconds is None else f"{seconds:.1f} s after the mending"
 
 
 async def settled(settings: VerifySettings, partitions: int, timeout_s: float) -> bool:

@@ -16,7 +16,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.real, pytest.mark.timeout(240)]
 
 BACK_S: Final = 5.0
 """From a broker's death, or from the start of those that were away, to people served as ever."""
-AWAY_S: Final = 10.0
+AWAY_S: Final = 6.0
+"""Longer than the longest time-out towards Kafka, 4 s."""
 IN_FLIGHT_S: Final = 1
 """In the second of the fault what was written before is still acknowledged."""
 HEAL_S: Final = 8.0
