@@ -174,6 +174,10 @@ class City:
         self._stores[name] = process
         await process.ready(READY_TIMEOUT_S)
 
+    def store_pid(self, name: str) -> int:
+        """Of one that runs."""
+        return self._stores[name].pid
+
     async def kill_store(self, name: str) -> None:
         """With -9."""
         process = self._stores.pop(name)

@@ -1,4 +1,5 @@
-"""F11: the ledger's database is away, two minutes in the long run: no booking is touched, and the ledger catches up.
+"""F11: the ledger's database is away, two minutes in the long run, or cannot write for its disk is full: no booking is
+touched, and the ledger catches up.
 
 `MASKLINE_TEST_AWAY_S=120` plays the two minutes; a run of all stories has fewer.
 """
@@ -19,6 +20,7 @@ from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
 from tests.chaos.city import City, Plan, altered, tell
+from tests.chaos.disk import fill, free
 from tests.chaos.story import played
 from tests.contract.ledger_world import database_at, emptied
 
@@ -35,9 +37,10 @@ pytestmark = [pytest.mark.chaos, pytest.mark.real, pytest.mark.timeout(180 + 2 *
 
 @dataclass
 class Away:
-    """F11: the ledger's database is killed; and what was seen of the ledger meanwhile."""
+    """F11: the ledger's database is killed, or its disk is full (F10); and what was seen of the ledger meanwhile."""
 
     postgres: RunningPostgres
+    is_full: bool = False
     told: set[str] = field(default_factory=set)
     memory_kib: list[int] = field(default_factory=list)
     caught_up_after_s: float | None = None
@@ -45,14 +48,23 @@ class Away:
     async def __call__(self, city: City) -> None:
         assert await city.wrong_with(LEDGER) == ""
         self.memory_kib.append(city.memory_kib(LEDGER))
-        tell(f"kill -9 of PostgreSQL, away for {AWAY_S:g} s")
-        self.postgres.kill(*self.postgres.names)
+        (name,) = self.postgres.names
+        if self.is_full:
+            tell(f"the disk of PostgreSQL is full for {AWAY_S:g} s")
+            for pid in (self.postgres.pid(name), *children_of(self.postgres.pid(name))):
+                fill(pid)
+        else:
+            tell(f"kill -9 of PostgreSQL, away for {AWAY_S:g} s")
+            self.postgres.kill(name)
         back_s = time.monotonic() + AWAY_S
         while time.monotonic() < back_s:
             await asyncio.sleep(LOOK_S)
             self.told.add(await city.wrong_with(LEDGER))
             self.memory_kib.append(city.memory_kib(LEDGER))
-        await self.postgres.start_beside(*self.postgres.names)
+        if self.postgres.runs(name):
+            free(self.postgres.pid(name))
+        else:
+            await self.postgres.start_beside(name)
         await self._catches_up(city)
 
     async def _catches_up(self, city: City) -> None:
@@ -75,6 +87,11 @@ class Away:
         tell(f"caught up with {sum(ends.values())} records after {self.caught_up_after_s} s, {grown_kib} KiB more")
 
 
+def children_of(pid: int) -> list[int]:
+    """Processes that it has started (Linux)."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 @pytest.fixture
 def away(postgres: RunningPostgres) -> Away:
     emptied(postgres.url)
@@ -82,12 +99,16 @@ def away(postgres: RunningPostgres) -> Away:
 
 
 @pytest.mark.safety
-async def test_the_ledgers_database_is_away_and_nobody_who_books_notices(away: Away, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_the_ledgers_database_is_away_and_nobody_who_books_notices(
+    is_full: bool, away: Away, tmp_path: Path
+) -> None:
+    away.is_full = is_full
     verdict = await played(away, Plan(ledger=away.postgres.url), tmp_path)
     assert verdict.faults == []
     assert (verdict.tally.shed, verdict.tally.unanswered) == (0, 0)
     assert verdict.longest_undecided_s <= UNDECIDED_S
-    assert any("does not answer as it should" in each for each in away.told)
+    assert any("does not answer as it should" in each for each in away.told), away.told
     assert away.caught_up_after_s is not None
     assert max(away.memory_kib) - away.memory_kib[0] <= GROWTH_KIB
     assert verdict.report is not None
