@@ -2,80 +2,28 @@
 
 import asyncio
 import gc
-import time
 from bisect import bisect
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from loadtests.http_client import HttpClient, Response
-from loadtests.tally import Heard, Tally
 from tests.chaos.city import tell
 from tests.chaos.crowd import Crowd
 from tests.chaos.kept_tier import KeptTier
+from tests.chaos.timed_tally import Moment, TimedTally, now_s
 
 LOOK_S: Final = 0.02
 SERVED_TIMEOUT_S: Final = 30.0
 CALM_TIMEOUT_S: Final = 30.0
-CALM_S: Final = 1.5
+CALM_S: Final = 1.0
 """Of undisturbed bookings before each kill: what is measured then is the rate."""
 LATE_S: Final = 1.0
 """A program that is so late with sending people cannot say when they are served."""
 BACKLOG_S: Final = 0.5
 """Calm is where no more people wait than come in that time."""
 
-NO_HEADERS: Final[Mapping[str, str]] = {}
-
-
-class Moment(NamedTuple):
-    """Somebody came, and heard."""
-
-    came_s: float
-    heard_s: float
-
-
-@dataclass
-class TimedTally(Tally):
-    """Also when: of everybody who heard 202, and of everybody who heard a decision."""
-
-    accepted_at: list[Moment] = field(default_factory=list)
-    decided_at: list[Moment] = field(default_factory=list)
-
-    def promised(self, reservation_id: str, heard: Heard, _latency_s: float) -> None:
-        """Somebody has a 202 for a reservation."""
-        super().promised(reservation_id, heard, _latency_s)
-        self.accepted_at.append(_moment(_latency_s))
-
-    def decided(self, reservation_id: str, heard: Heard, reason: str, latency_s: float) -> None:
-        """Somebody heard the decision on a reservation."""
-        super().decided(reservation_id, heard, reason, latency_s)
-        self.decided_at.append(_moment(latency_s))
-
-
-class Neighbourhoods:
-    """People behind several addresses of loopback, in turn: nginx counts requests by address."""
-
-    def __init__(self, url: str, addresses: int, *, max_connections: int, timeout_s: float) -> None:
-        share = max_connections // addresses
-        self._clients = [
-            HttpClient(url, max_connections=share, timeout_s=timeout_s, comes_from=f"127.0.1.{number + 1}")
-            for number in range(addresses)
-        ]
-        self._turn = 0
-
-    async def request(
-        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = NO_HEADERS, timeout_s: float = 0.0
-    ) -> Response:
-        """The answer. Raises NoAnswer."""
-        self._turn = (self._turn + 1) % len(self._clients)
-        return await self._clients[self._turn].request(method, path, body, headers, timeout_s)
-
-    def close(self) -> None:
-        """Drop all connections."""
-        for client in self._clients:
-            client.close()
 
 
 Find = Callable[[KeptTier], Awaitable[str]]
@@ -83,7 +31,7 @@ Find = Callable[[KeptTier], Awaitable[str]]
 
 
 class Blow(NamedTuple):
-    """What is killed, and within how many seconds a booking made afterwards has to be decided."""
+    """What is killed, and within how many seconds bookings flow again: no silence may be longer until the next kill."""
 
     what: str
     find: Find
@@ -96,6 +44,8 @@ class Felt:
 
     blow: Blow
     name: str
+    killed_s: float
+    """By the loop's clock."""
     accepted_s: float
     """Until somebody who came after it had a 202."""
     decided_s: float
@@ -103,9 +53,14 @@ class Felt:
     whole_s: float = 0.0
     """Until everything ran again, with all its copies."""
     silent_s: float = 0.0
-    """The longest time in which nobody heard a decision."""
+    """The longest time until the next kill in which nobody heard a decision."""
     shed: int = 0
     unanswered: int = 0
+
+    @property
+    def stood_s(self) -> float:
+        """How long bookings did not flow."""
+        return max(self.decided_s, self.silent_s)
 
     def __str__(self) -> str:
         who = f"{self.blow.what:28s} {self.name:14s}"
@@ -159,16 +114,24 @@ class Blows:
         """All of them. Raises Void, NeverAgain, TimeoutError where something stays away."""
         for blow in blows:
             await self._strike(blow)
+        await self._be_calm()
         for felt in self.too_long():  # somebody else may have kept the machine busy
             await self._strike(felt.blow)
+            await self._be_calm()
 
     def too_long(self) -> list[Felt]:
         """What was over its bound each time."""
         best: dict[Blow, Felt] = {}
         for felt in self.felt:
-            if felt.blow not in best or felt.decided_s < best[felt.blow].decided_s:
+            if felt.blow not in best or felt.stood_s < best[felt.blow].stood_s:
                 best[felt.blow] = felt
-        return [felt for felt in best.values() if felt.decided_s > felt.blow.within_s]
+        return [felt for felt in best.values() if felt.stood_s > felt.blow.within_s]
+
+    def table(self) -> list[str]:
+        """What was felt of each kill, and what was reached between them."""
+        calm = self.calm
+        reached = f"in calm {calm.came_per_s:.0f} a second came, and {calm.decided_per_s:.0f} were decided"
+        return [HEADINGS, *map(str, self.felt), reached]
 
     async def _strike(self, blow: Blow) -> None:
         """One kill, until everything is as it was."""
@@ -179,36 +142,37 @@ class Blows:
         shed, unanswered = tally.shed, tally.unanswered
         tell(f"kill -9 of {name}: {blow.what}")
         self._crowd.phase = blow.what[:8]
-        killed_s = time.monotonic()
+        killed_s = now_s()
         tier.kill(name)
         accepted_s = await self._first(tally.accepted_at, killed_s)
         decided_s = await self._first(tally.decided_at, killed_s)
-        felt = Felt(blow, name, accepted_s, decided_s)
+        felt = Felt(blow, name, killed_s, accepted_s, decided_s)
         self.felt.append(felt)
         await tier.whole(names, name)
-        felt.whole_s = time.monotonic() - killed_s
+        felt.whole_s = now_s() - killed_s
         self._crowd.phase = "calm"
-        felt.silent_s = _longest_silence(tally.decided_at, killed_s)
         felt.shed, felt.unanswered = tally.shed - shed, tally.unanswered - unanswered
 
     async def _be_calm(self) -> None:
         """Until nobody waits who should not, and then for a while. Raises Void."""
-        tally, gives_up_s = self._tally, time.monotonic() + CALM_TIMEOUT_S
+        tally, gives_up_s = self._tally, now_s() + CALM_TIMEOUT_S
         while tally.arrived - tally.gone > self._backlog or self._crowd.late_s > LATE_S:
-            if time.monotonic() > gives_up_s:
+            if now_s() > gives_up_s:
                 raise Void(f"the machine did not come to rest within {CALM_TIMEOUT_S:g} s: {self._state()}")
             await asyncio.sleep(LOOK_S)
-        began_s, came, decided = time.monotonic(), tally.arrived, len(tally.decided_at)
+        began_s, came, decided = now_s(), tally.arrived, len(tally.decided_at)
         await asyncio.sleep(CALM_S)
-        self.calm.seconds += time.monotonic() - began_s
+        self.calm.seconds += now_s() - began_s
         self.calm.came += tally.arrived - came
         self.calm.decided += len(tally.decided_at) - decided
+        if self.felt:
+            self.felt[-1].silent_s = _longest_silence(tally.decided_at, self.felt[-1].killed_s)
 
 
     async def _first(self, moments: list[Moment], since_s: float) -> float:
         """Seconds until one who came since then heard. Raises NeverAgain, Void."""
         looked = bisect(moments, since_s, key=lambda each: each.heard_s)
-        while time.monotonic() < since_s + SERVED_TIMEOUT_S:
+        while now_s() < since_s + SERVED_TIMEOUT_S:
             while looked < len(moments):
                 if moments[looked].came_s >= since_s:
                     return moments[looked].heard_s - since_s
@@ -237,13 +201,9 @@ def collected_seldom() -> Iterator[None]:
 
 
 def _longest_silence(moments: list[Moment], since_s: float) -> float:
-    heard = [since_s, *(each.heard_s for each in moments if each.heard_s >= since_s), time.monotonic()]
+    first = bisect(moments, since_s, key=lambda each: each.heard_s)
+    heard = [since_s, *(each.heard_s for each in moments[first:]), now_s()]
     return max(after - before for before, after in pairwise(heard))
-
-
-def _moment(latency_s: float) -> Moment:
-    now_s = time.monotonic()
-    return Moment(now_s - latency_s, now_s)
 
 
 def named(name: str) -> Find:

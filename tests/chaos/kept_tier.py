@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+from aiokafka.errors import KafkaError
 
 from infra.console_client import ConsoleClient
 from infra.embedded.commands import LOOPBACK
@@ -37,6 +38,7 @@ from services.sql.watermarks import read_watermarks
 from services.state.catalogue import Catalogue
 from services.state.keys import head_key
 from services.state.readers import StateReader
+from services.state.recovery import GROUP
 from services.state.redis_client import RedisError
 from services.state.redis_cluster import RedisCluster
 from services.state.store import open_store
@@ -147,6 +149,8 @@ class KeptTier:
         admin = await start_admin(Kafka(self.settings.kafka))
         try:
             topics = await admin.describe_topics([COMMANDS, EVENTS, OFFSETS])
+        except KafkaError:  # one that was just killed is still thought to be there
+            return False
         finally:
             await admin.close()
         copies = [len(each["isr"]) for topic in topics for each in topic["partitions"]]
@@ -194,6 +198,14 @@ class KeptTier:
         ]
         return f"kafka-{max(votes, key=lambda vote: (vote['leaderEpoch'], vote['leaderId']))['leaderId']}"
 
+    async def coordinator(self) -> str:
+        """The broker that keeps the allocators' group, and `published` with it."""
+        admin = await start_admin(Kafka(self.settings.kafka))
+        try:
+            return f"kafka-{await admin.find_coordinator(GROUP)}"
+        finally:
+            await admin.close()
+
     async def primary(self) -> str:
         """The Redis node that has the busy partition."""
         return (await self._nodes())[0]
@@ -221,6 +233,13 @@ class KeptTier:
                 after = await self._decisions()
                 if grown := [name for name in before.keys() & after.keys() if after[name] > before[name]]:
                     return grown[0]
+
+    async def other_allocator(self) -> str:
+        """One that decides elsewhere."""
+        decides = await self.allocator()
+        return next(
+            name for name, each in self.processes().items() if each.service == "allocator" and name != decides
+        )
 
     async def _decisions(self) -> dict[str, float]:
         """In the busy partition, by allocator; those that do not answer are left out."""
