@@ -25,6 +25,7 @@ from infra.launcher.endpoints import ProcessEndpoint, read_endpoints
 from infra.launcher.process import ProcessSpec, answers_ready
 from infra.launcher.services import service_of, service_specs
 from infra.local import keeper
+from infra.local.keeper import ALLOCATORS
 from infra.local.where import FILE, KEEPER, Where
 from loadtests.http_client import HttpClient, NoAnswer
 from services.audit.report import Report
@@ -118,10 +119,24 @@ class KeptTier:
                     await asyncio.sleep(LOOK_S)
             while killed.startswith("postgres") and not await self._database_answers():
                 await asyncio.sleep(LOOK_S)
+            while killed.startswith("allocator") and not await self._group_is_whole():
+                await asyncio.sleep(LOOK_S)
             while killed.startswith("kafka") and not await self._log_has_copies():
                 await asyncio.sleep(LOOK_S)
             while killed.startswith("redis") and not await self._rows_have_copies():
                 await asyncio.sleep(LOOK_S)
+
+    async def _group_is_whole(self) -> bool:
+        """Whether it has got over a member's death: some seconds after a new one has come it misses the old one."""
+        admin = await start_admin(Kafka(self.settings.kafka))
+        try:
+            (answer,) = await admin.describe_consumer_groups([GROUP])
+        except KafkaError:
+            return False
+        finally:
+            await admin.close()
+        ((_, _, state, _, _, members, *_),) = answer.groups
+        return state == "Stable" and len(members) == ALLOCATORS
 
     async def _database_answers(self) -> bool:
         database = Database(self.settings.database)
