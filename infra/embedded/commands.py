@@ -112,9 +112,11 @@ async def _answers_ping(connecting: Coroutine[Any, Any, tuple[asyncio.StreamRead
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             reader, writer = await connecting
-            writer.write(b"PING\r\n")
-            answer = await reader.readline()
-            writer.close()
+            try:
+                writer.write(b"PING\r\n")
+                answer = await reader.readline()
+            finally:
+                writer.close()
             await writer.wait_closed()
         return answer == b"+PONG\r\n"
     return False
