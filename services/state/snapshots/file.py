@@ -1,20 +1,10 @@
-"""One snapshot in a file.
+"""One snapshot in a sealed file (`services.platform.sealed_files`).
 
-    magic                     "maskline snapshot 1\\n"
-    frame: Description        msgpack map
-    frame: rows, any number   msgpack array of [logical key, value as it stands in Redis]
-    frame: End                msgpack map
-    SHA-256                   32 bytes, of everything before
-
-A frame is its length in four bytes, most significant first, and its content. The file has a name only once it is whole
-and on the disk; nothing of it is used before its checksum was compared.
+frame: Description        msgpack map
+frame: rows, any number   msgpack array of [logical key, value as it stands in Redis]
+frame: End                msgpack map
 """
 
-import contextlib
-import hashlib
-import os
-import secrets
-import struct
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -23,14 +13,11 @@ import msgspec
 
 from services.domain.rows import HEAD, Head
 from services.platform.errors import MasklineError
-from services.platform.private_files import FILE_MODE, refuse_if_others_can_read, sync_folder
+from services.platform.private_files import refuse_if_others_can_read
+from services.platform.sealed_files import SealBrokenError, compare_checksum, frames, sealing
 from services.state.readers import decode_row
 
 MAGIC: Final = b"maskline snapshot 1\n"
-CHECKSUM_BYTES: Final = 32
-MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
-READ_BYTES: Final = 1024 * 1024
-_LENGTH: Final = struct.Struct(">I")
 
 Rows = list[tuple[str, bytes]]
 """Logical keys and values as they stand in Redis; the head is not among them."""
@@ -74,11 +61,11 @@ class Snapshot:
 
     def rows(self) -> Iterator[Rows]:
         """All rows, in the pieces in which they were written."""
-        self._file.seek(len(MAGIC))
-        _frame(self._file, self.path)
+        pieces = frames(self._file, MAGIC)
+        next(pieces)  # the description
         left = self.end.rows
         while left > 0:
-            piece = _decode_rows(_frame(self._file, self.path))
+            piece = _decode_rows(next(pieces))
             left -= len(piece)
             yield piece
 
@@ -105,30 +92,13 @@ def open_snapshot(path: Path) -> Snapshot:
 
 async def write_snapshot(path: Path, description: Description, pieces: AsyncIterator[Rows]) -> int:
     """Writes a whole file or none, in a private folder that is there; how many rows it has. Raises OSError."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    checksum, rows = hashlib.sha256(), 0
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb") as file:
-
-            def put(content: bytes) -> None:
-                file.write(content)
-                checksum.update(content)
-
-            put(MAGIC)
-            put(_framed(msgspec.msgpack.encode(description)))
-            async for piece in pieces:
-                put(_framed(msgspec.msgpack.encode(piece)))
-                rows += len(piece)
-            put(_framed(msgspec.msgpack.encode(End(rows=rows))))
-            file.write(checksum.digest())
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            draft.unlink()
-        raise
-    sync_folder(path.parent)
+    rows = 0
+    with sealing(path, MAGIC) as put:
+        put(msgspec.msgpack.encode(description))
+        async for piece in pieces:
+            put(msgspec.msgpack.encode(piece))
+            rows += len(piece)
+        put(msgspec.msgpack.encode(End(rows=rows)))
     return rows
 
 
@@ -142,54 +112,24 @@ def _opened(path: Path) -> BinaryIO:
 
 def _compared(file: BinaryIO, path: Path) -> tuple[Description, End]:
     description = _description(file, path)
-    size = os.fstat(file.fileno()).st_size
-    checksum, left = hashlib.sha256(), size - CHECKSUM_BYTES
-    file.seek(0)
-    while left > 0:
-        content = file.read(min(READ_BYTES, left))
-        if not content:
-            raise SnapshotUnreadable(path=path, why="it became shorter while it was read")
-        checksum.update(content)
-        left -= len(content)
-    if checksum.digest() != file.read(CHECKSUM_BYTES):
-        raise SnapshotUnreadable(path=path, why="its checksum is not that of its content: it is torn, or was changed")
-    return description, _end(file, path, size)
-
-
-def _description(file: BinaryIO, path: Path) -> Description:
-    if file.read(len(MAGIC)) != MAGIC:
-        raise SnapshotUnreadable(path=path, why="it does not begin as one that this version writes")
-    try:
-        description = msgspec.msgpack.decode(_frame(file, path), type=Description)
-        _ = description.known
-    except msgspec.DecodeError as error:
-        raise SnapshotUnreadable(path=path, why=f"what it says of itself cannot be read ({error})") from error
-    return description
-
-
-def _end(file: BinaryIO, path: Path, size: int) -> End:
-    """The last frame; the checksum has been compared, so a file that cannot be walked through was written wrongly."""
-    file.seek(len(MAGIC))
     end = b""
-    while file.tell() < size - CHECKSUM_BYTES:
-        end = _frame(file, path)
     try:
-        return msgspec.msgpack.decode(end, type=End)
-    except msgspec.DecodeError as error:
+        compare_checksum(file)
+        for frame in frames(file, MAGIC):
+            end = frame
+        return description, msgspec.msgpack.decode(end, type=End)
+    except SealBrokenError as error:
+        raise SnapshotUnreadable(path=path, why=error) from error
+    except msgspec.DecodeError as error:  # the checksum has been compared, so it was written wrongly
         raise SnapshotUnreadable(path=path, why="it has no end") from error
 
 
-def _framed(content: bytes) -> bytes:
-    if len(content) > MAX_FRAME_BYTES:
-        raise ValueError(f"{len(content)} bytes in one piece; {MAX_FRAME_BYTES} is the bound")
-    return _LENGTH.pack(len(content)) + content
-
-
-def _frame(file: BinaryIO, path: Path) -> bytes:
-    header = file.read(_LENGTH.size)
-    length = _LENGTH.unpack(header)[0] if len(header) == _LENGTH.size else MAX_FRAME_BYTES + 1
-    content = file.read(length) if length <= MAX_FRAME_BYTES else b""
-    if length > MAX_FRAME_BYTES or len(content) < length:
-        raise SnapshotUnreadable(path=path, why="it ends in the middle")
-    return content
-
+def _description(file: BinaryIO, path: Path) -> Description:
+    try:
+        description = msgspec.msgpack.decode(next(frames(file, MAGIC), b""), type=Description)
+        _ = description.known
+    except SealBrokenError as error:
+        raise SnapshotUnreadable(path=path, why=error) from error
+    except msgspec.DecodeError as error:
+        raise SnapshotUnreadable(path=path, why=f"what it says of itself cannot be read ({error})") from error
+    return description
