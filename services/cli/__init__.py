@@ -9,6 +9,7 @@ import sys
 import click
 
 from services.cli.campaigns import campaign
+from services.cli.copies import load_backup, load_restore
 from services.cli.lazy import Lazy
 from services.cli.looking import load_doctor, load_plan, load_rebuild, load_snapshot, load_verify
 from services.cli.people import keys, user
@@ -42,6 +43,8 @@ maskline.add_command(Lazy("prepare", load_prepare, "What has to be there before 
 maskline.add_command(Lazy("verify", load_verify, "Replay the log and compare everything with it."))
 maskline.add_command(Lazy("rebuild", load_rebuild, "Replay into Redis what it lacks of the log."))
 maskline.add_command(Lazy("snapshot", load_snapshot, "Write down the rows that the log makes, for rebuild."))
+maskline.add_command(Lazy("backup", load_backup, "Copy the log, and the secrets, to somewhere else."))
+maskline.add_command(Lazy("restore", load_restore, "Bring a copy of the log back, into a Kafka that has none."))
 maskline.add_command(Lazy("plan", load_plan, "How many parts of each kind a round needs, and its cost."))
 maskline.add_command(Lazy("doctor", load_doctor, "What is there, missing, misconfigured, in words."))
 maskline.add_command(campaign)

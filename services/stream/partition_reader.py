@@ -6,7 +6,7 @@ gives, held until their owner has sought the place to start at.
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from typing import Annotated, Final, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -26,6 +26,7 @@ from services.stream.place import Offset, PartitionId
 HOLE_LASTS_S: Final = 1.0
 """What is missing for as long is gone. The embedded broker shows the later of two batches that come at once before the
 earlier one, for 2 ms and about once in 2,000 batches of three writers."""
+MAX_PIECE_RECORDS: Final = 2_000
 LATER_PAUSE_S: Final = 0.01
 """Until what a broker does not show yet is asked for again."""
 
@@ -88,6 +89,23 @@ async def record_at(reader: LogReader, partition: PartitionId, offset: Offset) -
     if not records:
         raise LogUnavailable(why=f"offset {offset} of partition {partition} was not read within {ANSWER_TIMEOUT_S:g} s")
     return records[0]
+
+
+async def records_between(
+    reader: LogReader, partition: PartitionId, start: int, end: int
+) -> AsyncIterator[list[ConsumerRecord]]:
+    """The records at offsets `start` to `end` - 1 of a partition that is assigned to `reader`, in pieces, in order.
+
+    Raises HoleInLog, PositionOutsideLog, LogUnavailable.
+    """
+    at = start
+    reader.seek(partition, Offset(start))
+    while at < end:
+        records = await reader.fetch(partition, min(MAX_PIECE_RECORDS, end - at), int(ANSWER_TIMEOUT_S * 1000))
+        if not records:
+            raise LogUnavailable(why=f"offset {at} of partition {partition} was not read within {ANSWER_TIMEOUT_S:g} s")
+        yield records
+        at += len(records)
 
 
 class _Hole(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.protocol.metadata import MetadataRequest
 
 from services.stream.client import KafkaSettings, start_admin
@@ -22,6 +22,7 @@ COMMANDS: Final = "commands"
 EVENTS: Final = "events"
 TOPICS: Final = (COMMANDS, EVENTS)
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
+KEEPS_TIME: Final = "CreateTime"
 LEADERS_TIMEOUT_S: Final = 15.0
 LEADERS_PAUSE_S: Final = 0.05
 
@@ -43,8 +44,11 @@ class PartitionsDiffer(StreamError):
     """
 
 
-def topic_settings(topic: str, replicas: int) -> dict[str, str]:
-    """What Kafka is told about a topic. Its default of seven days would delete the truth."""
+def topic_settings(topic: str, replicas: int, *, takes_copies: bool = False) -> dict[str, str]:
+    """What Kafka is told about a topic. Its default of seven days would delete the truth.
+
+    One that `takes_copies` keeps the time of each record that is written, until `finish_copy`.
+    """
     settings = {
         "retention.ms": "-1",
         "retention.bytes": "-1",
@@ -52,29 +56,34 @@ def topic_settings(topic: str, replicas: int) -> dict[str, str]:
         "max.message.bytes": str(MAX_MESSAGE_BYTES),
     }
     if topic == COMMANDS:
-        settings["message.timestamp.type"] = "LogAppendTime"  # the broker's time decides, not a front door's
+        # The broker's time decides, not a front door's.
+        settings["message.timestamp.type"] = KEEPS_TIME if takes_copies else "LogAppendTime"
     if replicas > 1:
         settings["min.insync.replicas"] = str(replicas // 2 + 1)
     return settings
 
 
-async def ensure_topics(admin: AIOKafkaAdminClient, partitions: int, replicas: int) -> None:
+async def ensure_topics(
+    admin: AIOKafkaAdminClient, partitions: int, replicas: int, *, takes_copies: bool = False
+) -> None:
     """Create what is absent and wait for leaders. Raises PartitionsDiffer, TopicRefused, LogUnavailable."""
     deadline_s = time.monotonic() + LEADERS_TIMEOUT_S
     while True:
         try:
-            return await _ensure(admin, partitions, replicas)
+            return await _ensure(admin, partitions, replicas, takes_copies=takes_copies)
         except KafkaError as error:  # a question goes to any broker, also to one that has just died
             if time.monotonic() > deadline_s:
                 raise LogUnavailable(why=reason_of(error)) from error
         await asyncio.sleep(LEADERS_PAUSE_S)
 
 
-async def _ensure(admin: AIOKafkaAdminClient, partitions: int, replicas: int) -> None:
+async def _ensure(admin: AIOKafkaAdminClient, partitions: int, replicas: int, *, takes_copies: bool) -> None:
     existing = set(await admin.list_topics())
     for topic in TOPICS:
         if topic not in existing:
-            await _create(admin, topic, partitions, replicas)
+            await _create(
+                admin, topic, partitions, topic_settings(topic, replicas, takes_copies=takes_copies), replicas
+            )
     await _wait_until_known_everywhere(admin)
     for topic in TOPICS:
         found = await partition_count(admin, topic)
@@ -99,6 +108,29 @@ async def partition_count(admin: AIOKafkaAdminClient, topic: str = COMMANDS) -> 
     return len(description["partitions"])
 
 
+async def takes_copies(admin: AIOKafkaAdminClient) -> bool | None:
+    """Whether the topic of commands keeps the times of what is written, as only a copy may; None: there is no topic.
+
+    The embedded broker keeps them always, and says nothing of it.
+    """
+    if COMMANDS not in await admin.list_topics():
+        return None
+    return (await _settings_of(admin, COMMANDS)).get("message.timestamp.type", KEEPS_TIME) == KEEPS_TIME
+
+
+async def finish_copy(admin: AIOKafkaAdminClient, replicas: int) -> None:
+    """From now on a record has the time at which Kafka took it. Raises TopicRefused."""
+    wanted = ConfigResource(ConfigResourceType.TOPIC, COMMANDS, configs=topic_settings(COMMANDS, replicas))
+    try:
+        answers = await admin.alter_configs([wanted])
+    except IncompatibleBrokerVersion:  # the embedded broker has one way only
+        return
+    for answer in answers:
+        for code, text, *_ in answer.resources:
+            if code:
+                raise TopicRefused(topic=COMMANDS, why=text or for_code(code).__name__)
+
+
 async def check_topics(admin: AIOKafkaAdminClient, replicas: int) -> list[str]:
     """For the doctor: what differs from how the topics must be, in words; nothing where all is well."""
     differences = []
@@ -120,10 +152,10 @@ async def check_topics(admin: AIOKafkaAdminClient, replicas: int) -> list[str]:
     return differences
 
 
-async def _create(admin: AIOKafkaAdminClient, topic: str, partitions: int, replicas: int) -> None:
-    answer = await admin.create_topics(
-        [NewTopic(topic, partitions, replicas, topic_configs=topic_settings(topic, replicas))]
-    )
+async def _create(
+    admin: AIOKafkaAdminClient, topic: str, partitions: int, settings: dict[str, str], replicas: int
+) -> None:
+    answer = await admin.create_topics([NewTopic(topic, partitions, replicas, topic_configs=settings)])
     for _, code, *text in answer.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:  # another process may be creating it as well

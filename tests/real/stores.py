@@ -66,7 +66,10 @@ async def everything_in(redis: str) -> dict[bytes, bytes]:
     try:
         for client in await everybody(store):
             keys: Any = [name async for name in client.scan_iter(count=1_000)]
-            values: Any = await asyncio.gather(*[client.get(name) for name in keys])
+            asked = client.pipeline(transaction=False)
+            for name in keys:
+                asked.get(name)
+            values: Any = await asked.execute()
             found |= {name: value for name, value in zip(keys, values, strict=True) if value is not None}
     finally:
         await store.aclose()
