@@ -143,7 +143,7 @@ async def _started(
     told = False
     while True:
         client = make()
-        KafkaClient.take_over(_client_of(client), settings.kafka_request_timeout_s)
+        _take_over(client, settings)
         try:
             await client.start()  # type: ignore[attr-defined]  # aiokafka ships no types
         except (KafkaError, OSError, TimeoutError) as error:
@@ -170,8 +170,11 @@ async def _started(
             return client
 
 
-def _client_of(user: Any) -> Any:
-    return user.client if hasattr(user, "client") else user._client
+def _take_over(user: Any, settings: KafkaSettings) -> None:
+    """Before it starts: it uses a client that finds out lost connections."""
+    requests = QUESTION_REQUESTS if isinstance(user, AIOKafkaAdminClient) else 1  # to create topics takes its time
+    client = user.client if hasattr(user, "client") else user._client
+    KafkaClient.take_over(client, settings.kafka_request_timeout_s * requests)
 
 
 async def _close_admin(admin: AIOKafkaAdminClient) -> None:
