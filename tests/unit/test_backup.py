@@ -12,14 +12,17 @@ from services.audit.backup.errors import (
     BackupIncomplete,
     BackupOfAnotherLog,
     BackupUnreadable,
+    OtherSecrets,
     SecretsDiffer,
+    SecretsElsewhere,
 )
 from services.audit.backup.pieces import BackupFolder
-from services.audit.backup.secrets_copy import bring_back_secrets, copy_secrets
+from services.audit.backup.secrets_copy import bring_back_secrets, copy_secrets, copy_secrets_of
 from services.audit.backup.take import take_all
 from services.domain import commands as c
 from services.platform.private_files import OthersCanRead, create_private
-from services.platform.secrets import Secrets
+from services.platform.secrets import SecretMissing, Secrets
+from services.platform.settings import SecretFiles
 from services.stream.fake import FakeLog, FakeReader
 from services.stream.genesis import read_genesis
 from services.stream.place import PartitionId
@@ -225,6 +228,50 @@ def contact_keys_left(folder: Path) -> list[str]:
     key.unlink()
     copy_secrets(folder / "secrets", folder / "copy")
     return [path.name for path in (folder / "copy" / "contact").iterdir()]
+
+
+@pytest.mark.safety
+def test_a_wrong_data_folder_takes_no_contact_key_from_the_copy(tmp_path: Path) -> None:
+    copied = copied_with_a_contact_key(tmp_path)
+    for wrong, told in (("absent", SecretMissing), ("theirs", OtherSecrets)):
+        with pytest.raises(told):
+            copy_secrets_of(copied.key_check(), tmp_path / wrong, SecretFiles(), tmp_path / "copy")
+    assert (tmp_path / "copy" / "contact" / "gz-2020-02@2030-09-30").exists()
+    assert Secrets.load(tmp_path / "copy").key_check() == copied.key_check()
+
+
+@pytest.mark.control
+def test_unless_it_is_compared_with_the_log_a_wrong_data_folder_does(tmp_path: Path) -> None:
+    copied_with_a_contact_key(tmp_path)
+    copy_secrets(tmp_path / "absent", tmp_path / "copy")
+    assert not (tmp_path / "copy" / "contact" / "gz-2020-02@2030-09-30").exists()
+
+
+def copied_with_a_contact_key(folder: Path) -> Secrets:
+    """Ours, with a copy; beside them theirs."""
+    Secrets.create(folder / "theirs")
+    ours = Secrets.create(folder / "secrets")
+    create_private(folder / "secrets" / "contact" / "gz-2020-02@2030-09-30", b"key")
+    copy_secrets_of(ours.key_check(), folder / "secrets", SecretFiles(), folder / "copy")
+    assert (folder / "copy" / "contact" / "gz-2020-02@2030-09-30").exists()
+    return ours
+
+
+def test_secrets_in_files_of_ones_own_are_named_and_not_half_copied(tmp_path: Path) -> None:
+    ours = Secrets.create(tmp_path / "secrets")
+    files = SecretFiles(pepper_file=tmp_path / "mounted" / "pepper")
+    with pytest.raises(SecretsElsewhere, match="mounted/pepper"):
+        copy_secrets_of(ours.key_check(), tmp_path / "secrets", files, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+async def test_a_piece_that_goes_while_it_is_read_is_told_in_words(log: FakeLog, folder: BackupFolder) -> None:
+    await taken(log, folder)
+    (piece,) = folder.chain(0)
+    piece.check()
+    piece.path.unlink()
+    with pytest.raises(BackupUnreadable, match="No such file"):
+        list(piece.records())
 
 
 def test_keys_of_another_installation_are_never_overwritten_in_either_direction(tmp_path: Path) -> None:

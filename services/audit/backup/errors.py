@@ -25,6 +25,16 @@ class SecretsDiffer(MasklineError):
     """{path} is another key than {other}: they are secrets of two installations. Nothing was overwritten."""
 
 
+class SecretsElsewhere(MasklineError):
+    """The log was copied, the secrets were not: settings name files for some of them ({named}), and only a folder is
+    copied. Keep those files as you made them, copy what else is in {folder}, and leave --with-secrets out.
+    """
+
+
+class SecretsNotBroughtBack(MasklineError):
+    """The secrets were not put into {folder}: {why}. Nothing was written to Kafka; run it again."""
+
+
 class OtherSecrets(MasklineError):
     """The secrets in {folder} are not those that the log in {backup} was made with: with them everybody would be a new
     person. Name the data folder with the right ones: --data FOLDER.

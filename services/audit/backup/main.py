@@ -9,10 +9,10 @@ import msgspec
 from msgspec import Meta
 
 from services.audit import progress
-from services.audit.backup.errors import BackupFailed, KafkaInUse, OtherSecrets, RedisInUse
+from services.audit.backup.errors import BackupFailed, KafkaInUse, OtherSecrets, RedisInUse, SecretsNotBroughtBack
 from services.audit.backup.pieces import BackupFolder
 from services.audit.backup.restore import Copy, Restored, restore_partition
-from services.audit.backup.secrets_copy import bring_back_secrets, copy_secrets
+from services.audit.backup.secrets_copy import bring_back_secrets, copy_secrets_of
 from services.audit.backup.take import Copied, take_all
 from services.audit.rebuild import Progress
 from services.platform.lifecycle import fast_loop
@@ -89,7 +89,8 @@ def run_backup(
     files = 0
     if with_secrets:
         try:
-            files = copy_secrets(_secrets_of(settings), folder / SECRETS)
+            key_check = BackupFolder(folder / LOG).whole_chain(0)[0].describe().key_check
+            files = copy_secrets_of(key_check, _secrets_of(settings), settings.secret_files, folder / SECRETS)
         except OSError as error:
             raise BackupFailed(folder=folder / SECRETS, why=error.strerror or type(error).__name__) from error
     if as_json:
@@ -108,7 +109,10 @@ def run_backup(
 def run_restore(settings: RestoreSettings, folder: Path, tell: Callable[[str], None], *, as_json: bool) -> int:
     """The command: 0, or what kept it from its work is raised, in words."""
     configure_logging("restore", settings.log_level if settings.log_level != "info" else "warning")
-    files = bring_back_secrets(folder / SECRETS, _secrets_of(settings)) if (folder / SECRETS).is_dir() else 0
+    try:
+        files = bring_back_secrets(folder / SECRETS, _secrets_of(settings)) if (folder / SECRETS).is_dir() else 0
+    except OSError as error:
+        raise SecretsNotBroughtBack(folder=_secrets_of(settings), why=error.strerror or type(error).__name__) from error
     done = _run(lambda on_progress: restore(settings, folder, on_progress), tell, as_json=as_json)
     if as_json:
         tell(msgspec.json.encode({"partitions": done, "secrets": files}).decode())

@@ -83,12 +83,15 @@ class PieceFile(NamedTuple):
     def records(self) -> Iterator[Record]:
         """In the order of their offsets. Raises BackupUnreadable; `check` first."""
         left = self.end - self.start
-        with self.path.open("rb") as file:
-            for at, frame in enumerate(frames(file, MAGIC)):
-                if at and left > 0:
-                    found = _decode_records(frame)
-                    left -= len(found)
-                    yield from found
+        try:
+            with self.path.open("rb") as file:
+                for at, frame in enumerate(frames(file, MAGIC)):
+                    if at and left > 0:
+                        found = _decode_records(frame)
+                        left -= len(found)
+                        yield from found
+        except (OSError, SealBrokenError, msgspec.DecodeError) as error:  # its disk may fail after `check`
+            raise BackupUnreadable(path=self.path, why=error) from error
 
 
 class BackupFolder:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from services.audit.backup.errors import SecretsDiffer
+from services.audit.backup.errors import OtherSecrets, SecretsDiffer, SecretsElsewhere
 from services.platform.private_files import (
     create_private,
     delete_private,
@@ -11,10 +11,22 @@ from services.platform.private_files import (
     read_private,
     replace_private,
 )
-from services.platform.secrets import CONTACT_KEYS
+from services.platform.secrets import CONTACT_KEYS, Secrets
+from services.platform.settings import SecretFiles
 
 FIXED: Final = ("pepper", "id")
 """Never change in the life of a log (`services.platform.secrets`)."""
+
+
+def copy_secrets_of(key_check: str, source: Path, files: SecretFiles, copy: Path) -> int:
+    """`copy_secrets`, of the log with this check value only: another folder, or an empty one, would have the copy's
+    contact keys deleted as if their day had come. Raises SecretsElsewhere, OtherSecrets, what `Secrets.load` raises."""
+    given = (files.pepper_file, files.id_key_file, files.ticket_key_file, files.pass_keys, files.contact_keys)
+    if named := [str(path) for path in given if path is not None]:
+        raise SecretsElsewhere(named=", ".join(named), folder=source)
+    if Secrets.load(source).key_check() != key_check:
+        raise OtherSecrets(folder=source, backup=copy.parent)
+    return copy_secrets(source, copy)
 
 
 def copy_secrets(source: Path, copy: Path) -> int:
