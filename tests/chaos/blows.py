@@ -16,7 +16,7 @@ from tests.chaos.timed_tally import Moment, TimedTally, now_s
 
 LOOK_S: Final = 0.02
 SERVED_TIMEOUT_S: Final = 30.0
-CALM_TIMEOUT_S: Final = 30.0
+CALM_TIMEOUT_S: Final = 20.0
 CALM_S: Final = 1.0
 """Of undisturbed bookings before each kill: what is measured then is the rate."""
 LATE_S: Final = 1.0
@@ -105,6 +105,8 @@ class Blows:
     def __init__(self, tier: KeptTier, crowd: Crowd, tally: TimedTally, rate_per_s: float) -> None:
         self.felt: list[Felt] = []
         self.calm = Calm()
+        self.void = ""
+        """Why the times say nothing; what was lost or doubled says as much as ever."""
         self._tier = tier
         self._crowd = crowd
         self._tally = tally
@@ -115,7 +117,7 @@ class Blows:
         for blow in blows:
             await self._strike(blow)
         await self._be_calm()
-        for felt in self.too_long():  # somebody else may have kept the machine busy
+        for felt in [] if self.void else self.too_long():  # somebody else may have kept the machine busy
             await self._strike(felt.blow)
             await self._be_calm()
 
@@ -131,7 +133,7 @@ class Blows:
         """What was felt of each kill, and what was reached between them."""
         calm = self.calm
         reached = f"in calm {calm.came_per_s:.0f} a second came, and {calm.decided_per_s:.0f} were decided"
-        return [HEADINGS, *map(str, self.felt), reached]
+        return [HEADINGS, *map(str, self.felt), reached, *([f"VOID: {self.void}"] if self.void else [])]
 
     async def _strike(self, blow: Blow) -> None:
         """One kill, until everything is as it was."""
@@ -154,11 +156,12 @@ class Blows:
         felt.shed, felt.unanswered = tally.shed - shed, tally.unanswered - unanswered
 
     async def _be_calm(self) -> None:
-        """Until nobody waits who should not, and then for a while. Raises Void."""
+        """Until nobody waits who should not, and then for a while; a machine that does not come to rest is noted."""
         tally, gives_up_s = self._tally, now_s() + CALM_TIMEOUT_S
         while tally.arrived - tally.gone > self._backlog or self._crowd.late_s > LATE_S:
             if now_s() > gives_up_s:
-                raise Void(f"the machine did not come to rest within {CALM_TIMEOUT_S:g} s: {self._state()}")
+                self.void = f"the machine did not come to rest within {CALM_TIMEOUT_S:g} s: {self._state()}"
+                break
             await asyncio.sleep(LOOK_S)
         began_s, came, decided = now_s(), tally.arrived, len(tally.decided_at)
         await asyncio.sleep(CALM_S)

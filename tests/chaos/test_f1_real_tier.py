@@ -37,7 +37,7 @@ ADDRESSES: Final = 8
 MAX_CONNECTIONS: Final = 9_000
 """Who waits for a decision keeps one; nginx has two for each, of 20,480."""
 REQUEST_TIMEOUT_S: Final = 8.0
-GIVES_UP_AFTER_S: Final = 60.0
+GIVES_UP_AFTER_S: Final = 120.0
 SETTLE_TIMEOUT_S: Final = 30.0
 SEED: Final = 1
 
@@ -149,8 +149,9 @@ def test_any_process_may_die_under_bookings_and_nothing_is_lost_or_doubled(
         record_property(felt.blow.what, times_s)
     assert story.verdict.faults == []
     assert story.doctor.code == 0, story.doctor.out
-    if decided_per_s < HELD * RATE_PER_S:
-        raise Void(f"{decided_per_s:.0f} bookings a second were decided in calm, of {RATE_PER_S:g} offered")
+    if story.blows.void or decided_per_s < HELD * RATE_PER_S:
+        reached = f"{decided_per_s:.0f} bookings a second were decided in calm, of {RATE_PER_S:g} offered"
+        raise Void(f"nothing was lost or doubled, but times say nothing: {story.blows.void or reached}")
     assert [str(felt) for felt in story.blows.too_long()] == []
 
 
