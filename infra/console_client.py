@@ -3,6 +3,7 @@
 import http.client
 import os
 import secrets
+import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -43,17 +44,21 @@ class AdminTokenMissing(MasklineError):
 
 
 class ConsoleClient:
-    """A console and the token to speak to it with."""
+    """A console and the token to speak to it with; of https:// it has to be signed by who is in `ca`, a file.
 
-    def __init__(self, url: str, token: str) -> None:
+    Without `ca` whom this machine trusts may have signed (SSL_CERT_FILE names others).
+    """
+
+    def __init__(self, url: str, token: str, ca: str = "") -> None:
         self.url = url.rstrip("/")
         self._token = token
+        self._ca = ca
 
     def __repr__(self) -> str:
         return f"ConsoleClient({self.url})"
 
     @classmethod
-    def of(cls, data: Path, url: str = "") -> "ConsoleClient":
+    def of(cls, data: Path, url: str = "", *, ca: str = "") -> "ConsoleClient":
         """The console of the system with this data folder. Raises NotRunning, AdminTokenMissing, OthersCanRead."""
         url = url or read_endpoints(data).console
         token = os.environ.get(TOKEN_VARIABLE, "")
@@ -62,7 +67,7 @@ class ConsoleClient:
                 token = read_private(data / ADMIN_TOKEN).decode().strip()
             except FileNotFoundError as error:
                 raise AdminTokenMissing(path=data / ADMIN_TOKEN) from error
-        return cls(url, token)
+        return cls(url, token, ca)
 
     def get(self, path: str) -> Any:
         """The JSON of an answer. Raises ConsoleUnreachable, ConsoleRefused."""
@@ -85,12 +90,9 @@ class ConsoleClient:
 
     def _call(self, method: str, path: str, content: Any, headers: Mapping[str, str]) -> Iterator[bytes]:
         """The lines of an answer. Raises ConsoleUnreachable, ConsoleRefused."""
-        parts = urlsplit(self.url)
-        if parts.scheme != "http" or not parts.hostname:
-            raise ConsoleUnreachable(url=self.url, why="write its address as http://host:port")
         body = b"" if content is None else msgspec.json.encode(content)
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json", **headers}
-        connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=CALL_TIMEOUT_S)
+        connection = self._connection()
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
@@ -104,6 +106,19 @@ class ConsoleClient:
             raise ConsoleUnreachable(url=self.url, why="it does not speak JSON") from error
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        """Not yet connected. Raises ConsoleUnreachable."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConsoleUnreachable(url=self.url, why="write its address as http://host:port or https://host:port")
+        if parts.scheme == "http":
+            return http.client.HTTPConnection(parts.hostname, parts.port, timeout=CALL_TIMEOUT_S)
+        try:
+            trusted = ssl.create_default_context(cafile=self._ca or None)
+        except OSError as error:
+            raise ConsoleUnreachable(url=self.url, why=f"{self._ca} cannot be read: {error}") from error
+        return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=CALL_TIMEOUT_S, context=trusted)
 
 
 def _target(path: str, query: Mapping[str, str] | None) -> str:

@@ -6,6 +6,7 @@
 
 public/nginx.conf, staff/nginx.conf     written anew at each start
 public/tls.crt, public/tls.key          made on the spot, for as long as nobody puts real ones there
+staff/tls.crt, staff/tls.key            with `make up TLS=1`, where staff come by TLS alone
 """
 
 import asyncio
@@ -80,18 +81,22 @@ class Nginx:
         self._ports = ports
         self._program = Path()
         self._user = ""
+        self._staff_scheme = "http"
 
     def urls(self) -> dict[str, str]:
-        """Where people come, by what they come for."""
+        """Where people come, by what they come for; `prepare` comes first."""
         return {
             "front_door": f"http://{LOOPBACK}:{self._ports.front_door}",
             "front_door_tls": f"https://{LOOPBACK}:{self._ports.secure}",
-            "counter": f"http://{LOOPBACK}:{self._ports.counter}",
-            "console": f"http://{LOOPBACK}:{self._ports.console}",
+            "counter": f"{self._staff_scheme}://{LOOPBACK}:{self._ports.counter}",
+            "console": f"{self._staff_scheme}://{LOOPBACK}:{self._ports.console}",
         }
 
     def prepare(self, *, front_door: str, counter: str, console: str, certificate: Certificate | None = None) -> None:
-        """Settings for these services, each host:port; without `certificate` it signs its own. Raises PartMissing."""
+        """Settings for these services, each host:port. Raises PartMissing.
+
+        With `certificate` staff come by TLS alone; without it the public's nginx signs its own, and staff come plainly.
+        """
         self._program = find_nginx()
         self._user = user_for("nginx", ("www-data", "nginx", NOBODY), INSTALL)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,30 +104,25 @@ class Nginx:
         if certificate is None:
             make_certificate(self._folder / PUBLIC)
         else:
-            replace_private(self._folder / PUBLIC / "tls.key", certificate.key.read_bytes())
-            replace_private(self._folder / PUBLIC / "tls.crt", certificate.certificate.read_bytes())
-        tls = [
-            f"        listen {LOOPBACK}:{self._ports.secure} ssl http2 backlog=4096;",
-            "        ssl_certificate tls.crt;",
-            "        ssl_certificate_key tls.key;",
-            "        ssl_protocols TLSv1.2 TLSv1.3;",
-            "        ssl_session_cache shared:tls:10m;",
-        ]
-        if certificate is not None:  # one that a browser may insist on
-            tls.append('        add_header Strict-Transport-Security "max-age=31536000" always;')
+            for name in (PUBLIC, STAFF):
+                _hand_over(certificate, self._folder / name)
+        self._staff_scheme = "http" if certificate is None else "https"
+        staff_tls = "" if certificate is None else _tls(signed=True)
+        secure = f"        listen {LOOPBACK}:{self._ports.secure} ssl http2 backlog=4096;"
         # max_fails: of one address there is no other to go to, and to stop asking it would only lengthen its absence.
         self._write(
             PUBLIC,
             LISTEN=f"{LOOPBACK}:{self._ports.front_door}",
             FRONT_DOORS=f"        server {front_door} max_fails=0;",
-            TLS="\n".join(tls),
+            TLS=f"{secure}\n{_tls(signed=certificate is not None)}",
             WORKERS=str(WORKERS),
             REQUESTS_PER_S=str(REQUESTS_PER_S),
         )
         self._write(
             STAFF,
-            COUNTER_LISTEN=f"{LOOPBACK}:{self._ports.counter}",
-            CONSOLE_LISTEN=f"{LOOPBACK}:{self._ports.console}",
+            COUNTER_LISTEN=f"{LOOPBACK}:{self._ports.counter}{' ssl http2' if staff_tls else ''}",
+            CONSOLE_LISTEN=f"{LOOPBACK}:{self._ports.console}{' ssl http2' if staff_tls else ''}",
+            TLS=staff_tls,
             COUNTER=counter,
             CONSOLE=console,
         )
@@ -150,6 +150,25 @@ class Nginx:
         values |= {"OPEN_FILES": str(files), "CONNECTIONS": str(min(CONNECTIONS[name], files - SPARE_FILES))}
         (folder / CONF).write_text(filled((HERE / f"{name}.conf").read_text("utf-8"), values), "utf-8")
         own_folder(folder, self._user)
+
+
+def _tls(*, signed: bool) -> str:
+    """Of a server that listens by TLS; `signed` by somebody whom a browser may insist on."""
+    lines = [
+        "        ssl_certificate tls.crt;",
+        "        ssl_certificate_key tls.key;",
+        "        ssl_protocols TLSv1.2 TLSv1.3;",
+        "        ssl_session_cache shared:tls:10m;",
+    ]
+    if signed:
+        lines.append('        add_header Strict-Transport-Security "max-age=31536000" always;')
+    return "\n".join(lines)
+
+
+def _hand_over(certificate: Certificate, folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replace_private(folder / "tls.key", certificate.key.read_bytes())
+    replace_private(folder / "tls.crt", certificate.certificate.read_bytes())
 
 
 def filled(conf: str, values: Mapping[str, str]) -> str:

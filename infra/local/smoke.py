@@ -72,7 +72,7 @@ def smoke(settings: LocalSettings, tell: Tell) -> None:
     if where is None:
         raise NothingRuns(folder=folder)
     began_s = time.monotonic()
-    console = ConsoleClient.of(folder, where.edge["console"])
+    console = ConsoleClient.of(folder, where.edge["console"], ca=where.ca)
     campaign = _campaign()
     apply_campaign(console, campaign, why="make smoke")
     tell(f"Campaign {campaign.campaign} is applied, through nginx and the console.")
@@ -143,12 +143,13 @@ def _pick_up(where: Where, console: ConsoleClient, booked: dict[str, Any], tell:
     """A terminal is paired and the pass is shown; how long that took, in ms."""
     invited = console.post("/v1/terminals", {"pharmacy": booked["pharmacy"], "why": "make smoke"})
     counter = where.edge["counter"]
-    status, paired = _call(counter, "POST", "/v1/terminals", {"pairing_code": invited["pairing_code"]}, _key())
+    code = {"pairing_code": invited["pairing_code"]}
+    status, paired = _call(counter, "POST", "/v1/terminals", code, _key(), ca=where.ca)
     if status != 201:
         raise SmokeFailed(what="The terminal was not paired", told=_in_words(status, paired))
     terminal = {"Authorization": f"Bearer {paired['token']}"}
     began_s = time.monotonic()
-    status, told = _call(counter, "POST", "/v1/pickups", {"pass": booked["pass"]}, terminal | _key())
+    status, told = _call(counter, "POST", "/v1/pickups", {"pass": booked["pass"]}, terminal | _key(), ca=where.ca)
     took_ms = round((time.monotonic() - began_s) * 1000, 1)
     if status != 200 or told.get("state") != "picked_up":
         raise SmokeFailed(what="The masks were not handed out", told=_in_words(status, told))

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from infra.console_client import ConsoleClient, ConsoleUnreachable
 from infra.launcher.endpoints import read_endpoints
 from infra.local.guards import ACCESS
 from infra.local.parts import check_parts
@@ -71,6 +72,35 @@ def test_residents_come_by_a_certificate_that_is_signed_and_are_told_to_stay(tie
     connection.close()
     with pytest.raises(ssl.SSLCertVerificationError):
         http.client.HTTPSConnection(str(at.hostname), at.port, timeout=CALL_TIMEOUT_S).request("GET", "/v1/campaigns")
+
+
+@pytest.mark.parametrize("whose", ["counter", "console"])
+def test_staff_come_by_a_certificate_that_is_signed_and_in_no_other_way(tier: Path, whose: str) -> None:
+    where = read_where(tier)
+    assert where is not None
+    at = urlsplit(where.edge[whose])
+    assert at.scheme == "https"
+    trusted = ssl.create_default_context(cafile=where.ca)
+    connection = http.client.HTTPSConnection(str(at.hostname), at.port, timeout=CALL_TIMEOUT_S, context=trusted)
+    connection.request("GET", "/openapi.json")
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["Strict-Transport-Security"]) == (200, "max-age=31536000")
+    connection.close()
+    with pytest.raises(ssl.SSLCertVerificationError):
+        http.client.HTTPSConnection(str(at.hostname), at.port, timeout=CALL_TIMEOUT_S).request("GET", "/openapi.json")
+    plain = http.client.HTTPConnection(str(at.hostname), at.port, timeout=CALL_TIMEOUT_S)
+    plain.request("GET", "/openapi.json")
+    assert plain.getresponse().status == 400
+    plain.close()
+
+
+def test_the_command_line_speaks_to_the_console_by_tls_and_to_no_stranger(tier: Path) -> None:
+    where = read_where(tier)
+    assert where is not None
+    told = ConsoleClient.of(tier, where.edge["console"], ca=where.ca).get("/v1/campaigns")
+    assert "campaigns" in told
+    with pytest.raises(ConsoleUnreachable, match="certificate verify failed"):
+        ConsoleClient.of(tier, where.edge["console"]).get("/v1/campaigns")
 
 
 def test_no_password_stands_where_others_look(tier: Path) -> None:
