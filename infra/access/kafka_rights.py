@@ -83,6 +83,8 @@ RIGHTS: Final[Mapping[str, Sequence[Right]]] = {
         Right(Resource.TOPIC, COMMANDS, Operation.CREATE),
         Right(Resource.TOPIC, EVENTS, Operation.CREATE),
         Right(Resource.TOPIC, EVENTS, Operation.DESCRIBE),
+        # Whether a restore of the log has not ended.
+        Right(Resource.TOPIC, COMMANDS, Operation.DESCRIBE_CONFIGS),
         WRITES_COMMANDS,
         READS_COMMANDS,
     ),

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from services.platform.errors import MasklineError
 from services.platform.private_files import create_private, read_private
 from services.platform.secrets import NONE_NAMED, SECRETS, Secrets
 from services.platform.settings import SecretFiles
@@ -13,10 +14,17 @@ from services.stream.genesis import ensure_genesis
 from services.stream.log_producer import LogProducer
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
-from services.stream.topics import COMMANDS, TopicMissing, ensure_topics, partition_count
+from services.stream.topics import COMMANDS, KEEPS_TIME, TopicMissing, ensure_topics, partition_count, whose_time
 
 ADMIN_TOKEN: Final = "admin-token"
 DEFAULT_PARTITIONS: Final = 4
+
+
+class RestoreUnfinished(MasklineError):
+    """The log is one that is being brought back: its topic 'commands' keeps the times of what is written, and whatever
+    is written now would stand between the records of the copy. Run `maskline restore` again until it says that the log
+    is back. Nothing was written.
+    """
 
 
 async def prepare_log(
@@ -39,6 +47,8 @@ async def prepare_log(
                 partitions = await partition_count(admin)
             except TopicMissing:
                 partitions = DEFAULT_PARTITIONS
+        if await whose_time(admin) == KEEPS_TIME:
+            raise RestoreUnfinished
         await ensure_topics(admin, partitions, replicas)
     finally:
         await admin.close()

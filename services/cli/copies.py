@@ -43,8 +43,8 @@ def load_restore() -> click.Command:
 
         Each record gets its place and its time again, so that a replay decides as before; all are read back and
         compared. Secrets that stand in FOLDER are put where there are none. Interrupted, it goes on when it is run
-        again. Where Kafka asks who you are, come as its administrator: no service may change a topic.
-        Start nothing on that Kafka before it has ended: what begins on half a log is not stopped.
+        again; until it has ended nothing starts on that Kafka. Where Kafka asks who you are, come as its administrator:
+        no service may change a topic.
         """
         sys.exit(run_restore(settings, folder, click.echo, as_json=as_json))
 

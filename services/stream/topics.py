@@ -23,6 +23,7 @@ EVENTS: Final = "events"
 TOPICS: Final = (COMMANDS, EVENTS)
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 KEEPS_TIME: Final = "CreateTime"
+GIVES_TIME: Final = "LogAppendTime"
 LEADERS_TIMEOUT_S: Final = 15.0
 LEADERS_PAUSE_S: Final = 0.05
 
@@ -57,7 +58,7 @@ def topic_settings(topic: str, replicas: int, *, takes_copies: bool = False) -> 
     }
     if topic == COMMANDS:
         # The broker's time decides, not a front door's.
-        settings["message.timestamp.type"] = KEEPS_TIME if takes_copies else "LogAppendTime"
+        settings["message.timestamp.type"] = KEEPS_TIME if takes_copies else GIVES_TIME
     if replicas > 1:
         settings["min.insync.replicas"] = str(replicas // 2 + 1)
     return settings
@@ -108,14 +109,14 @@ async def partition_count(admin: AIOKafkaAdminClient, topic: str = COMMANDS) -> 
     return len(description["partitions"])
 
 
-async def takes_copies(admin: AIOKafkaAdminClient) -> bool | None:
-    """Whether the topic of commands keeps the times of what is written, as only a copy may; None: there is no topic.
+async def whose_time(admin: AIOKafkaAdminClient) -> str | None:
+    """Whether the log's records have the time of whoever writes (KEEPS_TIME) or Kafka's (GIVES_TIME).
 
-    The embedded broker keeps them always, and says nothing of it.
+    None where there is no log, or its broker does not say: the embedded one keeps times always.
     """
     if COMMANDS not in await admin.list_topics():
         return None
-    return (await _settings_of(admin, COMMANDS)).get("message.timestamp.type", KEEPS_TIME) == KEEPS_TIME
+    return (await _settings_of(admin, COMMANDS)).get("message.timestamp.type")
 
 
 async def finish_copy(admin: AIOKafkaAdminClient, replicas: int) -> None:

@@ -27,7 +27,7 @@ from services.state.store import open_store
 from services.stream.client import start_admin, start_producer
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
-from services.stream.topics import COMMANDS, count_partitions, ensure_topics, finish_copy, takes_copies
+from services.stream.topics import COMMANDS, GIVES_TIME, count_partitions, ensure_topics, finish_copy, whose_time
 
 LOG: Final = "log"
 """The log's folder in a backup."""
@@ -64,7 +64,7 @@ async def restore(settings: RestoreSettings, folder: Path, on_progress: Progress
     await _check_redis(settings, len(copies))
     admin = await start_admin(settings)
     try:
-        if await takes_copies(admin) is False:
+        if await whose_time(admin) == GIVES_TIME:
             raise KafkaInUse(kafka=settings.kafka, why="its topic 'commands' is not one that waits for a copy")
         await ensure_topics(admin, len(copies), settings.replicas, takes_copies=True)
         done = await _restore_all(settings, copies, on_progress)
