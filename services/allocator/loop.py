@@ -17,6 +17,7 @@ from services.domain.limits import AHEAD_OF_TICK_MS
 from services.domain.rows import Facts
 from services.platform.errors import MasklineError
 from services.platform.lifecycle import end_tasks
+from services.platform.telemetry import tells_ways
 from services.state.fold_call import CALLS_IN_FLIGHT, Batch, FoldCall, Folded
 from services.state.records import next_batch, rest_of
 from services.state.recovery import Start
@@ -273,6 +274,10 @@ class PartitionLoop:
         count = min(folded.position, batch.end) - batch.start
         self.position = max(self.position, folded.position)
         self._report.folded(self.partition, folded.position, folded.decisions[:count])
+        if count and tells_ways():
+            log.debug(
+                "Decided", action="decided", partition=self.partition, offset=batch.start, to=batch.start + count - 1
+            )
         if count and batch.start + count > publisher.published:
             now_ms = time.time() * 1000
             self._report.waited(max(0.0, now_ms - batch.timestamps_ms[0]) / 1000)

@@ -13,6 +13,7 @@ import structlog
 from services.domain.commands import Command
 from services.domain.events import encode, events_of
 from services.domain.rows import Facts
+from services.platform.telemetry import tells_ways
 from services.stream.errors import LogReconnected, LogUnavailable, UnknownOutcome
 from services.stream.log_producer import BatchProducer, append
 from services.stream.place import PartitionId
@@ -82,6 +83,8 @@ class Publisher:
             taken += 1
         if values:
             await self._until_acknowledged(values)
+            if tells_ways():
+                log.debug("Published", action="published", partition=self._partition, offset=self.published, to=end - 1)
         self.published = max(self.published, end)
         for _ in range(taken):
             self._queue.task_done()

@@ -1,9 +1,9 @@
-"""Where verify and rebuild are put together, each as a command and as a call."""
+"""Where verify, trace and rebuild are put together, each as a command."""
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from services.audit.from_snapshot import Snapshots
 from services.audit.rebuild import Progress, RebuildSettings, Rebuilt, Target, rebuild
 from services.audit.report import Report
 from services.audit.rows_reader import RedisRows
+from services.audit.trace import Trace, place_in, trace
 from services.audit.verify import Sources, VerifySettings, verify
 from services.platform.errors import MasklineError
 from services.platform.lifecycle import fast_loop
@@ -42,13 +43,18 @@ T = TypeVar("T")
 async def main(settings: VerifySettings, on_partition: Callable[[int, Report], None] | None = None) -> Report:
     """The report on the whole system. Raises CouldNotLookError, KafkaUnreachable, TopicMissing, LogUnavailable,
     and what the ledger's database raises, where one is named."""
+    async with _sources(settings) as sources:
+        return await verify(sources, settings, on_partition)
+
+
+@asynccontextmanager
+async def _sources(settings: VerifySettings) -> AsyncIterator[Sources]:
     partitions = await count_partitions(settings)
     commands, events = PartitionReader(settings, COMMANDS), PartitionReader(settings, EVENTS)
     redis = open_store(redis_address(settings), timeout_s=settings.redis_timeout_s)
     ledger = Database(settings.database) if settings.database.ledger else None
     try:
-        sources = Sources(commands, events, RedisRows(redis), partitions, ledger)
-        return await verify(sources, settings, on_partition)
+        yield Sources(commands, events, RedisRows(redis), partitions, ledger)
     finally:
         if ledger is not None:
             ledger.close()
@@ -73,6 +79,24 @@ def run(settings_of: Callable[[], VerifySettings], tell: Callable[[str], None], 
         for line in report.lines():
             tell(line)
     return report.exit_code
+
+
+def run_trace(
+    settings_of: Callable[[], VerifySettings], text: str, tell: Callable[[str], None], *, as_json: bool
+) -> int:
+    """The command `maskline trace`: 0 where the command has come to its end, 1 where it has not. Raises, in words, what
+    kept it from looking."""
+    place, settings = place_in(text), settings_of()
+    configure_logging("trace", settings.log_level if settings.log_level != "info" else "warning")
+
+    async def traced() -> Trace:
+        async with _sources(settings) as sources:
+            return await trace(sources, place)
+
+    found = _run(traced())
+    for line in [msgspec.json.encode(found).decode()] if as_json else found.lines():
+        tell(line)
+    return 0 if found.is_whole else 1
 
 
 async def rebuild_all(settings: RebuildSettings, on_progress: Progress) -> list[Rebuilt]:

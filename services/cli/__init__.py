@@ -11,7 +11,7 @@ import click
 from services.cli.campaigns import campaign
 from services.cli.copies import load_backup, load_restore
 from services.cli.lazy import Lazy
-from services.cli.looking import load_doctor, load_plan, load_rebuild, load_snapshot, load_verify
+from services.cli.looking import load_doctor, load_plan, load_rebuild, load_snapshot, load_trace, load_verify
 from services.cli.people import keys, user
 from services.cli.systems import PROCESSES, load_demo, load_ledger, load_prepare, load_process, load_up
 from services.platform.errors import MasklineError
@@ -41,6 +41,7 @@ maskline.add_command(Lazy("demo", load_demo, "The whole system with a surge to w
 maskline.add_command(Lazy("up", load_up, "All services, embedded unless real addresses are given."))
 maskline.add_command(Lazy("prepare", load_prepare, "What has to be there before the first service starts."))
 maskline.add_command(Lazy("verify", load_verify, "Replay the log and compare everything with it."))
+maskline.add_command(Lazy("trace", load_trace, "The way of one booking from the log to the ledger."))
 maskline.add_command(Lazy("rebuild", load_rebuild, "Replay into Redis what it lacks of the log."))
 maskline.add_command(Lazy("snapshot", load_snapshot, "Write down the rows that the log makes, for rebuild."))
 maskline.add_command(Lazy("backup", load_backup, "Copy the log, and the secrets, to somewhere else."))

@@ -46,6 +46,26 @@ def load_rebuild() -> click.Command:
     return rebuild
 
 
+def load_trace() -> click.Command:
+    from services.audit.main import run_trace
+    from services.audit.verify import VerifySettings
+
+    @click.command("trace")
+    @click.argument("place")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of words.")
+    @options_of(VerifySettings)
+    @click.pass_context
+    def trace(ctx: click.Context, place: str, as_json: bool, settings: VerifySettings) -> None:
+        """The way of one booking, or of any command: written, decided, published, in the ledger.
+
+        PLACE is PARTITION:OFFSET, as log lines and events have it, or the status_url that a resident holds. Only reads,
+        and tells nothing about a person. Exit 0: it has come to its end; 1: it has not; 2: could not look.
+        """
+        sys.exit(run_trace(lambda: located(ctx, settings), place, click.echo, as_json=as_json))
+
+    return trace
+
+
 def load_snapshot() -> click.Command:
     from infra.embedded.stores import own_store
     from services.audit.snapshot_main import SnapshotSettings, run, run_once

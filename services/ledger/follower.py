@@ -19,6 +19,7 @@ from services.ledger.intake import row_in, take_in
 from services.platform.errors import MasklineError
 from services.platform.metrics import LEDGER_BEHIND, LEDGER_ROWS
 from services.platform.settings import Settings
+from services.platform.telemetry import tells_ways
 from services.sql.database import Database
 from services.sql.errors import DatabaseUnavailableError
 from services.sql.schema import migrate
@@ -171,6 +172,11 @@ class Follower:
                 raise DatabaseUnavailableError(why=f"somebody else wrote partition {partition} meanwhile")
             self.watermarks[partition] = intake.after
             LEDGER_ROWS.add_many(len(intake.rows), partition)
+            if tells_ways():
+                log.debug(
+                    "In the ledger", action="in_ledger", partition=partition, offset=intake.before.log_offset + 1,
+                    to=intake.after.log_offset,
+                )  # fmt: skip
         if intake.stopped_because is not None:
             self._stop(partition, intake.stopped_because)
 

@@ -46,6 +46,13 @@ def has_row(connection: sa.Connection, row: Mapping[str, Any]) -> bool:
     return found is not None and dict(found._mapping) == row
 
 
+def count_rows(connection: sa.Connection, *, partition: int, log_offset: int) -> int:
+    """How many rows the events of one place have."""
+    there = (EVENTS.c.partition == partition, EVENTS.c.log_offset == log_offset)
+    found: int = connection.execute(sa.select(sa.func.count()).select_from(EVENTS).where(*there)).scalar_one()
+    return found
+
+
 def begin_anew(connection: sa.Connection, marks: Iterable[Watermark]) -> None:
     """No row of any partition, and these watermarks: as small a transaction however many rows there were."""
     # The watermarks first: whoever stores meanwhile waits for them, and then finds other ones.

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from msgspec import Meta
 
 from services.platform.settings import Settings
+from services.platform.telemetry import tells_ways
 from services.stream.client import MAX_BATCH_BYTES
 from services.stream.errors import (
     LogReconnected,
@@ -224,6 +225,8 @@ class _Lane:
         self._check_not_back(futures, offset)
         self._last = Written.of(Offset(offset + taken - 1), values[taken - 1])
         self._answer(futures, offset)
+        if tells_ways():
+            log.debug("Written", action="written", partition=self.partition, offset=offset, to=offset + taken - 1)
         if self.limit != self._settings.max_pending and not self._closing.is_set():
             self.limit = self._settings.max_pending
             log.info("the log takes commands again", action="log_back", partition=self.partition)
