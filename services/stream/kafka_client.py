@@ -162,6 +162,7 @@ class KafkaClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka ships no ty
         finally:
             for task in asked:
                 task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)  # what one has connected is known before we close
 
     async def _metadata_of(self, node: Any, request: MetadataRequest) -> Any:
         try:
