@@ -94,9 +94,11 @@ class RedisGuard:
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 reader, writer = await asyncio.open_connection(LOOPBACK, port, ssl=tls_context(self._authority.path))
-                writer.write(f"AUTH setup {self._read('setup')}\r\nPING\r\n".encode())
-                answers = [await reader.readline(), await reader.readline()]
-                writer.close()
+                try:
+                    writer.write(f"AUTH setup {self._read('setup')}\r\nPING\r\n".encode())
+                    answers = [await reader.readline(), await reader.readline()]
+                finally:
+                    writer.close()
                 await writer.wait_closed()
             return answers == [b"+OK\r\n", b"+PONG\r\n"]
         return False

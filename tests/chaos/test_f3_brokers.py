@@ -84,7 +84,7 @@ async def test_without_a_quorum_nobody_hears_202_first_unknown_then_503_and_nobo
     assert verdict.faults == []
     assert accepted_without_quorum(verdict) == 0
     assert sum(second.shed for second in verdict.seconds if second.phase == "fault") > 0
-    if who == "two, and the leader stays":  # it takes what comes; of a leader that is dead perhaps nobody was on the way
+    if who == "two, and the leader stays":  # it takes what comes; to one that is dead perhaps nobody was on the way
         assert verdict.tally.unanswered > 0
     assert verdict.accepted_again_s is not None
     assert verdict.accepted_again_s <= BACK_S
