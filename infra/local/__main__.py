@@ -1,5 +1,6 @@
-"""`python -m infra.local up | down | smoke`: what `make up`, `make down` and `make smoke` call."""
+"""`python -m infra.local up | down | smoke | kafka-jars`: what `make up` and its like call."""
 
+import asyncio
 import sys
 
 import click
@@ -40,6 +41,18 @@ def smoke(settings: LocalSettings) -> None:
     from infra.local.smoke import smoke as try_it
 
     try_it(settings, click.echo)
+
+
+@local.command("kafka-jars")
+def jars() -> None:
+    """Apache Kafka's jars, fetched by Maven and checked, or a word on what is missing for that."""
+    from infra.local.kafka_jars import kafka_jars
+    from infra.local.missing import PartMissing
+
+    try:
+        asyncio.run(kafka_jars(click.echo))
+    except PartMissing as missing:  # `make test-real` names and counts what it cannot run
+        click.echo(f"maskline: {missing}", err=True)
 
 
 @local.command("keep")

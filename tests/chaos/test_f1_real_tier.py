@@ -70,6 +70,7 @@ pytestmark = [
     pytest.mark.chaos,
     pytest.mark.real,
     pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.timeout(400),
     # Servers die in mid-answer: a connection that is left to the collector is no finding of this story.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

@@ -188,6 +188,7 @@ def test_a_part_that_dies_is_started_again_and_found_again(tier: Path) -> None:
     assert looked.code == 0, looked.out
 
 
+@pytest.mark.alone
 def test_ten_thousand_who_send_slowly_leave_the_counter_as_it_was(tier: Path) -> None:
     where = where_of(tier)
     public = urlsplit(where.edge["front_door"]).port
