@@ -20,7 +20,7 @@ from services.audit.verify import Sources, VerifySettings, verify
 from services.platform.errors import MasklineError
 from services.platform.lifecycle import fast_loop
 from services.platform.secrets import SECRETS, Secrets
-from services.platform.telemetry import configure_logging
+from services.platform.telemetry import configure_command_logging
 from services.sql.database import Database
 from services.state.errors import StateUnavailableError
 from services.state.fold_call import FoldCall
@@ -67,7 +67,7 @@ def run(settings_of: Callable[[], VerifySettings], tell: Callable[[str], None], 
     """The command `maskline verify`: its exit code. Raises, in words, what kept it from looking."""
     try:
         settings = settings_of()
-        configure_logging("verify", settings.log_level if settings.log_level != "info" else "warning")
+        configure_command_logging("verify", settings.log_level)
         report = _run(main(settings))
     except MasklineError as error:
         if as_json:
@@ -87,7 +87,7 @@ def run_trace(
     """The command `maskline trace`: 0 where the command has come to its end, 1 where it has not. Raises, in words, what
     kept it from looking."""
     place, settings = place_in(text), settings_of()
-    configure_logging("trace", settings.log_level if settings.log_level != "info" else "warning")
+    configure_command_logging("trace", settings.log_level)
 
     async def traced() -> Trace:
         async with _sources(settings) as sources:
@@ -134,7 +134,7 @@ def run_rebuild(settings_of: Callable[[], RebuildSettings], tell: Callable[[str]
     began_s = time.monotonic()
     try:
         settings = settings_of()
-        configure_logging("rebuild", settings.log_level if settings.log_level != "info" else "warning")
+        configure_command_logging("rebuild", settings.log_level)
         with progress.lines(tell) if as_json else progress.bars() as on_progress:
             done = _run(rebuild_all(settings, on_progress))
     except MasklineError as error:

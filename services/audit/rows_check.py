@@ -17,7 +17,7 @@ from services.domain.limits import DECISIONS_PER_CHUNK
 from services.domain.reasons import Reason
 from services.domain.rows import HEAD, Phase, ReservationRow, ReservationState, Share, SlotRow, TerminalState
 from services.domain.rules.buckets import units_left, units_taken
-from services.state.keys import place_in_chunk
+from services.state.keys import facts_in
 from services.state.readers import decode_row
 from services.stream.place import PartitionId
 
@@ -148,8 +148,7 @@ class RowsCheck:
             found = []
         for offset in offsets:
             expected = self._replay.facts.get(offset)
-            place = place_in_chunk(offset)
-            recorded = found[place] if place < len(found) else None
+            recorded = facts_in(found, offset)
             self._report.decisions += 1
             if expected is not None and recorded != expected:
                 self._report.add(

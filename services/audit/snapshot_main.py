@@ -22,7 +22,7 @@ from services.platform.lifecycle import run as run_process
 from services.platform.metrics import SNAPSHOT_MADE_AT
 from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import ProcessSettings
-from services.platform.telemetry import configure_logging
+from services.platform.telemetry import configure_command_logging, configure_logging
 from services.state.library import build
 from services.state.snapshots.folder import SNAPSHOTS, SnapshotFolder
 from services.stream.partition_reader import PartitionReader
@@ -77,7 +77,7 @@ def run_once(
     """The command `maskline snapshot`: 0 where every partition has one, 1 where one must not be touched. Raises, in
     words, what kept it from its work."""
     settings = settings_of()
-    configure_logging("snapshot", settings.log_level if settings.log_level != "info" else "warning")
+    configure_command_logging("snapshot", settings.log_level)
     showing = progress.lines(tell) if as_json else progress.bars()
     with showing as on_progress, asyncio.Runner(loop_factory=fast_loop()) as runner:
         done = runner.run(take_now(settings, own_store, on_progress))

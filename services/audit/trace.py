@@ -8,7 +8,7 @@ resident holds names it. It says nothing about a person, and nothing of what is 
 import re
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -16,11 +16,10 @@ from services.audit.verify import Sources
 from services.domain.commands import Command, decode
 from services.domain.events import Event, events_of, place_of
 from services.domain.events import decode as decode_event
-from services.domain.rows import Facts
 from services.platform.errors import MasklineError
 from services.platform.identities import partition_of
 from services.sql.watermarks import count_rows
-from services.state.keys import decisions_chunk, place_in_chunk
+from services.state.keys import decisions_chunk, facts_in
 from services.state.readers import decode_row
 from services.state.recovery import GROUP
 from services.stream.genesis import read_genesis
@@ -95,7 +94,7 @@ async def trace(sources: Sources, place: Place) -> Trace:
     if reading.head.position <= offset:
         steps.append(Step(what=f"not decided yet: {offset - reading.head.position} stand before it", is_done=False))
         return Trace(place=f"{partition}:{offset}", log=genesis.log, steps=steps)
-    facts = _facts_in(reading.values[0], offset)
+    facts = facts_in(decode_row(decisions_chunk(offset), reading.values[0]), offset)
     if facts is None:
         steps.append(Step(what="decided; the decision is old, and its events tell what it was"))
     else:
@@ -164,12 +163,6 @@ def _event_in(value: bytes | None) -> Event | None:
     except (msgspec.DecodeError, ValueError, TypeError):
         return None
     return event
-
-
-def _facts_in(value: bytes | None, offset: int) -> Facts | None:
-    chunk: Any = decode_row(decisions_chunk(offset), value)
-    place = place_in_chunk(offset)
-    return chunk[place] if chunk is not None and place < len(chunk) else None
 
 
 def _words_of_command(command: Command) -> str:

@@ -27,7 +27,7 @@ from services.platform.problems import Problem
 from services.state.decisions import DecisionGoneError
 from services.state.door import Door
 from services.state.errors import CatchingUpError, StateUnavailableError
-from services.state.keys import decisions_chunk, place_in_chunk
+from services.state.keys import decisions_chunk, facts_in
 from services.state.readers import Reading
 from services.stream.errors import StreamError
 from services.stream.place import Offset, PartitionId, Place
@@ -80,7 +80,7 @@ class Standings:
         if reading.head.position <= offset:
             return Reservation(id=owner.id, state="pending", ahead=offset - reading.head.position)
         row, chunk = reading.rows
-        facts = _facts_in(chunk, offset)
+        facts = facts_in(chunk, offset)
         reason = refusal_in(facts)
         if reason is not None and row is None:  # nothing is kept of it: bots must not fill the state
             return Reservation(id=owner.id, state="rejected", reason=reason.word)
@@ -245,11 +245,6 @@ def about_person(booking: Booking, reason: str | None) -> dict[str, str]:
 def _from_day(campaign: Offered, reason: int, left: int) -> str | None:
     """The day when a cool-down is over, of which the fold tells the minute."""
     return campaign.day(left * MINUTE_MS) if reason == Reason.COOLING_DOWN else None
-
-
-def _facts_in(chunk: list[Facts] | None, offset: int) -> Facts | None:
-    place = place_in_chunk(offset)
-    return chunk[place] if chunk is not None and place < len(chunk) else None
 
 
 def refusal_in(facts: Facts | None) -> Reason | None:

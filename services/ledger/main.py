@@ -17,7 +17,7 @@ from services.platform.health import Health
 from services.platform.lifecycle import Stop, TaskSet, fast_loop, settle_memory
 from services.platform.lifecycle import run as run_process
 from services.platform.settings import ProcessSettings, SystemSettings
-from services.platform.telemetry import configure_logging
+from services.platform.telemetry import configure_command_logging, configure_logging
 from services.sql.database import Database, DatabaseSettings
 from services.sql.errors import LedgerNotNamed
 from services.stream.partition_reader import PartitionReader, ReaderSettings
@@ -103,7 +103,7 @@ async def rebuild_all(
 def run_rebuild(settings_of: Callable[[], LedgerRebuildSettings], tell: Callable[[str], None]) -> int:
     """The command `maskline ledger rebuild`: 0 where the ledger is whole, 1 where a partition cannot be."""
     settings = settings_of()
-    configure_logging("ledger-rebuild", settings.log_level if settings.log_level != "info" else "warning")
+    configure_command_logging("ledger-rebuild", settings.log_level)
     with shown(tell) as progress, asyncio.Runner(loop_factory=fast_loop()) as runner:
         stopped = runner.run(rebuild_all(settings, tell, progress))
     for why in stopped.values():

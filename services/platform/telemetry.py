@@ -61,6 +61,12 @@ def configure_logging(service: str, level: str = "info") -> None:
     logging.captureWarnings(capture=True)
 
 
+def configure_command_logging(service: str, level: str) -> None:
+    """The same for a command that a person waits for: it says itself how far it is, so its log begins at warnings,
+    unless another level was asked for."""
+    configure_logging(service, "warning" if level == "info" else level)
+
+
 class LibraryLog(logging.Handler):
     """Hands the lines of libraries on, each one once in REPEAT_AFTER_S with the number that was left out."""
 

@@ -11,7 +11,7 @@ from typing import Final
 from services.domain.limits import DECISIONS_PER_CHUNK
 from services.domain.rows import Facts
 from services.state.errors import CatchingUpError, StateUnavailableError
-from services.state.keys import decisions_chunk, place_in_chunk
+from services.state.keys import decisions_chunk, facts_in
 from services.state.readers import StateReader
 
 POLL_INTERVAL_S = 0.002
@@ -90,8 +90,7 @@ class DecisionWaiter:
 
     @staticmethod
     def _tell(answers: list[asyncio.Future[Facts]], chunk: list[Facts] | None, offset: int) -> None:
-        place = place_in_chunk(offset)
-        facts = chunk[place] if chunk is not None and place < len(chunk) else None
+        facts = facts_in(chunk, offset)
         for answer in answers:
             if answer.done():
                 continue

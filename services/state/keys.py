@@ -3,8 +3,11 @@
 The braces are a Redis Cluster hash tag: all keys of a partition are in one slot, on one shard.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from services.domain.limits import DECISIONS_PER_CHUNK
-from services.domain.rows import HEAD
+from services.domain.rows import HEAD, Facts
 
 
 def tag(partition: int) -> str:
@@ -30,3 +33,9 @@ def decisions_chunk(offset: int) -> str:
 def place_in_chunk(offset: int) -> int:
     """Where an offset's facts stand in its chunk; before them stands the time of the last one."""
     return offset % DECISIONS_PER_CHUNK + 1
+
+
+def facts_in(chunk: Sequence[Any] | None, offset: int) -> Facts | None:
+    """What was decided at an offset, of the chunk that would hold it; None where nothing tells any more."""
+    place = place_in_chunk(offset)
+    return chunk[place] if chunk is not None and place < len(chunk) else None

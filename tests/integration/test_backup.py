@@ -147,7 +147,7 @@ async def test_a_restore_that_was_interrupted_goes_on_and_one_into_a_log_that_li
         if settings.replicas > 1:  # the embedded broker does not say whose times it keeps
             with pytest.raises(RestoreUnfinished, match="Nothing was written"):
                 await prepare_log(world.settings, settings.data, partitions=None, replicas=settings.replicas)
-        first, _ = await restore(settings, tmp_path / "copy", quiet)
+        (first, _), _ = await restore(settings, tmp_path / "copy", quiet)
         assert 0 < first.before < first.records
         assert (await ran(world, "rebuild")).code == 0
         told = await ran(world, "restore", str(tmp_path / "copy"))

@@ -1,9 +1,9 @@
 """The commands `maskline backup` and `maskline restore`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -18,7 +18,7 @@ from services.audit.rebuild import Progress
 from services.platform.lifecycle import fast_loop
 from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import SecretFiles, SystemSettings
-from services.platform.telemetry import configure_logging
+from services.platform.telemetry import configure_command_logging
 from services.state.errors import StateUnavailableError
 from services.state.readers import read_head
 from services.state.redis_access import redis_address
@@ -29,6 +29,7 @@ from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS, GIVES_TIME, count_partitions, ensure_topics, finish_copy, whose_time
 
+T = TypeVar("T")
 LOG: Final = "log"
 """The log's folder in a backup."""
 
@@ -56,22 +57,34 @@ async def backup(settings: BackupSettings, folder: Path, on_progress: Progress) 
         await commands.stop()
 
 
-async def restore(settings: RestoreSettings, folder: Path, on_progress: Progress) -> list[Restored]:
-    """The log in `folder` into a Kafka that has none. Raises BackupIncomplete, BackupUnreadable, KafkaInUse,
-    RedisInUse, RestoreDiffers, RestoreFailed, LogUnavailable, and what keeps it from Kafka and Redis."""
+class BroughtBack(NamedTuple):
+    """What a restore did: each partition, and how many files of secrets it put where there were none."""
+
+    partitions: list[Restored]
+    secrets: int
+
+
+async def restore(settings: RestoreSettings, folder: Path, on_progress: Progress) -> BroughtBack:
+    """What is in `folder` into a Kafka that has no log, and the secrets to where there are none.
+
+    Nothing is written before the copy, Redis and Kafka were found fit. Raises BackupIncomplete, BackupUnreadable,
+    RedisInUse, KafkaInUse, SecretsDiffer, SecretsNotBroughtBack, OtherSecrets, RestoreDiffers, RestoreFailed,
+    LogUnavailable, and what keeps it from Kafka and Redis.
+    """
     copies = await asyncio.to_thread(_checked_copies, BackupFolder(folder / LOG))
-    _check_secrets(settings, folder, copies)
     await _check_redis(settings, len(copies))
     admin = await start_admin(settings)
     try:
         if await whose_time(admin) == GIVES_TIME:
             raise KafkaInUse(kafka=settings.kafka, why="its topic 'commands' is not one that waits for a copy")
+        secrets = _bring_back_secrets(settings, folder)
+        _check_secrets(settings, folder, copies)
         await ensure_topics(admin, len(copies), settings.replicas, takes_copies=True)
         done = await _restore_all(settings, copies, on_progress)
         await finish_copy(admin, settings.replicas)
     finally:
         await admin.close()
-    return done
+    return BroughtBack(done, secrets)
 
 
 def run_backup(
@@ -84,7 +97,7 @@ def run_backup(
 ) -> int:
     """The command: 0, or what kept it from its work is raised, in words."""
     settings = settings_of()
-    configure_logging("backup", settings.log_level if settings.log_level != "info" else "warning")
+    configure_command_logging("backup", settings.log_level)
     done = _run(lambda on_progress: backup(settings, folder, on_progress), tell, as_json=as_json)
     files = 0
     if with_secrets:
@@ -108,22 +121,18 @@ def run_backup(
 
 def run_restore(settings: RestoreSettings, folder: Path, tell: Callable[[str], None], *, as_json: bool) -> int:
     """The command: 0, or what kept it from its work is raised, in words."""
-    configure_logging("restore", settings.log_level if settings.log_level != "info" else "warning")
-    try:
-        files = bring_back_secrets(folder / SECRETS, _secrets_of(settings)) if (folder / SECRETS).is_dir() else 0
-    except OSError as error:
-        raise SecretsNotBroughtBack(folder=_secrets_of(settings), why=error.strerror or type(error).__name__) from error
+    configure_command_logging("restore", settings.log_level)
     done = _run(lambda on_progress: restore(settings, folder, on_progress), tell, as_json=as_json)
     if as_json:
-        tell(msgspec.json.encode({"partitions": done, "secrets": files}).decode())
+        tell(msgspec.json.encode(done._asdict()).decode())
         return 0
-    for each in done:
+    for each in done.partitions:
         tell(str(each))
     tell("The log is back. Now: `maskline rebuild`, start the services, `maskline ledger rebuild`, `maskline verify`.")
     return 0
 
 
-def _run(work: Callable[[Progress], Any], tell: Callable[[str], None], *, as_json: bool) -> Any:
+def _run(work: Callable[[Progress], Coroutine[None, None, T]], tell: Callable[[str], None], *, as_json: bool) -> T:
     showing = progress.lines(tell) if as_json else progress.bars()
     with showing as on_progress, asyncio.Runner(loop_factory=fast_loop()) as runner:
         return runner.run(work(on_progress))
@@ -140,6 +149,14 @@ def _checked_copies(folder: BackupFolder) -> list[Copy]:
         for piece in copy.pieces:
             piece.check()
     return copies
+
+
+def _bring_back_secrets(settings: RestoreSettings, folder: Path) -> int:
+    """How many files were put; a copy may have none, and they stand elsewhere."""
+    try:
+        return bring_back_secrets(folder / SECRETS, _secrets_of(settings)) if (folder / SECRETS).is_dir() else 0
+    except OSError as error:
+        raise SecretsNotBroughtBack(folder=_secrets_of(settings), why=error.strerror or type(error).__name__) from error
 
 
 def _check_secrets(settings: RestoreSettings, folder: Path, copies: list[Copy]) -> None:

@@ -10,8 +10,8 @@ Each run adds a piece; one that is interrupted adds nothing, and the pieces from
     frame: End                    msgpack map
 """
 
+import re
 from collections.abc import Iterator
-from itertools import takewhile
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,6 +24,7 @@ from services.platform.sealed_files import SealBrokenError, compare_checksum, fr
 MAGIC: Final = b"maskline log 1\n"
 SUFFIX: Final = ".log"
 OFFSET_DIGITS: Final = 20
+_NAME: Final = re.compile(rf"p\d+-(?P<start>\d{{{OFFSET_DIGITS}}})-(?P<end>\d{{{OFFSET_DIGITS}}}){re.escape(SUFFIX)}")
 
 Record = tuple[int, bytes | None]
 """Its time in milliseconds, as Kafka tells it, and its value."""
@@ -118,8 +119,8 @@ class BackupFolder:
         while (piece := longest.get(chain[-1].end if chain else 0)) is not None:
             chain.append(piece)
         end = chain[-1].end if chain else 0
-        if beyond := [piece for piece in longest.values() if piece.end > end]:
-            raise BackupIncomplete(folder=self.path, partition=partition, start=end, end=min(beyond)[2])
+        if beyond := [piece.start for piece in longest.values() if piece.end > end]:
+            raise BackupIncomplete(folder=self.path, partition=partition, start=end, end=min(beyond))
         return chain
 
     def whole_chain(self, partition: int) -> list[PieceFile]:
@@ -134,6 +135,5 @@ class BackupFolder:
 
     def _found(self, partition: int) -> Iterator[PieceFile]:
         for path in self.path.glob(f"p{partition:02d}-*{SUFFIX}"):
-            numbers = ["".join(takewhile(str.isdecimal, part)) for part in path.name.split("-")[1:]]
-            if len(numbers) == 2 and all(numbers):
-                yield PieceFile(path, partition, int(numbers[0]), int(numbers[1]))
+            if found := _NAME.fullmatch(path.name):
+                yield PieceFile(path, partition, int(found["start"]), int(found["end"]))

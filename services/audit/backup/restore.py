@@ -17,16 +17,12 @@ from aiokafka.errors import KafkaError
 from services.audit.backup.errors import RestoreDiffers, RestoreFailed
 from services.audit.backup.pieces import PieceFile, Record
 from services.audit.rebuild import Progress
-from services.stream.errors import LogUnavailable
 from services.stream.log_producer import reason_of
-from services.stream.partition_reader import LogReader
-from services.stream.place import Offset, PartitionId
+from services.stream.partition_reader import LogReader, records_between
+from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
 
 RECORDS_PER_BATCH: Final = 1_000
-RECORDS_PER_FETCH: Final = 2_000
-FETCH_TIMEOUT_MS: Final = 1_000
-MAX_EMPTY_FETCHES: Final = 5
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +61,7 @@ async def restore_partition(log: LogReader, producer: AIOKafkaProducer, copy: Co
     """Compares what is there, writes what is missing, and compares that.
 
     `on_progress` counts each record twice, once written and once compared. Raises RestoreDiffers, RestoreFailed,
-    LogUnavailable.
+    HoleInLog, PositionOutsideLog, LogUnavailable.
     """
     began_s = time.monotonic()
     partition, end = copy.partition, copy.end
@@ -105,13 +101,8 @@ async def _write(producer: AIOKafkaProducer, copy: Copy, start: int, progress: C
 
 
 async def _compare(log: LogReader, copy: Copy, start: int, end: int, progress: Callable[[int], None]) -> None:
-    at, empty, wanted = start, 0, copy.records(start)
-    log.seek(copy.partition, Offset(start))
-    while at < end:
-        records = await log.fetch(copy.partition, min(RECORDS_PER_FETCH, end - at), FETCH_TIMEOUT_MS)
-        empty = 0 if records else empty + 1
-        if empty == MAX_EMPTY_FETCHES:
-            raise LogUnavailable(why=f"offset {at} of partition {copy.partition} is not shown")
+    at, wanted = start, copy.records(start)
+    async for records in records_between(log, copy.partition, start, end):
         for record, (timestamp_ms, value) in zip(records, wanted, strict=False):
             if (record.timestamp, record.value) != (timestamp_ms, value):
                 raise RestoreDiffers(partition=copy.partition, offset=record.offset)

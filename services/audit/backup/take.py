@@ -42,14 +42,11 @@ async def take_all(log: LogReader, folder: BackupFolder, partitions: int, on_pro
     GenesisMissing, HoleInLog, PositionOutsideLog, LogUnavailable."""
     try:
         folder.prepare()
-        done = [await _take(log, folder, PartitionId(number), partitions, on_progress) for number in _order(partitions)]
+        last_first = map(PartitionId, reversed(range(partitions)))
+        done = [await _take(log, folder, partition, partitions, on_progress) for partition in last_first]
     except OSError as error:
         raise BackupFailed(folder=folder.path, why=error.strerror or type(error).__name__) from error
     return sorted(done, key=lambda copied: copied.partition)
-
-
-def _order(partitions: int) -> list[int]:
-    return list(reversed(range(partitions)))
 
 
 async def _take(
