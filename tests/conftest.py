@@ -66,6 +66,14 @@ def three_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningK
         yield kafka
 
 
+@pytest.fixture
+def brokers(three_brokers: RunningKafka) -> Iterator[RunningKafka]:
+    """The same, for who kills some: all of them run, before and after."""
+    yield three_brokers
+    if dead := [name for name in three_brokers.names if not three_brokers.runs(name)]:
+        three_brokers.start(*dead)
+
+
 @pytest.fixture(scope="session")
 def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRedis]:
     """A Redis Cluster, three primaries and three replicas; whoever kills a node starts it again and forms it anew."""

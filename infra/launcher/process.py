@@ -55,6 +55,7 @@ class RunningProcess:
         self.spec = spec
         self._process = process
         self._output = output
+        self._left_behind = True
 
     @classmethod
     async def start(cls, spec: ProcessSpec, output: Path) -> "RunningProcess":
@@ -97,8 +98,10 @@ class RunningProcess:
     async def wait(self) -> None:
         """Until it has ended, and with it what it had started and left behind: nginx's workers would keep its port."""
         await self._process.wait()
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)  # its session is its own
+        if self._left_behind:
+            self._left_behind = False  # once: the number may be somebody else's later
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)  # its session is its own
 
     def end_in_words(self) -> str:
         """How it ended."""

@@ -25,7 +25,6 @@ BACKLOG_S: Final = 0.5
 """Calm is where no more people wait than come in that time."""
 
 
-
 Find = Callable[[KeptTier], Awaitable[str]]
 """Which process it is just now."""
 
@@ -170,7 +169,6 @@ class Blows:
         self.calm.decided += len(tally.decided_at) - decided
         if self.felt:
             self.felt[-1].silent_s = _longest_silence(tally.decided_at, self.felt[-1].killed_s)
-
 
     async def _first(self, moments: list[Moment], since_s: float) -> float:
         """Seconds until one who came since then heard. Raises NeverAgain, Void."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -75,14 +74,6 @@ async def test_without_the_gap_check_what_the_full_disk_lacked_stays_lost(tmp_pa
 
 
 # -- brokers ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def brokers(three_brokers: RunningKafka) -> Iterator[RunningKafka]:
-    """All of them run, before and after."""
-    yield three_brokers
-    if away := [name for name in three_brokers.names if not three_brokers.runs(name)]:
-        three_brokers.start(*away)
 
 
 def leaders_disk_full(kafka: RunningKafka) -> Fault:

@@ -1,7 +1,6 @@
 """F3: brokers of Apache Kafka are killed, one, two or all of three: no 202 without two copies, all goes on after."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,14 +20,6 @@ AWAY_S: Final = 6.0
 IN_FLIGHT_S: Final = 1
 """In the second of the fault what was written before is still acknowledged."""
 HEAL_S: Final = 8.0
-
-
-@pytest.fixture
-def brokers(three_brokers: RunningKafka) -> Iterator[RunningKafka]:
-    """All of them run, before and after."""
-    yield three_brokers
-    if away := [name for name in three_brokers.names if not three_brokers.runs(name)]:
-        three_brokers.start(*away)
 
 
 def a_leader_dies(kafka: RunningKafka) -> Fault:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -77,13 +77,10 @@ class Offers:
             self.heard["refused"] += 1
 
 
-@pytest.fixture
-def brokers(three_brokers: RunningKafka) -> Iterator[RunningKafka]:
-    """All of them run before and after."""
-    asyncio.run(cleared(three_brokers.addresses))
-    yield three_brokers
-    if dead := [name for name in three_brokers.names if not three_brokers.runs(name)]:
-        three_brokers.start(*dead)
+@pytest.fixture(autouse=True)
+def empty(brokers: RunningKafka) -> None:
+    """Each begins on a log that has nothing."""
+    asyncio.run(cleared(brokers.addresses))
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ import json
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 
@@ -60,34 +60,33 @@ def test_who_comes_without_a_name_is_told_so_and_gets_nothing(tier: Path) -> Non
     assert "--kafka-user" in told.err
 
 
-def test_residents_come_by_a_certificate_that_is_signed_and_are_told_to_stay(tier: Path) -> None:
-    where = read_where(tier)
+def comes_by_a_signed_certificate(tier: Path, url: str, path: str) -> SplitResult:
+    """Whoever knows our certificate gets an answer that tells them to stay; who does not gets none."""
+    at, where = urlsplit(url), read_where(tier)
     assert where is not None
-    at = urlsplit(where.edge["front_door_tls"])
     trusted = ssl.create_default_context(cafile=where.ca)
     connection = http.client.HTTPSConnection(str(at.hostname), at.port, timeout=CALL_TIMEOUT_S, context=trusted)
-    connection.request("GET", "/v1/campaigns")
+    connection.request("GET", path)
     answer = connection.getresponse()
     assert (answer.status, answer.headers["Strict-Transport-Security"]) == (200, "max-age=31536000")
     connection.close()
     with pytest.raises(ssl.SSLCertVerificationError):
-        http.client.HTTPSConnection(str(at.hostname), at.port, timeout=CALL_TIMEOUT_S).request("GET", "/v1/campaigns")
+        http.client.HTTPSConnection(str(at.hostname), at.port, timeout=CALL_TIMEOUT_S).request("GET", path)
+    return at
+
+
+def test_residents_come_by_a_certificate_that_is_signed_and_are_told_to_stay(tier: Path) -> None:
+    where = read_where(tier)
+    assert where is not None
+    comes_by_a_signed_certificate(tier, where.edge["front_door_tls"], "/v1/campaigns")
 
 
 @pytest.mark.parametrize("whose", ["counter", "console"])
 def test_staff_come_by_a_certificate_that_is_signed_and_in_no_other_way(tier: Path, whose: str) -> None:
     where = read_where(tier)
     assert where is not None
-    at = urlsplit(where.edge[whose])
+    at = comes_by_a_signed_certificate(tier, where.edge[whose], "/openapi.json")
     assert at.scheme == "https"
-    trusted = ssl.create_default_context(cafile=where.ca)
-    connection = http.client.HTTPSConnection(str(at.hostname), at.port, timeout=CALL_TIMEOUT_S, context=trusted)
-    connection.request("GET", "/openapi.json")
-    answer = connection.getresponse()
-    assert (answer.status, answer.headers["Strict-Transport-Security"]) == (200, "max-age=31536000")
-    connection.close()
-    with pytest.raises(ssl.SSLCertVerificationError):
-        http.client.HTTPSConnection(str(at.hostname), at.port, timeout=CALL_TIMEOUT_S).request("GET", "/openapi.json")
     plain = http.client.HTTPConnection(str(at.hostname), at.port, timeout=CALL_TIMEOUT_S)
     plain.request("GET", "/openapi.json")
     assert plain.getresponse().status == 400
