@@ -31,8 +31,8 @@ from services.state.slot_map import SLOTS, ClusterNode, SlotMap, read_nodes, slo
 
 MAX_HOPS: Final = 2
 """Times that one read follows to another node: one where the map was old, one where it changed meanwhile."""
-MAP_TIMEOUT_S: Final = 0.25
-"""For a node to tell what it knows; who stands still is not waited for longer."""
+OTHERS_TOLD_S: Final = 0.25
+"""For nodes to tell what they know; where one has told by then, those that stand still are not waited for longer."""
 MAP_AGE_S: Final = 0.1
 """A younger map is not asked for again: many reads fail in the same moment."""
 MAX_ASKED: Final = 8
@@ -191,10 +191,7 @@ class RedisCluster:
         asked = list(dict.fromkeys([*self._seeds, *known]))
         if len(asked) > MAX_ASKED:
             asked = random.sample(asked, MAX_ASKED)
-        answers = await asyncio.gather(*[self._view(address) for address in asked])
-        views = [answer for answer in answers if isinstance(answer, list)]
-        if not views:
-            raise next(answer for answer in answers if isinstance(answer, Exception))
+        views = await self._views(asked)
         made = self._map = SlotMap(views, self._map)
         self._begun_s = begun_s
         gone = self._clients.keys() - {node.address for node in made.nodes} - set(self._seeds)
@@ -202,9 +199,27 @@ class RedisCluster:
             await self._clients.pop(address).aclose()
         return made
 
+    async def _views(self, asked: Sequence[str]) -> list[list[ClusterNode]]:
+        """What those say who answer in time: somebody has to, so until one has, all of them are waited for. To connect
+        by TLS to all six at once takes a busy machine longer than a look may take while a primary is away, and who cut
+        it short each time would never come to an end. Raises the errors of Redis where nobody answers."""
+        asking = [asyncio.create_task(self._view(address), name=f"redis-slot-map {address}") for address in asked]
+        try:
+            done, left = await asyncio.wait(asking, timeout=OTHERS_TOLD_S)
+            while left and all(isinstance(task.result(), Exception) for task in done):
+                done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+        answers = [task.result() for task in asking if not task.cancelled()]
+        if views := [answer for answer in answers if isinstance(answer, list)]:
+            return views
+        raise next(answer for answer in answers if isinstance(answer, Exception))
+
     async def _view(self, address: str) -> list[ClusterNode] | Exception:
         try:
-            async with asyncio.timeout(MAP_TIMEOUT_S):
+            async with asyncio.timeout(max(OTHERS_TOLD_S, self._timeout_s)):
                 told: Any = await self._client(address).execute_command("CLUSTER", "NODES")  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:
             return error
