@@ -70,7 +70,6 @@ pytestmark = [
     pytest.mark.chaos,
     pytest.mark.real,
     pytest.mark.slow,
-    pytest.mark.alone,
     pytest.mark.timeout(400),
     # Servers die in mid-answer: a connection that is left to the collector is no finding of this story.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -139,6 +138,7 @@ def told(
 
 
 @pytest.mark.safety
+@pytest.mark.alone
 def test_any_process_may_die_under_bookings_and_nothing_is_lost_or_doubled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
