@@ -29,6 +29,7 @@ IN_SLOTS: Final = f"It stands in the slots, and people have booked by it. {ANOTH
 IN_SHARES: Final = "The shares were counted out when the campaign was sealed. Take it back, and change quotas of slots"
 FIXED: Final = {
     "region": ANOTHER_CAMPAIGN,
+    "rehearsal": ANOTHER_CAMPAIGN,
     "timezone": IN_SLOTS,
     "delete_after_days": f"Residents were told the day, and phones are encrypted for it. {ANOTHER_CAMPAIGN}",
     "rules.assisted": IN_SHARES,

@@ -58,6 +58,7 @@ class Campaigns:
             partition=view.partition,
             phase=phase_word(row.phase),  # type: ignore[arg-type]  # a sealed one is never a draft
             title=dict(definition.title),
+            rehearsal=definition.rehearsal,
             revision=row.revision,
             windows=[
                 WindowTimes(opens_at=rfc3339(one.opens_ms, where), closes_at=rfc3339(one.closes_ms, where))

@@ -114,6 +114,7 @@ class CampaignNumbers(Result, frozen=True, kw_only=True):
     partition: int
     phase: PhaseWord
     title: dict[str, str]
+    rehearsal: bool
     revision: str
     windows: list[WindowTimes]
     pharmacies: int

@@ -17,6 +17,8 @@ from services.domain.documents import DocumentType
 
 REVISION_CHARS = 16
 DEFAULT_DELETE_AFTER_DAYS = 14
+REHEARSAL_REGION = "rehearsal-"
+"""How the region of a rehearsal begins, and no other: whoever books in one has nothing to do with the real one."""
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -103,6 +105,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     rules: Rules
     delete_after_days: int
     deletion_day: str  # YYYY-MM-DD, that many days after the last slot's day; it names the contact key
+    rehearsal: bool = False  # to be load-tested: in a region of its own, and listed nowhere for residents
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,8 +132,12 @@ class Campaign(Definition, frozen=True, kw_only=True):
 
 
 def definition_of(campaign: Definition) -> dict[str, object]:
-    """The fields of a definition, without the tables."""
-    return {name: getattr(campaign, name) for name in Definition.__struct_fields__}
+    """The fields of a definition, without the tables. What came with a later version stands there only where a campaign
+    has it, so that no other campaign gets another revision by it."""
+    fields = {name: getattr(campaign, name) for name in Definition.__struct_fields__}
+    if not campaign.rehearsal:
+        del fields["rehearsal"]
+    return fields
 
 
 def definition_json(campaign: Definition) -> str:

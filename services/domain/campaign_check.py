@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from services.domain.campaign import (
     DEFAULT_DELETE_AFTER_DAYS,
+    REHEARSAL_REGION,
     AppealContact,
     Campaign,
     Controller,
@@ -75,6 +76,7 @@ def check(source: Source, report: Report | None = None) -> Campaign:
     reader.known_keys((), _KEYS)
     _refuse_what_is_not_enforced(reader)
     campaign, region = reader.name("campaign"), reader.name("region")
+    rehearsal = _rehearsal(reader, region)
     where = _zone(reader)
     title = _title(reader)
     controller = Controller(name=reader.text(("controller", "name")), contact=reader.text(("controller", "contact")))
@@ -103,6 +105,7 @@ def check(source: Source, report: Report | None = None) -> Campaign:
         rules=replace(rules, entitled=len(entitled)),
         delete_after_days=delete_after_days,
         deletion_day=deletion_day(slots, delete_after_days),
+        rehearsal=rehearsal,
         pharmacies=tuple(pharmacies),
         slots=tuple(slots),
         entitled=entitled,
@@ -118,15 +121,25 @@ def _refuse_what_is_not_enforced(reader: DocumentReader) -> None:
         reader.problem(("mode",), f"`{mode}` {NOT_ENFORCED}. Only `{ENFORCED_MODE}` is")
     elif mode != ENFORCED_MODE:
         reader.problem(("mode",), f"is no mode; write `{ENFORCED_MODE}`")
-    rehearsal = reader.value(("rehearsal",), default=False)
-    if rehearsal is True:
-        reader.problem(("rehearsal",), NOT_ENFORCED)
-    elif rehearsal is not False:
-        reader.problem(("rehearsal",), "has to be true or false")
     if reader.value(("waiting_room",), None) is not None:
         reader.known_keys(("waiting_room",), ("mode", "opens_before_min", "admission_factor"))
         if reader.value(("waiting_room", "mode"), None) != "off":
             reader.problem(("waiting_room",), f"{NOT_ENFORCED}. `waiting_room: {{mode: off}}` is accepted")
+
+
+def _rehearsal(reader: DocumentReader, region: str) -> bool:
+    """Whether it is one. What is booked in a rehearsal must count for nobody, and the other way round, so the two never
+    share a region: cool-downs and cards already used are the region's."""
+    rehearsal = reader.value(("rehearsal",), default=False)
+    if not isinstance(rehearsal, bool):
+        reader.problem(("rehearsal",), "has to be true or false")
+    elif rehearsal and not region.startswith(REHEARSAL_REGION):
+        what = f"lives in a region of its own in a rehearsal; write `region: {REHEARSAL_REGION}{region}`"
+        reader.problem(("region",), what)
+    elif region.startswith(REHEARSAL_REGION) and not rehearsal:
+        what = f"begins with `{REHEARSAL_REGION}`, which only rehearsals have; add `rehearsal: true`, or name another"
+        reader.problem(("region",), what)
+    return rehearsal is True
 
 
 def _zone(reader: DocumentReader) -> ZoneInfo:

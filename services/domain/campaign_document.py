@@ -23,6 +23,7 @@ def definition_document(campaign: Definition) -> dict[str, Any]:
         "controller": {"name": campaign.controller.name, "contact": campaign.controller.contact},
         "appeal_contact": {field: text for field in contact.__struct_fields__ if (text := getattr(contact, field))},
         "mode": ENFORCED_MODE,
+        **({"rehearsal": True} if campaign.rehearsal else {}),
         "windows": [
             {"opens_at": rfc3339(window.opens_ms, where), "closes_at": rfc3339(window.closes_ms, where)}
             for window in campaign.windows

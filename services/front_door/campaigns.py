@@ -99,9 +99,10 @@ class Campaigns:
         self._refreshing: asyncio.Task[None] | None = None
 
     def __iter__(self) -> Iterator[Offered]:
-        """All of them, those that may be booked first, the newest first among equals."""
+        """Those that are listed, which rehearsals are not: those that may be booked first, the newest among equals."""
         order = {Phase.OPEN: 0, Phase.PAUSED: 1, Phase.SCHEDULED: 2, Phase.CLOSED: 3}
-        views = sorted(self._catalogue, key=lambda view: (order[view.phase], -view.row.no, view.name))
+        listed = [view for view in self._catalogue if not view.definition.rehearsal]
+        views = sorted(listed, key=lambda view: (order[view.phase], -view.row.no, view.name))
         return iter([offered for view in views if (offered := self.get(view.name)) is not None])
 
     def get(self, name: str) -> Offered | None:

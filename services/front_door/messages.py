@@ -208,6 +208,7 @@ class CampaignOut(CampaignSummary, frozen=True, kw_only=True):
     rules: RulesOut
     delete_after_days: int
     deletion_day: Annotated[str, Meta(description="YYYY-MM-DD: phones can be read by nobody from then on.")]
+    rehearsal: Annotated[bool, Meta(description="Only a rehearsal may be load-tested; it is listed nowhere.")]
     pharmacies: list[PharmacyOut]
     slots: list[SlotOut]
 

@@ -78,6 +78,7 @@ def _whole(offered: Offered, phase: Phase) -> Published:
         rules=_rules(definition.rules),
         delete_after_days=definition.delete_after_days,
         deletion_day=definition.deletion_day,
+        rehearsal=definition.rehearsal,
         pharmacies=[_pharmacy(row) for row in offered.pharmacies.values()],
         slots=[
             SlotOut(id=name, pharmacy=row.pharmacy, starts_at=time(row.starts_ms), ends_at=time(row.ends_ms))

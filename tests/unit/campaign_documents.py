@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from services.domain.campaign import (
+    REHEARSAL_REGION,
     WEEKDAYS,
     AppealContact,
     Assisted,
@@ -115,6 +116,8 @@ _texts = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=40
 ).filter(lambda text: text == text.strip())
 _names = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,47}", fullmatch=True)
+_short_names = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
+_real_regions = _names.filter(lambda name: not name.startswith(REHEARSAL_REGION))
 _pharmacy_ids = st.from_regex(rf"[a-z0-9][a-z0-9._-]{{0,{MAX_PHARMACY_ID_CHARS - 1}}}", fullmatch=True)
 
 
@@ -196,7 +199,8 @@ def campaigns(draw: st.DrawFn) -> Campaign:
     found = draw(rules(len(entitled)))
     return Campaign(
         campaign=draw(_names),
-        region=draw(_names),
+        region=REHEARSAL_REGION + draw(_short_names) if (rehearsal := draw(st.booleans())) else draw(_real_regions),
+        rehearsal=rehearsal,
         timezone=zone_name,
         title=draw(st.dictionaries(st.sampled_from(["zh-Hans", "zh-Hant", "en"]), _texts, min_size=1)),
         controller=Controller(name=draw(_texts), contact=draw(_texts)),

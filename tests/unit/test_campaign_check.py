@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.domain.campaign import Assisted, Rules, Stagger, StaggerBy, WaitingList
+from services.domain import campaign_check
+from services.domain.campaign import Assisted, Rules, Stagger, StaggerBy, WaitingList, definition_json, revision
 from services.domain.campaign_problems import CampaignInvalid, Problem, Problems
 from services.domain.campaign_rules import RULES_TO_COME
 from services.domain.days import instant_ms
@@ -48,7 +49,6 @@ def test_a_rule_that_this_version_does_not_enforce_is_refused(rule: str) -> None
     [
         ("mode", "lottery"),
         ("mode", "register_all"),
-        ("rehearsal", True),
         ("waiting_room", {"mode": "automatic", "opens_before_min": 30}),
         ("waiting_room", {"mode": "on"}),
         ("waiting_room", {}),
@@ -63,6 +63,32 @@ def test_a_mode_that_this_version_does_not_enforce_is_refused(key: str, value: A
 @pytest.mark.parametrize(("key", "value"), [("waiting_room", {"mode": "off"}), ("rehearsal", False)])
 def test_what_asks_for_nothing_is_accepted(key: str, value: Any) -> None:
     assert problems_of(changed(key, to=value)) == []
+
+
+def test_what_a_campaign_without_a_rehearsal_has_in_the_log_is_as_it_was_before_there_were_any() -> None:
+    """Or each of them would have become another revision."""
+    assert "rehearsal" not in definition_json(checked(RIGHT))
+    assert revision(checked(RIGHT)) == "33fc781c4070405a"
+
+
+def test_a_rehearsal_is_in_a_region_of_its_own() -> None:
+    document = changed("region", to="rehearsal-guangzhou") | {"rehearsal": True}
+    assert checked(document).rehearsal
+    assert not checked(RIGHT).rehearsal
+
+
+@pytest.mark.safety
+def test_a_rehearsal_in_a_real_region_is_refused_and_a_real_campaign_in_one_of_rehearsals() -> None:
+    (problem,) = problems_of(changed("rehearsal", to=True))
+    assert "region: lives in a region of its own in a rehearsal; write `region: rehearsal-guangzhou`" in problem
+    (problem,) = problems_of(changed("region", to="rehearsal-guangzhou"))
+    assert "region: begins with `rehearsal-`, which only rehearsals have; add `rehearsal: true`" in problem
+
+
+@pytest.mark.control
+def test_without_the_look_at_the_region_a_rehearsal_counts_for_real_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign_check, "_rehearsal", lambda *_: True)
+    assert checked(changed("rehearsal", to=True)).region == checked(RIGHT).region
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,18 @@ async def test_the_list_names_every_campaign_those_that_are_open_first(world: Wo
     assert [(line.campaign, line.phase) for line in listed] == [(CAMPAIGN, "open"), ("later", "scheduled")]
 
 
+async def test_a_rehearsal_is_listed_nowhere_and_says_what_it_is_to_whoever_comes_upon_it(world: World) -> None:
+    await world.apply(campaign("drill", rehearsal=True, region="rehearsal-guangzhou"), partition=1)
+    listed = msgspec.json.decode((await world.ask("GET", "/v1/campaigns")).body, type=CampaignList).campaigns
+    assert [line.campaign for line in listed] == [CAMPAIGN]
+    assert "/campaigns/drill" not in (await world.ask("GET", "/")).text
+    told = msgspec.json.decode((await world.ask("GET", "/v1/campaigns/drill")).body, type=CampaignOut)
+    assert told.rehearsal
+    assert "A rehearsal, without masks: Guangzhou masks" in (await world.ask("GET", "/campaigns/drill?lang=en")).text
+    told = msgspec.json.decode((await world.ask("GET", f"/v1/campaigns/{CAMPAIGN}")).body, type=CampaignOut)
+    assert not told.rehearsal
+
+
 async def test_a_campaign_tells_its_pharmacies_slots_rules_and_times(world: World) -> None:
     told = msgspec.json.decode((await world.ask("GET", f"/v1/campaigns/{CAMPAIGN}")).body, type=CampaignOut)
     assert told.phase == "open"

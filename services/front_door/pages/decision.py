@@ -161,7 +161,7 @@ def _where(visit: Visit, reservation: Reservation, offered: Offered | None) -> H
     return fill(
         "where",
         words,
-        campaign_title=visit.title(dict(offered.definition.title)),
+        campaign_title=visit.title(offered.definition),
         rows=facts(
             (
                 (words["when"], times.when(row.starts_ms, row.ends_ms, offered.where, words)),

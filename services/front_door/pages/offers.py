@@ -21,7 +21,7 @@ def home(visit: Visit, on_offer: list[tuple[Offered, Phase]]) -> Html:
         fill(
             "campaign_card",
             visit.words,
-            title=visit.title(dict(offered.definition.title)),
+            title=visit.title(offered.definition),
             badge=badge(visit, phase),
             window_list=windows(visit, offered),
             url=visit.url(f"/campaigns/{offered.name}"),
@@ -57,7 +57,7 @@ def campaign(
     return fill(
         "campaign",
         visit.words,
-        title=visit.title(dict(offered.definition.title)),
+        title=visit.title(offered.definition),
         badge=badge(visit, phase),
         window_list=windows(visit, offered),
         rules=joined(Html(f"<li>{safe(sentence)}</li>") for sentence in rules.sentences(offered, visit.words)),

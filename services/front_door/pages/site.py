@@ -91,7 +91,7 @@ class Site:
         def make() -> bytes:
             choice = Choice.of(visit, offered, int(time.time() * 1000))
             content = offers.campaign(visit, offered, phase, stock, choice, is_first=is_first)
-            return visit.document(visit.title(dict(offered.definition.title)), content)
+            return visit.document(visit.title(offered.definition), content)
 
         return await self._kept.page(visit, (offered.no, stock.as_of, phase, is_first), make).answer(request)
 

@@ -1,10 +1,12 @@
 """One visit of somebody with a browser: the language they read, links that keep it, and the frame around each page."""
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import web
 
+from services.domain.campaign import Definition
 from services.front_door.pages.markup import NOTHING, Html, fill, joined, stylesheet
 from services.front_door.words import NAMES, words
 from services.platform.http_answers import HTML, NO_STORE, Answer
@@ -49,8 +51,13 @@ class Visit:
             fields["lang"] = self.chosen
         return f"{path}?{urlencode(fields)}" if fields else path
 
-    def title(self, titles: dict[str, str]) -> str:
-        """A campaign's title in the reader's language, or the nearest there is."""
+    def title(self, definition: Definition) -> str:
+        """A campaign's title in the reader's language, or the nearest there is; whoever comes upon a rehearsal is told
+        wherever it is named."""
+        title = self._nearest(definition.title)
+        return self.words["rehearsal_title"].format(title=title) if definition.rehearsal else title
+
+    def _nearest(self, titles: Mapping[str, str]) -> str:
         near: dict[str, tuple[str, ...]] = {"zh-Hans": ("zh-Hant", "en"), "zh-Hant": ("zh-Hans", "en")}
         for spoken in (self.spoken, *near.get(self.spoken, ("zh-Hans", "zh-Hant"))):
             if spoken in titles:
