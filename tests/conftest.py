@@ -99,6 +99,15 @@ def redis_url(request: pytest.FixtureRequest) -> str:
     return redis.url
 
 
+LONG_FILES = {"chaos", "real"}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file stays with one worker: long ones come first, so that no worker waits long for the other one at the end."""
+    items.sort(key=lambda item: LONG_FILES.isdisjoint(item.path.parts))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(PairsCounted())
     config.pluginmanager.register(PartsMissing())

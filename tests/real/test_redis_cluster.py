@@ -3,15 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from redis.exceptions import ResponseError
 
-from infra.fault_proxy.modes import Delay, HalfOpen, Mode, Pass
-from infra.fault_proxy.proxy import LOOPBACK, FaultProxy
-from infra.launcher.ports import free_ports
 from infra.local.running import RunningRedis, in_own_loop
 from services.domain.commands import Command, encode
 from services.domain.rows import HEAD, Head
@@ -20,8 +17,8 @@ from services.state.fold_call import FoldCall
 from services.state.keys import head_key, key
 from services.state.library import Library, build
 from services.state.readers import StateReader, decode_row
-from services.state.redis_client import AbstractConnection, Redis, RedisError, dedicated, hosts_in
-from services.state.redis_cluster import OTHERS_TOLD_S, RedisCluster
+from services.state.redis_client import AbstractConnection, Redis, RedisError, dedicated
+from services.state.redis_cluster import RedisCluster
 from services.state.store import fold_connection, open_store
 from services.state.store_check import check_library, check_stores
 from tests import builders as b
@@ -346,32 +343,6 @@ async def test_every_node_is_looked_at_and_a_replica_as_well(world: AllocatorWor
         assert (await check_stores(world.store, elsewhere)).wrong == [], "another shard's trouble is not theirs"
     finally:
         await replica.config_set("maxmemory-policy", "noeviction")
-
-
-@asynccontextmanager
-async def behind_proxies(world: AllocatorWorld, *modes: Mode) -> AsyncIterator[RedisCluster]:
-    """The cluster as somebody sees it to whom nothing was named but a proxy for each of these modes."""
-    ports = free_ports(len(modes))
-    async with AsyncExitStack() as stack:
-        for port, mode, address in zip(ports, modes, hosts_in(world.url), strict=False):
-            proxy = FaultProxy(listens_at=port, target=int(address.rpartition(":")[2]))
-            await (await stack.enter_async_context(proxy)).switch(mode)
-        cluster = RedisCluster(f"redis://{','.join(f'{LOOPBACK}:{port}' for port in ports)}/0", timeout_s=TIMEOUT_S)
-        stack.push_async_callback(cluster.aclose)
-        yield cluster
-
-
-async def test_where_all_nodes_are_slow_to_be_connected_to_one_is_waited_for(world: AllocatorWorld) -> None:
-    late = Delay(each_way_ms=OTHERS_TOLD_S * 1000)
-    async with behind_proxies(world, late, late) as cluster:
-        assert await cluster.mget([head_key(P)])
-
-
-async def test_who_stands_still_is_not_waited_for_where_another_tells(world: AllocatorWorld) -> None:
-    async with behind_proxies(world, HalfOpen(), Pass()) as cluster:
-        began_s = time.monotonic()
-        assert await cluster.mget([head_key(P)])
-        assert time.monotonic() - began_s < TIMEOUT_S / 2
 
 
 async def test_a_node_that_is_named_alone_is_refused_in_words(world: AllocatorWorld) -> None:

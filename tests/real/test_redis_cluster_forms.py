@@ -1,15 +1,22 @@
 """A Redis Cluster is made of six nodes once, and is the same one at every start."""
 
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.embedded.commands import LOOPBACK
+from infra.fault_proxy.modes import Delay, HalfOpen, Mode, Pass
+from infra.fault_proxy.proxy import FaultProxy
+from infra.launcher.ports import free_ports
 from infra.local.redis_cluster import NODES, PRIMARIES
 from infra.local.redis_settings import NodePorts, redis_conf
 from infra.local.running import RunningRedis, in_own_loop, running_nodes
-from services.state.redis_client import Redis, connect
+from services.state.redis_client import Redis, connect, hosts_in
+from services.state.redis_cluster import OTHERS_TOLD_S
 from services.state.redis_cluster import RedisCluster as Reader
 from services.state.slot_map import SLOTS, slot_of
 from services.state.store import open_store
@@ -90,3 +97,29 @@ def test_every_setting_stands_below_its_reason(tmp_path: Path, line: str) -> Non
 
 def test_regions_are_spread_over_all_primaries() -> None:
     assert {slot_of(f"{{p{number:02d}}}:head") * PRIMARIES // SLOTS for number in range(8)} == {0, 1, 2}
+
+
+@asynccontextmanager
+async def behind_proxies(redis: str, *modes: Mode) -> AsyncIterator[Reader]:
+    """The cluster as somebody sees it to whom nothing was named but a proxy for each of these modes."""
+    ports = free_ports(len(modes))
+    async with AsyncExitStack() as stack:
+        for port, mode, address in zip(ports, modes, hosts_in(redis), strict=False):
+            proxy = FaultProxy(listens_at=port, target=int(address.rpartition(":")[2]))
+            await (await stack.enter_async_context(proxy)).switch(mode)
+        cluster = Reader(f"redis://{','.join(f'{LOOPBACK}:{port}' for port in ports)}/0", timeout_s=TIMEOUT_S)
+        stack.push_async_callback(cluster.aclose)
+        yield cluster
+
+
+async def test_where_all_nodes_are_slow_to_be_connected_to_one_is_waited_for(redis_cluster: RunningRedis) -> None:
+    late = Delay(each_way_ms=OTHERS_TOLD_S * 1000)
+    async with behind_proxies(redis_cluster.url, late, late) as cluster:
+        assert len(await cluster.mget([ROW])) == 1
+
+
+async def test_who_stands_still_is_not_waited_for_where_another_tells(redis_cluster: RunningRedis) -> None:
+    async with behind_proxies(redis_cluster.url, HalfOpen(), Pass()) as cluster:
+        began_s = time.monotonic()
+        assert len(await cluster.mget([ROW])) == 1
+        assert time.monotonic() - began_s < TIMEOUT_S / 2
