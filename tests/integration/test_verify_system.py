@@ -79,9 +79,10 @@ async def test_during_a_rush_nothing_differs(system: Up, files: dict[str, Path])
     while not rushing.done():
         reports.append(await verify(settings_of(system)))
     tally = await rushing
+    reports.append(await verify(settings_of(system)))  # a slow machine may have looked once, and long
     assert tally.confirmed > 0
     assert [each.differences for each in reports] == [[]] * len(reports)
-    assert len({each.records for each in reports}) > 1, "it did not move while verify looked"
+    assert reports[0].records < reports[-1].records, "it did not move while verify looked"
 
 
 @pytest.mark.safety
