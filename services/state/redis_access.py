@@ -13,8 +13,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 from services.platform.access import read_password, tls_context
 from services.platform.errors import MasklineError
 from services.platform.settings import AccessSettings, without_password
-
-CA_CERTS = "ssl_ca_certs"
+from services.state.redis_client import CA_CERTS
 
 
 class RedisSettings(Protocol):

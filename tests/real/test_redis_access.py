@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
+from redis.asyncio.connection import SSLConnection
 from redis.exceptions import NoPermissionError
 
 from infra.access.certificates import Authority
@@ -15,6 +16,7 @@ from infra.local.redis_guard import RedisGuard
 from infra.local.running import running_redis
 from services.platform.private_files import replace_private
 from services.platform.settings import AccessSettings
+from services.state import redis_client
 from services.state.errors import RedisUnreachable
 from services.state.library import build
 from services.state.readers import StateReader
@@ -205,14 +207,34 @@ async def test_a_wrong_password_is_told_at_once_and_never_repeated(
 async def test_a_certificate_of_another_authority_is_told_at_once(
     cluster: Guarded, guard: RedisGuard, tmp_path: Path
 ) -> None:
-    known = guard.access("clock")
-    access = AccessSettings(
-        redis_user="clock",
-        redis_password_file=known.redis_password_file,
-        redis_ca_file=Authority.in_folder(tmp_path / "other").path,
-    )
     with pytest.raises(RedisNotTrusted, match="(?s)certificate.*--redis-ca-file"):
-        await reach(redis_address(cluster._replace(access=access)), timeout_s=TIMEOUT_S, within_s=30.0)
+        await reach(trusts_another(cluster, guard, tmp_path), timeout_s=TIMEOUT_S, within_s=30.0)
+
+
+def trusts_another(cluster: Guarded, guard: RedisGuard, folder: Path) -> str:
+    """As somebody comes who was told other certificates than those of who signed for this Redis."""
+    other = Authority.in_folder(folder / "other").path
+    known = guard.access("clock")
+    access = AccessSettings(redis_user="clock", redis_password_file=known.redis_password_file, redis_ca_file=other)
+    return redis_address(cluster._replace(access=access))
+
+
+@pytest.mark.safety
+async def test_whom_the_system_trusts_is_not_trusted_where_others_were_named(
+    cluster: Guarded, guard: RedisGuard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(guard.access("clock").redis_ca_file))  # as one of the system's own
+    with pytest.raises(RedisNotTrusted):
+        await reach(trusts_another(cluster, guard, tmp_path), timeout_s=TIMEOUT_S, within_s=30.0)
+
+
+@pytest.mark.control
+async def test_as_redis_py_connects_by_itself_anybody_is_trusted_whom_the_system_trusts(
+    cluster: Guarded, guard: RedisGuard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(guard.access("clock").redis_ca_file))
+    monkeypatch.setattr(redis_client, "TlsConnection", SSLConnection)
+    await reach(trusts_another(cluster, guard, tmp_path), timeout_s=TIMEOUT_S, within_s=30.0)
 
 
 async def test_nobody_comes_without_a_name_or_without_tls(cluster: Guarded, guard: RedisGuard) -> None:
