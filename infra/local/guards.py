@@ -52,9 +52,15 @@ class Guards(NamedTuple):
         return partial(_specs, self)
 
 
+def guards_in(folder: Path) -> Guards | None:
+    """Those of a data folder; None where nobody is asked who they are. Raises OthersCanRead."""
+    return Guards.in_folder(folder) if (folder / ACCESS).is_dir() else None
+
+
 def access_in(folder: Path, user: str) -> AccessSettings:
     """As whom to come to the tier in this folder; as nobody, where it asks nobody."""
-    return Guards.in_folder(folder).access(user) if (folder / ACCESS).is_dir() else AccessSettings()
+    guards = guards_in(folder)
+    return AccessSettings() if guards is None else guards.access(user)
 
 
 def variables(access: AccessSettings) -> dict[str, str]:

@@ -12,13 +12,15 @@ import asyncio
 import base64
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from aiokafka.admin import AIOKafkaAdminClient
 
-from infra.access.kafka_rights import RIGHTS, Right
+from infra.access.kafka_rights import RIGHTS, Right, grant
 from infra.embedded.commands import LOOPBACK
 from infra.launcher.guard import guarded
 from infra.launcher.process import ProcessSpec
@@ -140,7 +142,13 @@ class KafkaCluster:
     async def grant(self, rights: Mapping[str, Iterable[Right]] = RIGHTS) -> None:
         """Users may do what they need; the brokers run. Raises RightsRefused, KafkaError where none answers."""
         if self._guard is not None:
-            await self._guard.grant([f"{LOOPBACK}:{each.between}" for each in self._ports], rights)
+            async with self.administrator() as admin:
+                await grant(admin, rights)
+
+    def administrator(self) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
+        """Who may do everything, where the brokers ask who you are, and run. Raises KafkaError."""
+        assert self._guard is not None  # noqa: S101  # where nobody is asked, anybody may
+        return self._guard.administrator([f"{LOOPBACK}:{each.between}" for each in self._ports])
 
     def claim(self) -> ClusterRecord:
         """The record of this folder, made where it is new; whose data it is. Raises KafkaDataRefused."""

@@ -4,13 +4,14 @@ Users are written into a broker's data folder when it is made, from a file: no p
 """
 
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
 
 from infra.access.certificates import Authority
-from infra.access.kafka_rights import RIGHTS, Right, grant
+from infra.access.kafka_rights import RIGHTS
 from infra.access.passwords import password_file
 from infra.local.kafka_settings import BrokerTls, broker_name
 from services.platform.access import read_password, tls_context
@@ -61,8 +62,9 @@ class KafkaGuard:
             kafka_user=user, kafka_password_file=self.password(user), kafka_ca_file=self._authority.path
         )
 
-    async def grant(self, addresses: Sequence[str], rights: Mapping[str, Iterable[Right]]) -> None:
-        """Rights of users, given by a broker. Raises RightsRefused, KafkaError."""
+    @asynccontextmanager
+    async def administrator(self, addresses: Sequence[str]) -> AsyncIterator[AIOKafkaAdminClient]:
+        """Who may do everything, of brokers that listen there to each other. Raises KafkaError."""
         admin = AIOKafkaAdminClient(
             bootstrap_servers=list(addresses),
             request_timeout_ms=REQUEST_TIMEOUT_MS,
@@ -71,6 +73,6 @@ class KafkaGuard:
         )
         await admin.start()
         try:
-            await grant(admin, rights)
+            yield admin
         finally:
             await admin.close()

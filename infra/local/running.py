@@ -10,9 +10,11 @@ import subprocess
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
+
+from aiokafka.admin import AIOKafkaAdminClient
 
 from infra.access.kafka_rights import RIGHTS, Right
 from infra.launcher.last_words import last_words
@@ -141,6 +143,10 @@ class RunningKafka(RunningParts):
     async def grants(self, rights: Mapping[str, Iterable[Right]] = RIGHTS) -> None:
         """Rights of users, where the cluster has users."""
         await self._cluster.grant(rights)
+
+    def administrator(self) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
+        """Who may do everything, where the cluster has users. Raises KafkaError."""
+        return self._cluster.administrator()
 
 
 @contextmanager
