@@ -40,13 +40,17 @@ SIDE_BY_SIDE = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 ##@ Test it
 .PHONY: test
 test: $(LINKED) $(DEV) ## the embedded suite: unit, contract, integration (under five minutes); ARGS="-k zombie" chooses
-	@$(RUN) -m pytest -m "not real and not browser and not chaos" $(SIDE_BY_SIDE) $(ARGS)
+	@$(RUN) -m pytest -m "not real and not secured and not browser and not chaos" $(SIDE_BY_SIDE) $(ARGS)
 
 .PHONY: test-real
 test-real: kafka-jars $(DEV) ## the suite of the real tier: Apache Kafka, Redis Cluster, …; what is missing is named; ARGS="-k kafka"
 	@ended=; for part in "alone:" "not alone:$(SIDE_BY_SIDE)"; do \
 	  $(RUN) -m pytest -m "real and $${part%%:*}" $${part#*:} $(ARGS) && code=0 || code=$$?; ended=$$ended$$code; \
 	done; case $$ended in 00 | 05 | 50) ;; *) exit 1 ;; esac # 5: nothing chosen in this part
+
+.PHONY: test-secured
+test-secured: kafka-jars $(DEV) ## the integration tests on a real tier with TLS, and a user with few rights for each service
+	@$(RUN) -m pytest -m secured $(SIDE_BY_SIDE) $(ARGS) tests/integration
 
 .PHONY: crash
 crash: $(LINKED) $(DEV) ## each process of the real tier killed in turn under RATE=1000 bookings a second; ends with a table

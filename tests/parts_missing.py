@@ -29,7 +29,8 @@ class PartsMissing:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
-            if item.get_closest_marker("real") and not item.get_closest_marker("timeout"):
+            on_real = item.get_closest_marker("real") or item.get_closest_marker("secured")
+            if on_real and not item.get_closest_marker("timeout"):
                 item.add_marker(pytest.mark.timeout(REAL_TIMEOUT_S))
 
     @pytest.hookimpl(wrapper=True)

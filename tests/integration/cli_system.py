@@ -15,11 +15,14 @@ from typing import Any
 import msgspec
 
 from infra.campaigns.demo import scaled
+from infra.local.guards import access_in
 from loadtests.http_client import HttpClient
 from loadtests.surge import Surge, SurgeSettings
 from loadtests.tally import Tally
+from services.audit.verify import VerifySettings
 from services.domain.campaign import Campaign
 from services.platform.campaign_files import export, load
+from tests.integration.tiers import root_in
 from tests.morning import WHERE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +67,17 @@ class Up:
         """Where everything is."""
         found: dict[str, Any] = json.loads((self.data / "endpoints.json").read_text())
         return found
+
+    def settings(self, user: str = "audit") -> VerifySettings:
+        """As somebody comes to its log and its Redis."""
+        found = self.endpoints
+        access = access_in(self.data, user)
+        return VerifySettings(kafka=found["kafka"], redis=found["redis"], data=self.data, access=access)
+
+    @property
+    def root(self) -> str:
+        """Its Redis, for whoever may do everything."""
+        return root_in(self.data, self.endpoints["redis"])
 
 
 @contextmanager

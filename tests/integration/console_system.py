@@ -1,6 +1,5 @@
 """Broker, Redis, allocator and console as processes, with nothing applied yet: a system as the ops team meets it."""
 
-import asyncio
 import itertools
 import json
 import time
@@ -10,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.launcher.first_steps import ensure_admin_token, prepare_log
+from infra.launcher.first_steps import ensure_admin_token
 from infra.launcher.ports import free_ports
 from services.domain.campaign import Campaign
 from services.domain.campaign_document import document
 from services.domain.days import rfc3339
 from services.sql.database import DatabaseSettings
-from tests.integration.front_door_system import PARTITIONS, Kafka, System, ask, start, wait_until_ready
+from tests.integration.front_door_system import System, ask, prepare, start, wait_until_ready
 from tests.integration.tiers import Tier
 from tests.morning import WHERE
 from tests.unit.front_door_world import campaign
@@ -59,7 +58,7 @@ class Ops:
     def clock(self, stack: ExitStack, name: str = "clock") -> None:
         """Starts a clock."""
         (admin_port,) = free_ports(1)
-        start(self.system, stack, "clock", "ClockSettings", admin_port=admin_port, **self._common())
+        start(self.system, stack, "clock", "ClockSettings", admin_port=admin_port)
         self.system.processes[name] = self.system.processes["clock"]
         wait_until_ready(f"http://127.0.0.1:{admin_port}/readyz")
 
@@ -67,7 +66,7 @@ class Ops:
         """Starts another console; its URL."""
         port, admin_port = free_ports(2)
         first = self.system.processes["console"]
-        start(self.system, stack, "console", "ConsoleSettings", port=port, admin_port=admin_port, **self._common())
+        start(self.system, stack, "console", "ConsoleSettings", port=port, admin_port=admin_port)
         self.system.processes |= {name: self.system.processes["console"], "console": first}
         wait_until_ready(f"http://127.0.0.1:{admin_port}/readyz")
         return f"http://127.0.0.1:{port}"
@@ -78,10 +77,6 @@ class Ops:
         process.kill()
         process.wait()
 
-    def _common(self) -> dict[str, Any]:
-        stores = self.system.stores
-        return {"kafka": stores.kafka, "redis": stores.redis, "data": self.system.data}
-
 
 @contextmanager
 def running_ops(tier: Tier, folder: Path, *, with_ledger: bool = False) -> Iterator[Ops]:
@@ -91,16 +86,14 @@ def running_ops(tier: Tier, folder: Path, *, with_ledger: bool = False) -> Itera
         data = folder / "data"
         data.mkdir(mode=0o700)
         ensure_admin_token(data)
-        asyncio.run(prepare_log(Kafka(stores.kafka), data, partitions=PARTITIONS, replicas=stores.replicas))
+        prepare(stores, data)
         port, console_admin, allocator_admin, ledger_admin = free_ports(4)
         system = System("", "", stores, data)
-        common = {"kafka": stores.kafka, "redis": stores.redis, "data": data}
-        start(system, stack, "allocator", "AllocatorSettings", partitions="all", admin_port=allocator_admin, **common)
+        start(system, stack, "allocator", "AllocatorSettings", partitions="all", admin_port=allocator_admin)
         database = DatabaseSettings(ledger=f"sqlite:///{data / 'ledger.sqlite'}" if with_ledger else "")
-        kept = common | {"database": database}
-        start(system, stack, "console", "ConsoleSettings", port=port, admin_port=console_admin, **kept)
+        start(system, stack, "console", "ConsoleSettings", port=port, admin_port=console_admin, database=database)
         if with_ledger:
-            start(system, stack, "ledger", "LedgerSettings", admin_port=ledger_admin, **kept)
+            start(system, stack, "ledger", "LedgerSettings", admin_port=ledger_admin, database=database)
             wait_until_ready(f"http://127.0.0.1:{ledger_admin}/readyz")
         for admin_port in (allocator_admin, console_admin):
             wait_until_ready(f"http://127.0.0.1:{admin_port}/readyz")

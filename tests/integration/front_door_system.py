@@ -27,7 +27,7 @@ from services.platform.settings import AccessSettings
 from services.stream.log_producer import LogProducer, append
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
-from tests.integration.tiers import Stores, Tier
+from tests.integration.tiers import Stores, Tier, reached
 from tests.unit.campaign_documents import written
 from tests.unit.front_door_world import campaign
 
@@ -35,7 +35,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 READY_TIMEOUT_S: Final = 15.0
 PARTITIONS: Final = 2
 MAIN: Final = """
-from pathlib import Path
+from pathlib import PosixPath
+from services.platform.settings import AccessSettings
 from services.sql.database import DatabaseSettings
 from services.{package}.main import {settings}, run
 run({settings}({values}))
@@ -67,7 +68,7 @@ class System:
         asyncio.run(self._write(partition, [c.encode(command) for command in commands]))
 
     async def _write(self, partition: int, values: list[bytes]) -> None:
-        producer = await LogProducer.start(Kafka(self.stores.kafka))
+        producer = await LogProducer.start(self.as_user("console"))
         try:
             await append(
                 producer,
@@ -79,6 +80,10 @@ class System:
             )
         finally:
             await producer.stop()
+
+    def as_user(self, user: str) -> Kafka:
+        """How somebody comes to the log."""
+        return Kafka(self.stores.kafka, access=self.stores.access(user))
 
     def apply(self, applied: Campaign, partition: int = 0) -> None:
         """What the console does: contact key, definition, opening."""
@@ -113,12 +118,11 @@ def running_system(tier: Tier, folder: Path) -> Iterator[System]:
         stores = stack.enter_context(tier.stores(folder))
         data = folder / "data"
         data.mkdir(mode=0o700)
-        asyncio.run(prepare_log(Kafka(stores.kafka), data, partitions=PARTITIONS, replicas=stores.replicas))
+        prepare(stores, data)
         port, front_admin, allocator_admin = free_ports(3)
         system = System(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{front_admin}", stores, data)
-        common = {"kafka": stores.kafka, "redis": stores.redis, "data": data}
-        start(system, stack, "allocator", "AllocatorSettings", partitions="all", admin_port=allocator_admin, **common)
-        start(system, stack, "front_door", "FrontDoorSettings", port=port, admin_port=front_admin, **common)
+        start(system, stack, "allocator", "AllocatorSettings", partitions="all", admin_port=allocator_admin)
+        start(system, stack, "front_door", "FrontDoorSettings", port=port, admin_port=front_admin)
         for admin_port in (allocator_admin, front_admin):
             wait_until_ready(f"http://127.0.0.1:{admin_port}/readyz")
         system.apply(campaign(units=1_000_000))
@@ -127,13 +131,16 @@ def running_system(tier: Tier, folder: Path) -> Iterator[System]:
 
 
 def start(system: System, stack: ExitStack, package: str, settings: str, **values: Any) -> None:
-    """A service as a process of its own; its output beside its data."""
-    values["data"] = f"Path({str(values['data'])!r})"
-    text = ", ".join(f"{name}={value if name == 'data' else repr(value)}" for name, value in values.items())
+    """A service as a process of its own, at the system's log and Redis; its output beside its data."""
+    values |= reached(system.stores, package.replace("_", "-")) | {"data": system.data}
+    text = ", ".join(f"{name}={value!r}" for name, value in values.items())
+    # By TLS a connection ends with a word from both sides. Where the process is gone before the other side has said its
+    # own, uvloop calls that a leak, and where a leak is an error it waits for ever.
+    leaks = () if values["access"].kafka_ca_file else ("-W", "error::ResourceWarning")
     program = MAIN.format(package=package, settings=settings, values=text)
     output = stack.enter_context((system.data.parent / f"{package}.log").open("ab"))
     process = subprocess.Popen(
-        [sys.executable, "-W", "error::ResourceWarning", "-c", program],
+        [sys.executable, *leaks, "-c", program],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=output,
@@ -141,6 +148,12 @@ def start(system: System, stack: ExitStack, package: str, settings: str, **value
     )
     system.processes[package] = process
     stack.callback(_end, process)
+
+
+def prepare(stores: Stores, data: Path) -> None:
+    """Topics, and the first record of each partition."""
+    settings = Kafka(stores.kafka, access=stores.access("setup"))
+    asyncio.run(prepare_log(settings, data, partitions=PARTITIONS, replicas=stores.replicas))
 
 
 def wait_until_ready(url: str) -> None:

@@ -1,6 +1,7 @@
 """A log into which bookings pour as a rush would write them, a Redis, and as many allocators as a story starts."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from infra.launcher.first_steps import prepare_log
+from infra.local.guards import variables
 from services.audit.main import main as verify
 from services.audit.report import Report
 from services.audit.rows_reader import RedisRows
@@ -26,7 +30,7 @@ from services.stream.topics import COMMANDS
 from tests.bench.all_rules import definition, reservations
 from tests.contract.worlds import everybody
 from tests.integration.cli_system import ROOT
-from tests.integration.tiers import Tier
+from tests.integration.tiers import Stores, Tier, reached
 
 PRODUCT = "services.cli"
 WITHOUT_CHECK = "tests.integration.allocator_without_position_check"
@@ -40,6 +44,7 @@ REDIS_TIMEOUT_S = 5.0
 class World:
     """A log, a Redis, and as many allocators as a story starts. `program` is what an allocator runs."""
 
+    stores: Stores
     settings: VerifySettings
     program: str
     running: list["subprocess.Popen[bytes]"] = field(default_factory=list)
@@ -50,14 +55,30 @@ class World:
         command += ["--kafka", self.settings.kafka, "--redis", self.settings.redis, "--data", str(self.settings.data)]
         output = (self.settings.data / f"allocator-{len(self.running)}.log").open("wb")
         with output:
-            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=self.as_user("allocator"), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
         self.running.append(process)
         return process
+
+    def as_user(self, user: str) -> dict[str, str]:
+        """The environment of a process that comes as somebody."""
+        return {**os.environ, **variables(self.stores.access(user))}
+
+    @classmethod
+    def at(cls, stores: Stores, data: Path, program: str = PRODUCT) -> "World":
+        """Where whoever looks comes as verify does."""
+        return cls(stores, VerifySettings(**reached(stores, "audit"), data=data), program)
+
+    async def prepare(self, partitions: int) -> None:
+        """Topics, and the first record of each partition."""
+        settings = replace(self.settings, access=self.stores.access("setup"))
+        await prepare_log(settings, settings.data, partitions=partitions, replicas=self.stores.replicas)
 
     @asynccontextmanager
     async def rush(self) -> AsyncIterator[None]:
         """2,500 bookings a second, far more than there are units, until the block ends."""
-        producer = await LogProducer.start(self.settings)
+        producer = await LogProducer.start(replace(self.settings, access=self.stores.access("front-door")))
         await self._write(producer, [encode(command) for command in definition(SLOTS, UNITS_A_SLOT, ENTITLED)])
         writing = asyncio.create_task(self._keep_writing(producer))
         try:
@@ -81,8 +102,8 @@ class World:
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[Store]:
-        """A reader of Redis."""
-        store = open_store(self.settings.redis, timeout_s=REDIS_TIMEOUT_S)
+        """Redis, for whoever may do everything."""
+        store = open_store(self.stores.root, timeout_s=REDIS_TIMEOUT_S)
         try:
             yield store
         finally:
@@ -102,7 +123,6 @@ class World:
         for process in self.running:
             await asyncio.to_thread(process.wait, 20)
         return await verify(self.settings)
-
 
     async def _until_decided(self) -> None:
         """Until Redis is at the log's end; in a control two allocators may have thrown each other back on the way."""
@@ -124,8 +144,8 @@ async def played(story: Story, program: str, tier: Tier, folder: Path) -> Report
     with tier.stores(folder) as stores:
         data = folder / "data"
         data.mkdir(mode=0o700)
-        world = World(VerifySettings(kafka=stores.kafka, redis=stores.redis, data=data), program)
-        await prepare_log(world.settings, data, partitions=1, replicas=stores.replicas)
+        world = World.at(stores, data, program)
+        await world.prepare(partitions=1)
         try:
             await story(world)
             return await world.judged()

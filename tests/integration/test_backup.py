@@ -15,13 +15,12 @@ from services.audit.backup import restore as restoring
 from services.audit.backup.main import RestoreSettings, restore
 from services.audit.backup.pieces import Record
 from services.audit.report import Report
-from services.audit.verify import VerifySettings
 from tests.integration.cli_system import ROOT, Ran
 from tests.integration.rushed_log import PRODUCT, World
-from tests.integration.tiers import Stores, Tier
+from tests.integration.tiers import Stores, Tier, without_users
 from tests.real.stores import everything_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), without_users]  # restore needs Kafka's administrator
 
 PARTITIONS = 2
 RUSH_S = 0.6
@@ -44,7 +43,7 @@ async def installation(stores: Stores, folder: Path) -> AsyncIterator[World]:
     """A data folder, and whoever runs ends."""
     data = folder / "data"
     data.mkdir(mode=0o700, parents=True)
-    world = World(VerifySettings(kafka=stores.kafka, redis=stores.redis, data=data), PRODUCT)
+    world = World.at(stores, data)
     try:
         yield world
     finally:
@@ -57,7 +56,7 @@ async def copied(tier: Tier, folder: Path) -> dict[bytes, bytes]:
     """A copy of a rush in `folder`/copy, taken in two pieces, the first in the middle; what a replay makes of it."""
     with tier.stores(folder / "before") as stores:
         async with installation(stores, folder / "before") as world:
-            await prepare_log(world.settings, world.settings.data, partitions=PARTITIONS, replicas=stores.replicas)
+            await world.prepare(PARTITIONS)
             async with world.rush():
                 await asyncio.sleep(RUSH_S)
                 told = await ran(world, "backup", str(folder / "copy"), "--with-secrets", "--json")

@@ -20,7 +20,7 @@ from tests.real.stores import url_of
 @pytest.fixture(scope="module")
 def system(tier: Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("system")
-    with up(folder / "data", *tier.options(folder)) as running:
+    with up(folder / "data", *tier.options(folder / "data")) as running:
         yield running
 
 
@@ -116,7 +116,7 @@ def test_doctor_tells_a_private_file_that_others_can_read(system: Up) -> None:
 def test_doctor_tells_a_redis_that_would_throw_reservations_away(system: Up) -> None:
     import redis
 
-    client = redis.Redis.from_url(asyncio.run(url_of(system.endpoints["redis"], 0)))
+    client = redis.Redis.from_url(asyncio.run(url_of(system.root, 0)))
     client.config_set("maxmemory-policy", "allkeys-lru")
     try:
         told = maskline("doctor", "--data", system.data)

@@ -81,8 +81,7 @@ def counter(tier: Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Co
     folder = tmp_path_factory.mktemp("counter")
     with running_system(tier, folder) as system, ExitStack() as stack:
         port, admin_port = free_ports(2)
-        stores = {"kafka": system.stores.kafka, "redis": system.stores.redis, "data": system.data}
-        start(system, stack, "counter", "CounterSettings", port=port, admin_port=admin_port, **stores)
+        start(system, stack, "counter", "CounterSettings", port=port, admin_port=admin_port)
         wait_until_ready(f"http://127.0.0.1:{admin_port}/readyz")
         counter = Counter(system, f"http://127.0.0.1:{port}")
         counter.token = counter.pairs("till-1", "p-1")
@@ -142,9 +141,8 @@ def test_the_own_day_adds_up_and_stock_can_be_added(counter: Counter) -> None:
 
 def test_a_token_outlives_the_process_that_gave_it(counter: Counter) -> None:
     port, admin_port = free_ports(2)
-    stores = {"kafka": counter.system.stores.kafka, "redis": counter.system.stores.redis, "data": counter.system.data}
     with ExitStack() as stack:
-        start(counter.system, stack, "counter", "CounterSettings", port=port, admin_port=admin_port, **stores)
+        start(counter.system, stack, "counter", "CounterSettings", port=port, admin_port=admin_port)
         wait_until_ready(f"http://127.0.0.1:{admin_port}/readyz")
         another = Counter(counter.system, f"http://127.0.0.1:{port}", counter.token)
         assert another.asks("GET", "/v1/today")[0] == 200

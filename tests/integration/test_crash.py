@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from loadtests.proof import prove, settled
-from services.audit.verify import VerifySettings
 from tests.integration.cli_system import maskline, rush, small_campaign, up
 from tests.integration.rushed_log import PRODUCT, WITHOUT_CHECK, Story, World, played, position_moves
 from tests.integration.tiers import Tier
@@ -87,7 +86,7 @@ async def test_without_the_position_check_a_zombie_allocator_decides_twice(tier:
 @pytest.mark.safety
 async def test_residents_lose_nothing_when_the_allocator_is_killed_under_their_rush(tier: Tier, tmp_path: Path) -> None:
     """Through the front door: who was promised something has it, and everybody hears in the end."""
-    with up(tmp_path / "data", *tier.options(tmp_path)) as system:
+    with up(tmp_path / "data", *tier.options(tmp_path / "data")) as system:
         file = small_campaign(tmp_path / "campaign", units=400)
         applied = await asyncio.to_thread(maskline, "campaign", "apply", file, "--data", system.data)
         assert applied.code == 0, applied.err
@@ -96,7 +95,7 @@ async def test_residents_lose_nothing_when_the_allocator_is_killed_under_their_r
         (victim,) = (each["pid"] for each in system.endpoints["processes"] if each["service"] == "allocator")
         os.kill(victim, signal.SIGKILL)
         tally = await rushing
-        settings = VerifySettings(kafka=system.endpoints["kafka"], redis=system.endpoints["redis"], data=system.data)
+        settings = system.settings()
         await settled(settings, 0)
         proof = await prove(settings, "small", tally)
         (successor,) = (each["pid"] for each in system.endpoints["processes"] if each["service"] == "allocator")

@@ -14,7 +14,7 @@ from services.audit.verify import VerifySettings
 from services.domain import commands as c
 from tests import builders as b
 from tests.integration.console_system import Ops, running_ops, windowed
-from tests.integration.tiers import Tier
+from tests.integration.tiers import Tier, reached
 from tests.real.stores import everything_in
 from tests.unit.campaign_documents import written
 
@@ -57,7 +57,7 @@ def campaign(now_ms: int) -> list[c.Command]:
 def what_stands_in_redis(ops: Ops, bookings: list[c.Reserve]) -> list[str]:
     """Keys under which, or in which, a pseudonym, a phone or a pass number of these bookings stands."""
     names = [name.encode() for each in bookings for name in (each.resident, each.pass_no, each.phone_pseudonym)]
-    found = asyncio.run(everything_in(ops.system.stores.redis))
+    found = asyncio.run(everything_in(ops.system.stores.root))
     texts = {key: key + b"\n" + value for key, value in found.items()}
     return [key.decode() for key, text in texts.items() if any(name in text for name in names)]
 
@@ -85,8 +85,7 @@ def test_from_the_deletion_day_on_redis_tells_nothing_of_people_and_verify_agree
             time.sleep(0.2)
         assert int(time.time() * 1000) >= now_ms + COOLS_FOR_MS, "a cool-down was forgotten before it was over"
     assert f"{{p00}}:r:{live.pass_no}" in what_stands_in_redis(ops, [live])
-    stores = ops.system.stores
-    report = asyncio.run(verify(VerifySettings(kafka=stores.kafka, redis=stores.redis, data=ops.system.data)))
+    report = asyncio.run(verify(VerifySettings(**reached(ops.system.stores, "audit"), data=ops.system.data)))
     assert (report.verify, report.lost, report.differences) == ("ok", 0, [])
     _, told = ops.asks("GET", f"/v1/campaigns/{NAME}")
     assert told["numbers"]["picked_up"] == len(came), "counts stay"

@@ -25,7 +25,7 @@ from services.state.recovery import GROUP
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
-from tests.integration.front_door_system import PARTITIONS, Kafka, System, ask, running_system, start, wait_until_ready
+from tests.integration.front_door_system import PARTITIONS, System, ask, running_system, start, wait_until_ready
 from tests.integration.tiers import Tier, in_front
 from tests.real.stores import empty_redis
 from tests.unit.front_door_world import wish
@@ -94,9 +94,8 @@ def test_the_page_of_a_campaign_really_books(system: System) -> None:
 
 def test_a_front_door_that_is_asked_to_stop_answers_what_it_has_begun(system: System) -> None:
     port, admin_port = free_ports(2)
-    stores = {"kafka": system.stores.kafka, "redis": system.stores.redis, "data": system.data}
     with ExitStack() as stack:
-        start(system, stack, "front_door", "FrontDoorSettings", port=port, admin_port=admin_port, **stores)
+        start(system, stack, "front_door", "FrontDoorSettings", port=port, admin_port=admin_port)
         process = system.processes["front_door"]
         other = System(f"http://127.0.0.1:{port}", "", system.stores, system.data, numbers=system.numbers)
         wait_until_ready(f"http://127.0.0.1:{admin_port}/readyz")
@@ -192,13 +191,10 @@ def test_a_front_door_that_starts_while_redis_is_rebuilt_says_so_and_never_that_
     asyncio.run(until_committed(system))
     os.kill(system.processes["allocator"].pid, signal.SIGSTOP)
     try:
-        asyncio.run(empty_redis(system.stores.redis))
+        asyncio.run(empty_redis(system.stores.root))
         with ExitStack() as stack:
             port, admin_port = free_ports(2)
-            start(
-                system, stack, "front_door", "FrontDoorSettings", port=port, admin_port=admin_port,
-                kafka=system.stores.kafka, redis=system.stores.redis, data=system.data,
-            )  # fmt: skip
+            start(system, stack, "front_door", "FrontDoorSettings", port=port, admin_port=admin_port)
             late = f"http://127.0.0.1:{port}"
             wait_until_ready(f"{late}/livez")
             for path in (f"reservations/{told['id']}", "campaigns/gz-2020-02", "campaigns/gz-2020-02/stock"):
@@ -218,7 +214,7 @@ def test_a_front_door_that_starts_while_redis_is_rebuilt_says_so_and_never_that_
 
 async def until_committed(system: System) -> None:
     """Until Kafka has been told that everything is published."""
-    reader = PartitionReader(Kafka(system.stores.kafka), COMMANDS)
+    reader = PartitionReader(system.as_user("audit"), COMMANDS)
     try:
         async with asyncio.timeout(BACK_WITHIN_S):
             while await reader.committed(GROUP, PartitionId(0)) < await reader.log_end(PartitionId(0)):

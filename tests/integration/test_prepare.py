@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from infra.launcher.first_steps import ADMIN_TOKEN
+from infra.local.guards import variables
 from services.audit.verify import VerifySettings
 from services.stream.genesis import read_genesis
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
 from tests.integration.cli_system import Ran, maskline
-from tests.integration.tiers import Stores, Tier
+from tests.integration.tiers import Stores, Tier, reached
 
 PARTITIONS = 3
 
@@ -18,6 +19,7 @@ def prepared(stores: Stores, data: Path, partitions: int = PARTITIONS) -> Ran:
     return maskline(
         "prepare", "--kafka", stores.kafka, "--redis", stores.redis, "--data", data,
         "--log-partitions", str(partitions), "--replicas", str(stores.replicas),
+        env=variables(stores.access("setup")),
     )  # fmt: skip
 
 
@@ -33,7 +35,7 @@ async def logs(settings: VerifySettings) -> list[str]:
 async def test_it_makes_what_is_missing_and_a_second_time_nothing(tier: Tier, tmp_path: Path) -> None:
     data = tmp_path / "data"
     with tier.stores(tmp_path / "stores") as stores:
-        settings = VerifySettings(kafka=stores.kafka, redis=stores.redis, data=data)
+        settings = VerifySettings(**reached(stores, "audit"), data=data)
         told = prepared(stores, data)
         assert (told.code, "The log has 3 partitions." in told.out) == (0, True), told.err
         before, token = await logs(settings), (data / ADMIN_TOKEN).read_bytes()

@@ -16,7 +16,6 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from aiokafka import ConsumerRecord
 
-from services.audit.verify import VerifySettings
 from services.domain.events import decode, place_of
 from services.platform.campaign_files import load
 from services.stream.partition_reader import PartitionReader
@@ -57,7 +56,7 @@ class Searched:
 @pytest.fixture(scope="module")
 def searched(tier: Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searched]:
     folder = tmp_path_factory.mktemp("system")
-    with up(folder / "data", *tier.options(folder)) as system:
+    with up(folder / "data", *tier.options(folder / "data")) as system:
         file = small_campaign(tmp_path_factory.mktemp("campaign"))
         assert maskline("campaign", "apply", file, "--data", system.data).code == 0
         add = ("user", "add", "lin", "--role", "admin", "--password-stdin", "--data", system.data)
@@ -128,7 +127,7 @@ def plant(system: Up, file: Path) -> dict[str, bytes]:
 
 async def of_the_log(system: Up) -> dict[str, bytes]:
     """Every command, and the events of all of them: a counter answers before the last ones are published."""
-    settings = VerifySettings(kafka=system.endpoints["kafka"], redis=system.endpoints["redis"], data=system.data)
+    settings = system.settings()
     partitions = await count_partitions(settings)
     readers = {topic: PartitionReader(settings, topic) for topic in TOPICS}
     texts = {}
@@ -154,7 +153,7 @@ def command_of(topic: str, record: ConsumerRecord) -> int:
 
 def of_redis(system: Up) -> dict[str, bytes]:
     """Every key with its value."""
-    found = asyncio.run(everything_in(system.endpoints["redis"]))
+    found = asyncio.run(everything_in(system.root))
     return {f"Redis key {name.decode()}": name + b"\n" + value for name, value in found.items()}
 
 

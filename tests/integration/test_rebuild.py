@@ -31,8 +31,9 @@ async def rebuilt(world: World, *options: str, data: Path | None = None) -> Ran:
     command = [sys.executable, "-m", world.program, "rebuild", *options]
     command += ["--kafka", world.settings.kafka, "--redis", world.settings.redis]
     command += ["--data", str(data or world.settings.data), "--start-timeout-s", "2"]
+    env = world.as_user("rebuild")
     ended = await asyncio.to_thread(
-        subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        subprocess.run, command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
     )
     return Ran(ended.returncode, ended.stdout, ended.stderr)
 
@@ -67,7 +68,7 @@ async def lost_and_rebuilt(world: World) -> None:
     before, told_events = await head(world), await events_end(world)
     async with world.rush():
         await asyncio.sleep(0.3)
-    await empty_redis(world.settings.redis)
+    await empty_redis(world.stores.root)
 
     told = await rebuilt(world)
 
@@ -97,7 +98,7 @@ async def rebuilt_beside_allocators(world: World) -> None:
         world.allocator()
         await position_moves(world)
         await asyncio.sleep(0.5)
-        await empty_redis(world.settings.redis)
+        await empty_redis(world.stores.root)
         told = await rebuilt(world)
         assert told.code in (0, 1), told.err  # with the check patched out there are stranger ends
         await asyncio.sleep(0.3)
@@ -157,7 +158,7 @@ async def test_what_must_not_be_rebuilt_is_left_alone_and_says_why(tier: Tier, t
 async def test_json_lines_tell_how_far_it_is(tier: Tier, tmp_path: Path) -> None:
     async def story(world: World) -> None:
         await rushed_upon(world, seconds=0.5)
-        await empty_redis(world.settings.redis)
+        await empty_redis(world.stores.root)
         told = await rebuilt(world, "--json")
         *steps, last = [json.loads(line) for line in told.out.splitlines()]
         assert [step["partition"] for step in steps] == [0] * len(steps)
@@ -171,8 +172,9 @@ async def snapshot(world: World) -> Ran:
     """The command, as whoever has no rights at the Redis that serves."""
     command = [sys.executable, "-m", PRODUCT, "snapshot", "--json", "--data", str(world.settings.data)]
     command += ["--kafka", world.settings.kafka, "--redis", "redis://127.0.0.1:1/0"]
+    env = world.as_user("audit")
     ended = await asyncio.to_thread(
-        subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        subprocess.run, command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False
     )
     return Ran(ended.returncode, ended.stdout, ended.stderr)
 
@@ -190,7 +192,7 @@ async def test_a_redis_from_a_snapshot_and_the_rest_of_the_log_is_the_one_that_w
         assert (taken["position"], taken["began_with"]) == (before.position, 0)
         async with world.rush():
             await asyncio.sleep(0.3)
-        await empty_redis(world.settings.redis)
+        await empty_redis(world.stores.root)
 
         told = await rebuilt(world)
 

@@ -41,7 +41,7 @@ slots: slots.csv
 @pytest.fixture(scope="module")
 def system(tier: Tier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     folder = tmp_path_factory.mktemp("amended")
-    with up(folder / "data", *tier.options(folder)) as running:
+    with up(folder / "data", *tier.options(folder / "data")) as running:
         yield running
 
 

@@ -24,7 +24,7 @@ ACTIONS = {"front-door": "written", "allocator": "decided", "ledger": "in_ledger
 @pytest.fixture
 def system(tier: Tier, tmp_path: Path) -> Iterator[Up]:
     """One whose processes say which places have passed them."""
-    with up(tmp_path / "data", *tier.options(tmp_path / "stores"), env={"MASKLINE_LOG_LEVEL": "debug"}) as system:
+    with up(tmp_path / "data", *tier.options(tmp_path / "data"), env={"MASKLINE_LOG_LEVEL": "debug"}) as system:
         yield system
 
 

@@ -38,7 +38,7 @@ def system(
 ) -> Iterator[Up]:
     """A system with a campaign on which 150 people rushed."""
     folder = tmp_path_factory.mktemp("system")
-    with up(folder / "data", *tier.options(folder)) as running:
+    with up(folder / "data", *tier.options(folder / "data")) as running:
         for file in files.values():
             applied = maskline("campaign", "apply", file, "--data", running.data)
             assert applied.code == 0, applied.err
@@ -49,13 +49,13 @@ def system(
 @pytest.fixture
 def node(system: Up) -> Iterator["redis.Redis"]:
     """Whoever has the first partition."""
-    client = redis.Redis.from_url(asyncio.run(url_of(system.endpoints["redis"], 0)))
+    client = redis.Redis.from_url(asyncio.run(url_of(system.root, 0)))
     yield client
     client.close()
 
 
 def settings_of(system: Up) -> VerifySettings:
-    return VerifySettings(kafka=system.endpoints["kafka"], redis=system.endpoints["redis"], data=system.data)
+    return system.settings()
 
 
 def row_of(node: "redis.Redis", key: str) -> bytes:
@@ -79,10 +79,9 @@ async def test_during_a_rush_nothing_differs(system: Up, files: dict[str, Path])
     while not rushing.done():
         reports.append(await verify(settings_of(system)))
     tally = await rushing
-    reports.append(await verify(settings_of(system)))  # a slow machine may have looked once, and long
     assert tally.confirmed > 0
     assert [each.differences for each in reports] == [[]] * len(reports)
-    assert reports[0].records < reports[-1].records, "it did not move while verify looked"
+    assert len({each.records for each in reports}) > 1, "it did not move while verify looked"
 
 
 @pytest.mark.safety

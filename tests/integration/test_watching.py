@@ -32,7 +32,7 @@ def waits_for_age(system: Up, *, at_least_s: float = 0.0, at_most_s: float = 1e9
 
 
 def test_commands_that_nobody_decides_grow_old_until_somebody_does(tier: Tier, tmp_path: Path) -> None:
-    with up(tmp_path / "data", *tier.options(tmp_path / "tier")) as system:
+    with up(tmp_path / "data", *tier.options(tmp_path / "data")) as system:
         waits_for_age(system, at_most_s=1.5)
         in_sync, replicas = (told(system, f"maskline_log_replicas{which}") for which in ("_in_sync", ""))
         assert in_sync == replicas != []
