@@ -6,6 +6,8 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -13,11 +15,13 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from infra.embedded.commands import LOOPBACK
+from infra.launcher.addresses import Addresses
 from infra.launcher.data_folder import locked
 from infra.launcher.endpoints import Endpoints
 from infra.launcher.launcher import Launcher, Tell
 from infra.launcher.ports import check_free, free_ports
-from infra.launcher.services import service_specs
+from infra.launcher.process import ProcessSpec
+from infra.launcher.services import SpecsOf, service_specs
 from infra.launcher.system import UpSettings, running_system
 from infra.local.guards import SETUP, Guards
 from infra.local.nginx import EdgePorts, Nginx
@@ -32,6 +36,7 @@ from services.platform.telemetry import configure_logging
 FRONT_DOORS: Final = 2
 ALLOCATORS: Final = 2
 REPLICAS: Final = 3
+WITH_COOKIES: Final = ("counter", "console")
 EDGE: Final = ("front door", "counter", "console", "front door with TLS", "Prometheus")
 
 
@@ -73,7 +78,7 @@ async def running_tier(settings: LocalSettings, tell: Tell, stop: Stop) -> Async
         tier = _Tier(folder, edge_ports(settings.ports_from), guards, tell)
         stack.push_async_callback(tier.parts.stop)
         await tier.parts.start()
-        specs_of = service_specs if guards is None else guards.specs()
+        specs_of = service_specs if guards is None else partial(_behind_tls, guards.specs())
         system = await stack.enter_async_context(running_system(tier.system_settings(), tell, stop.fail, specs_of))
         stack.push_async_callback(tier.stop_edge)
         await tier.start_edge(system.endpoints)
@@ -143,6 +148,14 @@ class _Tier:
     def _note(self) -> None:
         if self._is_whole:
             write_where(self._folder, self._where())
+
+
+def _behind_tls(specs_of: SpecsOf, names: list[str], addresses: Addresses, data: Path) -> list[ProcessSpec]:
+    """Staff come by TLS alone: their cookies are for nothing else. (Only here is it known what stands in front.)"""
+    return [
+        replace(spec, command=[*spec.command, "--secure-cookies"]) if spec.service in WITH_COOKIES else spec
+        for spec in specs_of(names, addresses, data)
+    ]
 
 
 def edge_ports(ports_from: int) -> list[int]:

@@ -95,7 +95,8 @@ class Nginx:
     def prepare(self, *, front_door: str, counter: str, console: str, certificate: Certificate | None = None) -> None:
         """Settings for these services, each host:port. Raises PartMissing.
 
-        With `certificate` staff come by TLS alone; without it the public's nginx signs its own, and staff come plainly.
+        With `certificate` everybody comes by TLS alone, and residents who come plainly are sent there; without it the
+        public's nginx signs its own, and who likes comes plainly.
         """
         self._program = find_nginx()
         self._user = user_for("nginx", ("www-data", "nginx", NOBODY), INSTALL)
@@ -109,12 +110,14 @@ class Nginx:
         self._staff_scheme = "http" if certificate is None else "https"
         staff_tls = "" if certificate is None else _tls(signed=True)
         secure = f"        listen {LOOPBACK}:{self._ports.secure} ssl http2 backlog=4096;"
+        plain = f"        listen {LOOPBACK}:{self._ports.front_door} backlog=4096;"
         # max_fails: of one address there is no other to go to, and to stop asking it would only lengthen its absence.
         self._write(
             PUBLIC,
-            LISTEN=f"{LOOPBACK}:{self._ports.front_door}",
+            REDIRECT="" if certificate is None else _redirect(plain, self._ports.secure),
+            LISTEN=f"{plain}\n{secure}" if certificate is None else secure,
             FRONT_DOORS=f"        server {front_door} max_fails=0;",
-            TLS=f"{secure}\n{_tls(signed=certificate is not None)}",
+            TLS=_tls(signed=certificate is not None),
             WORKERS=str(WORKERS),
             REQUESTS_PER_S=str(REQUESTS_PER_S),
         )
@@ -162,6 +165,21 @@ def _tls(*, signed: bool) -> str:
     ]
     if signed:
         lines.append('        add_header Strict-Transport-Security "max-age=31536000" always;')
+    return "\n".join(lines)
+
+
+def _redirect(listen: str, secure: int) -> str:
+    """A server that only says where to come instead: 308, so that a booking stays one. Nothing is handed on."""
+    lines = [
+        "    server {",
+        listen,
+        "        server_name _;",
+        "        location / {",
+        f"            return 308 https://$host:{secure}$request_uri;",
+        "        }",
+        problem_pages(),
+        "    }",
+    ]
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ import http.client
 import json
 import ssl
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -60,16 +61,23 @@ def test_who_comes_without_a_name_is_told_so_and_gets_nothing(tier: Path) -> Non
     assert "--kafka-user" in told.err
 
 
-def comes_by_a_signed_certificate(tier: Path, url: str, path: str) -> SplitResult:
-    """Whoever knows our certificate gets an answer that tells them to stay; who does not gets none."""
-    at, where = urlsplit(url), read_where(tier)
+def asked_by_tls(tier: Path, at: SplitResult, path: str) -> tuple[int, Message]:
+    """What somebody hears who knows our certificate."""
+    where = read_where(tier)
     assert where is not None
     trusted = ssl.create_default_context(cafile=where.ca)
     connection = http.client.HTTPSConnection(str(at.hostname), at.port, timeout=CALL_TIMEOUT_S, context=trusted)
     connection.request("GET", path)
     answer = connection.getresponse()
-    assert (answer.status, answer.headers["Strict-Transport-Security"]) == (200, "max-age=31536000")
     connection.close()
+    return answer.status, answer.headers
+
+
+def comes_by_a_signed_certificate(tier: Path, url: str, path: str) -> SplitResult:
+    """Whoever knows our certificate gets an answer that tells them to stay; who does not gets none."""
+    at = urlsplit(url)
+    status, headers = asked_by_tls(tier, at, path)
+    assert (status, headers["Strict-Transport-Security"]) == (200, "max-age=31536000")
     with pytest.raises(ssl.SSLCertVerificationError):
         http.client.HTTPSConnection(str(at.hostname), at.port, timeout=CALL_TIMEOUT_S).request("GET", path)
     return at
@@ -79,6 +87,26 @@ def test_residents_come_by_a_certificate_that_is_signed_and_are_told_to_stay(tie
     where = read_where(tier)
     assert where is not None
     comes_by_a_signed_certificate(tier, where.edge["front_door_tls"], "/v1/campaigns")
+
+
+def test_residents_who_come_plainly_are_only_told_where_to_come(tier: Path) -> None:
+    where = read_where(tier)
+    assert where is not None
+    at = urlsplit(where.edge["front_door"])
+    for method in ("GET", "POST"):
+        plain = http.client.HTTPConnection(str(at.hostname), at.port, timeout=CALL_TIMEOUT_S)
+        plain.request(method, "/v1/campaigns?a=b")
+        answer = plain.getresponse()
+        assert (answer.status, answer.headers["Location"]) == (308, where.edge["front_door_tls"] + "/v1/campaigns?a=b")
+        plain.close()
+
+
+@pytest.mark.parametrize("whose", ["counter", "console"])
+def test_cookies_of_staff_are_for_tls_alone(tier: Path, whose: str) -> None:
+    where = read_where(tier)
+    assert where is not None
+    _, headers = asked_by_tls(tier, urlsplit(where.edge[whose]), "/language/en")
+    assert "Secure" in [each.strip() for each in headers["Set-Cookie"].split(";")]
 
 
 @pytest.mark.parametrize("whose", ["counter", "console"])

@@ -174,7 +174,7 @@ def test_smoke_where_nothing_runs_says_how_to_start_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["public", "staff"])
 def test_every_name_in_nginxs_files_has_a_value(name: str) -> None:
-    of_public = ("LISTEN", "FRONT_DOORS", "TLS", "WORKERS", "REQUESTS_PER_S")
+    of_public = ("REDIRECT", "LISTEN", "FRONT_DOORS", "TLS", "WORKERS", "REQUESTS_PER_S")
     of_staff = ("COUNTER", "CONSOLE", "COUNTER_LISTEN", "CONSOLE_LISTEN", "TLS")
     values = dict.fromkeys([*(of_public if name == "public" else of_staff), "OPEN_FILES", "CONNECTIONS"], "x")
     made = filled((nginx.HERE / f"{name}.conf").read_text("utf-8"), values)
