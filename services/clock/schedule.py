@@ -58,11 +58,14 @@ class Schedule:
         self._courses: dict[tuple[int, int], _Course] = {}
         self._rounds: Final = Rounds(door, identities.command_id, resend_after_s=resend_after_s)
         self._ticks: dict[int, Future[Place]] = {}
+        self._acknowledged: dict[int, Place] = {}
 
     def last_tick(self, partition: int) -> Place | None:
-        """Where the newest tick stands in the log; None while it is on its way, or could not be written."""
+        """Where the newest tick stands that the log has acknowledged; None before the first."""
         tick = self._ticks.get(partition)
-        return None if tick is None or not tick.done() or tick.exception() is not None else tick.result()
+        if tick is not None and tick.done() and tick.exception() is None:
+            self._acknowledged[partition] = tick.result()
+        return self._acknowledged.get(partition)
 
     async def beat(self) -> None:
         """Tell every partition the time, then send what is due. What fails is tried again at the next beat."""
@@ -93,6 +96,7 @@ class Schedule:
                 continue
             if last is not None and (error := last.exception()) is not None:
                 wrong = str(error)
+            self.last_tick(partition)  # whoever asks while the next one is on its way hears of this one
             try:
                 self._ticks[partition] = self._door.offer(partition, Tick(at_ms=now_ms))
             except StreamError as error:

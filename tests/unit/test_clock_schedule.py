@@ -19,6 +19,7 @@ from services.platform.secrets import Secrets
 from services.state.errors import StateUnavailableError
 from services.state.readers import Reading
 from services.stream.place import PartitionId
+from services.stream.topics import COMMANDS
 from tests.unit.campaign_documents import changed, changed_to, checked, written
 from tests.unit.folded_world import FoldedWorld
 
@@ -105,6 +106,29 @@ async def test_every_partition_is_told_the_time(world: FoldedWorld, schedule: Sc
     for partition in range(world.partitions):
         assert world.commands(partition, c.Tick)[0] == c.Tick(at_ms=at("09:00"))
     assert wrong(schedule) is None
+
+
+async def test_the_newest_tick_that_the_log_has_is_told_also_while_the_next_one_is_on_its_way(
+    world: FoldedWorld, schedule: Schedule
+) -> None:
+    """Who looks once a second, in step with the beat, would else never see one."""
+    assert schedule.last_tick(0) is None
+    await schedule.beat()
+    assert schedule.last_tick(0) is None
+    await asyncio.sleep(0.05)
+    await schedule.beat()
+    first = schedule.last_tick(0)
+    assert first is not None
+    assert first.offset == world.log.end(COMMANDS, FIRST) - 1
+    await asyncio.sleep(0.05)
+    world.producer.is_down = True
+    second = schedule.last_tick(0)
+    assert second is not None
+    assert second.offset == first.offset + 1
+    for _ in range(2):
+        await schedule.beat()
+        await asyncio.sleep(0.05)
+    assert schedule.last_tick(0) == second
 
 
 async def test_a_campaign_opens_and_closes_by_its_windows(
