@@ -90,7 +90,7 @@ class Handlers:
                 booking = self._reservations.booking(wish, campaign, key)
             except (DocumentInvalid, PhoneInvalid) as error:
                 raise of_input(error, campaign, language(request)) from error
-            place = await self._reservations.write(campaign.partition, booking.command, self._reservations.bookings)
+            place = await self._reservations.book(booking)
         except Problem as problem:
             counted(problem)
             raise
@@ -159,7 +159,7 @@ class Handlers:
             wish = decode_json(await read_body(request), SlotChange)
             row = await self._standings.live_row(owner)
             command = await self._reservations.change(owner.partition, row.no, owner.pass_no, wish.slot, key)
-            place = await self._reservations.write(owner.partition, command, self._reservations.changes)
+            place = await self._reservations.write(owner.partition, command)
         except Problem as problem:
             counted(problem)
             raise
@@ -174,7 +174,7 @@ class Handlers:
             wait_s = prefer_wait_s(request)
             await self._standings.live_row(owner)
             command = self._reservations.cancel(owner.pass_no, key)
-            place = await self._reservations.write(owner.partition, command, self._reservations.changes)
+            place = await self._reservations.write(owner.partition, command)
         except Problem as problem:
             counted(problem)
             raise

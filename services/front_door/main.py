@@ -8,9 +8,11 @@ from msgspec import Meta
 
 from services.front_door.calls import calls, openapi
 from services.front_door.campaigns import Campaigns
+from services.front_door.early_refusals import EarlyRefusals
 from services.front_door.handlers import Handlers
 from services.front_door.line import Line
 from services.front_door.log_end import LogEnds
+from services.front_door.look_up import LookUp
 from services.front_door.offers import Offers
 from services.front_door.pages.site import Site
 from services.front_door.passes import Passes
@@ -53,8 +55,10 @@ def router_of(door: Door, secrets: Secrets, log_ends: LogEnds, health: Health, s
     campaigns = Campaigns(door.catalogue, ContactKeys(secrets.contact_folder))
     passes = Passes(identities, PassKeys(secrets))
     stock = StockView(door.catalogue)
-    reservations = Reservations(door, campaigns, identities, settings)
-    standings = Standings(door, campaigns, identities, passes, log_ends)
+    look_up = LookUp(door.reader, log_ends)
+    early_refusals = EarlyRefusals(door.catalogue, look_up)
+    reservations = Reservations(door, campaigns, identities, early_refusals, settings)
+    standings = Standings(door, campaigns, identities, passes, look_up)
     handlers = Handlers(
         campaigns=campaigns,
         offers=Offers(campaigns),

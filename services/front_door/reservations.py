@@ -9,10 +9,11 @@ from typing import Annotated, Final, NamedTuple
 from msgspec import Meta
 
 from services.domain import documents
-from services.domain.commands import Cancel, ChangeSlot, Command, Reserve
+from services.domain.commands import Cancel, ChangeSlot, Reserve
 from services.domain.phones import canonical_phone
 from services.domain.reasons import DoorReason, Reason
 from services.front_door.campaigns import Campaigns, Offered
+from services.front_door.early_refusals import EarlyRefusals
 from services.front_door.messages import ReservationRequest
 from services.platform.booking import Wish, digit_for, reserve_command
 from services.platform.identities import Identities
@@ -58,13 +59,30 @@ class InFlight:
         """Whether one more has to be refused."""
         return self.count >= self.limit
 
+    def __enter__(self) -> None:
+        """One more. Raises Problem 503 where there is no room."""
+        if self.full:
+            raise Problem(DoorReason.OVERLOADED)
+        self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.count -= 1
+
 
 class Reservations:
     """Makes commands and writes them to the log."""
 
-    def __init__(self, door: Door, campaigns: Campaigns, identities: Identities, settings: SheddingSettings) -> None:
+    def __init__(
+        self,
+        door: Door,
+        campaigns: Campaigns,
+        identities: Identities,
+        early_refusals: EarlyRefusals,
+        settings: SheddingSettings,
+    ) -> None:
         self._door = door
         self._campaigns = campaigns
+        self._early_refusals = early_refusals
         self._identities = identities
         self.bookings = InFlight(settings.max_in_flight_bookings)
         self.changes = InFlight(settings.max_in_flight_changes)
@@ -114,12 +132,15 @@ class Reservations:
         command_id = self._identities.command_id("owner", f"{pass_no}|change|{slot}", key)
         return ChangeSlot(id=command_id, pass_no=pass_no, slot=slot)
 
-    async def write(self, partition: int, command: Command, in_flight: InFlight) -> Place:
-        """Into the log; its place there. Raises Problem 503 (surely not written) or 504 (unknown)."""
-        if in_flight.full:
-            raise Problem(DoorReason.OVERLOADED)
-        in_flight.count += 1
-        try:
+    async def book(self, booking: Booking) -> Place:
+        """Into the log, unless it is sure already that nobody gets anything. Raises Problem 409 and 503 (surely not
+        written), or 504 (unknown)."""
+        with self.bookings:
+            if self._early_refusals.are_likely(booking.campaign):
+                await self._early_refusals.check(booking.campaign, booking.command)
+            return await self._door.write(booking.campaign.partition, booking.command)
+
+    async def write(self, partition: int, command: Cancel | ChangeSlot) -> Place:
+        """What an owner asks for, into the log. Raises Problem 503 (surely not written) or 504 (unknown)."""
+        with self.changes:
             return await self._door.write(partition, command)
-        finally:
-            in_flight.count -= 1

@@ -4,7 +4,6 @@ Three sources, in this order: the decision at the wish's own place (while it is 
 the end of the log, which tells an id that nobody has booked under from one that is not folded yet.
 """
 
-import asyncio
 import time
 from typing import Final, NamedTuple
 
@@ -16,7 +15,7 @@ from services.domain.rows import Facts, ReservationRow, ReservationState
 from services.domain.rules.answers import Fact
 from services.front_door.campaigns import Campaigns, Offered
 from services.front_door.history import history_of, waited_in_vain
-from services.front_door.log_end import LogEnds
+from services.front_door.look_up import LookUp
 from services.front_door.messages import Reservation
 from services.front_door.passes import Passes
 from services.front_door.refusals import of_owner
@@ -28,13 +27,8 @@ from services.state.decisions import DecisionGoneError
 from services.state.door import Door
 from services.state.errors import CatchingUpError, StateUnavailableError
 from services.state.keys import decisions_chunk, facts_in
-from services.state.readers import Reading
-from services.stream.errors import StreamError
 from services.stream.place import Offset, PartitionId, Place
 
-FOLDED_WITHIN_S: Final = 1.0
-"""How long a bare id that has no row yet is waited for, while the fold has not reached the log's end."""
-LOOK_AGAIN_S: Final = 0.02
 MAX_WAITING: Final = 5_000
 """Answers held for a decision at once; who comes beyond hears the place at once and may ask again."""
 
@@ -51,13 +45,13 @@ class Standings:
     """Tells where reservations stand."""
 
     def __init__(
-        self, door: Door, campaigns: Campaigns, identities: Identities, passes: Passes, log_ends: LogEnds
+        self, door: Door, campaigns: Campaigns, identities: Identities, passes: Passes, look_up: LookUp
     ) -> None:
         self._door = door
         self._campaigns = campaigns
         self._identities = identities
         self._passes = passes
-        self._log_ends = log_ends
+        self._look_up = look_up
         self._waiting = 0
 
     def owner(self, reservation_id: str) -> Owner:
@@ -73,10 +67,10 @@ class Standings:
         Raises Problem: what was decided there against the request itself, 503, or 504 where nothing tells any more.
         """
         keys = (f"r:{owner.pass_no}", decisions_chunk(offset))
-        reading = await self._read(owner, keys)
+        reading = await self._look_up.now(owner.partition, keys)
         if wait_s and reading.head.position <= offset:
             await self.decided(Place(PartitionId(owner.partition), Offset(offset)), wait_s)
-            reading = await self._read(owner, keys)
+            reading = await self._look_up.now(owner.partition, keys)
         if reading.head.position <= offset:
             return Reservation(id=owner.id, state="pending", ahead=offset - reading.head.position)
         row, chunk = reading.rows
@@ -108,17 +102,10 @@ class Standings:
 
     async def row(self, owner: Owner) -> ReservationRow:
         """The row of a reservation. Raises Problem 404 only where the fold has passed all that was written before."""
-        position, row = await self._row(owner)
-        if row is not None:
-            return row
-        try:
-            async with asyncio.timeout(FOLDED_WITHIN_S):
-                end = await self._log_ends.end(owner.partition)
-                while row is None and position < end:
-                    await asyncio.sleep(LOOK_AGAIN_S)
-                    position, row = await self._row(owner)
-        except (TimeoutError, StreamError) as error:
-            raise Problem(DoorReason.CATCHING_UP) from error
+        keys = (f"r:{owner.pass_no}",)
+        row: ReservationRow | None = (await self._look_up.now(owner.partition, keys)).rows[0]
+        if row is None:
+            row = (await self._look_up.surely(owner.partition, keys)).rows[0]
         if row is None:
             raise Problem(Reason.UNKNOWN_RESERVATION, **self._door.deleted_on(owner.partition))
         return row
@@ -219,17 +206,6 @@ class Standings:
     async def _in_list(self, owner: Owner, row: ReservationRow) -> InList:
         try:
             return await in_list(self._door.reader, owner.partition, owner.pass_no, row)
-        except (CatchingUpError, StateUnavailableError) as error:
-            raise Problem(DoorReason.CATCHING_UP) from error
-
-    async def _row(self, owner: Owner) -> tuple[int, ReservationRow | None]:
-        """The position, and the row as it was there."""
-        reading = await self._read(owner, (f"r:{owner.pass_no}",))
-        return reading.head.position, reading.rows[0]
-
-    async def _read(self, owner: Owner, keys: tuple[str, ...]) -> Reading:
-        try:
-            return await self._door.reader.read(owner.partition, keys)
         except (CatchingUpError, StateUnavailableError) as error:
             raise Problem(DoorReason.CATCHING_UP) from error
 

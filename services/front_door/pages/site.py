@@ -117,7 +117,7 @@ class Site:
         try:
             wish = filled.wish(name, slot)
             booking = self._reservations.booking(wish, offered, filled.key(self._identities, name, slot))
-            place = await self._reservations.write(offered.partition, booking.command, self._reservations.bookings)
+            place = await self._reservations.book(booking)
         except (DocumentInvalid, PhoneInvalid) as error:
             return await self._form(visit, offered, slot, filled, counted(of_input(error, offered, visit.spoken)))
         except Problem as problem:
@@ -152,7 +152,7 @@ class Site:
         filled = booking_form.read(await read_body(request))
         row, slot = await self._standings.live_row(owner), filled.fields.get("slot", "")
         command = await self._reservations.change(owner.partition, row.no, owner.pass_no, slot, filled.nonce)
-        place = await self._reservations.write(owner.partition, command, self._reservations.changes)
+        place = await self._reservations.write(owner.partition, command)
         return see(self._url(visit, reservation_id, place))
 
     async def cancel(self, visit: Visit, request: web.BaseRequest, reservation_id: str) -> Answer:
@@ -162,7 +162,7 @@ class Site:
         filled = booking_form.read(await read_body(request))
         await self._standings.live_row(owner)
         command = self._reservations.cancel(owner.pass_no, filled.nonce)
-        place = await self._reservations.write(owner.partition, command, self._reservations.changes)
+        place = await self._reservations.write(owner.partition, command)
         return see(self._url(visit, reservation_id, place))
 
     async def _is_full(self, offered: Offered, slot: str) -> bool:
