@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.errors import KafkaError, NodeNotReadyError, RequestTimedOutError
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
 from aiokafka.protocol.metadata import MetadataRequest
 
 PRODUCE, JOIN_GROUP, CREATE_TOPICS, SYNC_GROUP = 0, 11, 19, 14
@@ -72,7 +72,11 @@ class KafkaClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka ships no ty
         connection = self._conns[node_id, group]
         limit_s = self._limit_s(request.API_KEY)
         connection._request_timeout = limit_s + 2 * ANSWER_COMES_S  # read by the very next call; ours come first
-        answer = connection.send(request)
+        try:
+            answer = connection.send(request)
+        except RuntimeError as error:  # of uvloop: its transport is closed, and the reader hears of it in a moment
+            connection.close(reason=CloseReason.CONNECTION_BROKEN)
+            raise KafkaConnectionError(f"Connection at {connection.host}:{connection.port} closed: {error}") from error
         sent = _Sent(node_id, connection, connection._correlation_id)
         timers = [self._loop.call_later(limit_s, self._close_if_silent, sent, limit_s)]
         if request.API_KEY not in (JOIN_GROUP, SYNC_GROUP):
