@@ -79,13 +79,15 @@ class Handlers:
 
     async def book(self, request: web.BaseRequest) -> Answer:
         """The hot path: from here to the log and back."""
-        if self._reservations.bookings.full:  # before the body is read, let alone parsed
+        if self._reservations.full:  # before the body is read, let alone parsed
             return busy(language(request))
         try:
             key = idempotency_key(request)
             wait_s = prefer_wait_s(request)
             wish = decode_json(await read_body(request), ReservationRequest)
             campaign = self._campaigns.get(wish.campaign) or await self._campaigns.find(wish.campaign)
+            if self._reservations.is_full_for(campaign):
+                return busy(language(request))
             try:
                 booking = self._reservations.booking(wish, campaign, key)
             except (DocumentInvalid, PhoneInvalid) as error:
@@ -150,7 +152,7 @@ class Handlers:
 
     async def change_slot(self, request: web.BaseRequest, reservation_id: str) -> Answer:
         """The old slot is kept unless the new one is got."""
-        if self._reservations.changes.full:
+        if self._reservations.full_for_changes:
             return busy(language(request))
         try:
             owner = self._standings.owner(reservation_id)
@@ -166,7 +168,7 @@ class Handlers:
         return await self._asked(owner, place, wait_s, Reservation(id=owner.id, state="confirmed", slot=wish.slot))
 
     async def cancel_reservation(self, request: web.BaseRequest, reservation_id: str) -> Answer:
-        if self._reservations.changes.full:
+        if self._reservations.full_for_changes:
             return busy(language(request))
         try:
             owner = self._standings.owner(reservation_id)

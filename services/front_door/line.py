@@ -32,14 +32,21 @@ class Line:
     def ahead_now(self, place: Place) -> int | None:
         """Requests before this one, 0 where it is decided; None where no position is fresh: see `ahead`."""
         partition, offset = place
-        now_s = self._loop.time()
-        self._asked_at_s[partition] = now_s
-        if self._watcher is None:
-            self._watcher = asyncio.create_task(self._watch(), name="line")
-        if now_s - self._reader.read_at_s(partition) >= FRESH_S:
+        self.watch(partition)
+        if self._loop.time() - self._reader.read_at_s(partition) >= FRESH_S:
             return None
         ahead = offset - self._reader.seen(partition)
         return ahead if ahead > 0 else 0
+
+    def watch(self, partition: int) -> None:
+        """Keep its position fresh for a while."""
+        self._asked_at_s[partition] = self._loop.time()
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch(), name="line")
+
+    def position(self, partition: int) -> tuple[int, float]:
+        """The fold's position as it was read last, and when, by the event loop's clock."""
+        return self._reader.seen(partition), self._reader.read_at_s(partition)
 
     async def ahead(self, place: Place) -> int | None:
         """The same from a position that is read now; None where Redis does not tell."""

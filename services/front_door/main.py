@@ -16,7 +16,8 @@ from services.front_door.look_up import LookUp
 from services.front_door.offers import Offers
 from services.front_door.pages.site import Site
 from services.front_door.passes import Passes
-from services.front_door.reservations import Reservations, SheddingSettings
+from services.front_door.reservations import Reservations
+from services.front_door.shedding import Shedding, SheddingSettings
 from services.front_door.standing import Standings
 from services.front_door.stock import StockView
 from services.platform.admin import AdminServer, add_health_routes
@@ -57,7 +58,8 @@ def router_of(door: Door, secrets: Secrets, log_ends: LogEnds, health: Health, s
     stock = StockView(door.catalogue)
     look_up = LookUp(door.reader, log_ends)
     early_refusals = EarlyRefusals(door.catalogue, look_up)
-    reservations = Reservations(door, campaigns, identities, early_refusals, settings)
+    line = Line(door.reader)
+    reservations = Reservations(door, campaigns, identities, early_refusals, Shedding(line, settings))
     standings = Standings(door, campaigns, identities, passes, look_up)
     handlers = Handlers(
         campaigns=campaigns,
@@ -66,7 +68,7 @@ def router_of(door: Door, secrets: Secrets, log_ends: LogEnds, health: Health, s
         reservations=reservations,
         standings=standings,
         passes=passes,
-        line=Line(door.reader),
+        line=line,
         identities=identities,
     )
     site = Site(campaigns=campaigns, stock=stock, reservations=reservations, standings=standings, identities=identities)

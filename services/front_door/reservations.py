@@ -4,9 +4,7 @@ A document number and a phone are brought to their canonical form here and go no
 salted hash of four characters, and an encrypted phone.
 """
 
-from typing import Annotated, Final, NamedTuple
-
-from msgspec import Meta
+from typing import Final, NamedTuple
 
 from services.domain import documents
 from services.domain.commands import Cancel, ChangeSlot, Reserve
@@ -15,26 +13,15 @@ from services.domain.reasons import DoorReason, Reason
 from services.front_door.campaigns import Campaigns, Offered
 from services.front_door.early_refusals import EarlyRefusals
 from services.front_door.messages import ReservationRequest
+from services.front_door.shedding import Shedding
 from services.platform.booking import Wish, digit_for, reserve_command
 from services.platform.identities import Identities
 from services.platform.problems import Problem
-from services.platform.settings import Settings
 from services.state.door import Door
 from services.stream.place import Place
 
 CANCEL_WITHOUT_KEY: Final = "cancel"
 """A reservation is cancelled once: a client that names no key of its own means this one."""
-
-
-class SheddingSettings(Settings, frozen=True, kw_only=True):
-    """How much a front door takes in at once; what is more hears 503 before its body is read."""
-
-    max_in_flight_bookings: Annotated[
-        int, Meta(description="Bookings that may wait for the log's acknowledgement at once.", ge=1)
-    ] = 800
-    max_in_flight_changes: Annotated[
-        int, Meta(description="Cancellations and changes that may wait for it: a reserve of their own.", ge=1)
-    ] = 200
 
 
 class Booking(NamedTuple):
@@ -43,30 +30,6 @@ class Booking(NamedTuple):
     id: str
     campaign: Offered
     command: Reserve
-
-
-class InFlight:
-    """Counts what waits for the log. Checked before a body is read, counted after: a slow body holds no place."""
-
-    __slots__ = ("count", "limit")
-
-    def __init__(self, limit: int) -> None:
-        self.count = 0
-        self.limit = limit
-
-    @property
-    def full(self) -> bool:
-        """Whether one more has to be refused."""
-        return self.count >= self.limit
-
-    def __enter__(self) -> None:
-        """One more. Raises Problem 503 where there is no room."""
-        if self.full:
-            raise Problem(DoorReason.OVERLOADED)
-        self.count += 1
-
-    def __exit__(self, *_: object) -> None:
-        self.count -= 1
 
 
 class Reservations:
@@ -78,14 +41,27 @@ class Reservations:
         campaigns: Campaigns,
         identities: Identities,
         early_refusals: EarlyRefusals,
-        settings: SheddingSettings,
+        shedding: Shedding,
     ) -> None:
         self._door = door
         self._campaigns = campaigns
         self._early_refusals = early_refusals
         self._identities = identities
-        self.bookings = InFlight(settings.max_in_flight_bookings)
-        self.changes = InFlight(settings.max_in_flight_changes)
+        self._shedding = shedding
+
+    @property
+    def full(self) -> bool:
+        """Whether no booking is taken now, whatever its body says."""
+        return self._shedding.full(self._door.catalogue.partitions_with_campaigns)
+
+    @property
+    def full_for_changes(self) -> bool:
+        """Whether no cancel and no change is taken now: they have a reserve of their own."""
+        return self._shedding.changes.full
+
+    def is_full_for(self, campaign: Offered) -> bool:
+        """Whether no booking of this campaign is taken now."""
+        return self._shedding.load(campaign.partition).full
 
     def booking(self, wish: ReservationRequest, campaign: Offered, key: str) -> Booking:
         """The command for a wish. Raises Problem (404, 400, 503), DocumentInvalid, PhoneInvalid.
@@ -135,12 +111,13 @@ class Reservations:
     async def book(self, booking: Booking) -> Place:
         """Into the log, unless it is sure already that nobody gets anything. Raises Problem 409 and 503 (surely not
         written), or 504 (unknown)."""
-        with self.bookings:
-            if self._early_refusals.are_likely(booking.campaign):
-                await self._early_refusals.check(booking.campaign, booking.command)
-            return await self._door.write(booking.campaign.partition, booking.command)
+        campaign, command = booking.campaign, booking.command
+        with self._shedding.bookings, self._shedding.load(campaign.partition) as load:
+            if self._early_refusals.are_likely(campaign):
+                await self._early_refusals.check(campaign, command)
+            return await load.timed(self._door.write(campaign.partition, command))
 
     async def write(self, partition: int, command: Cancel | ChangeSlot) -> Place:
         """What an owner asks for, into the log. Raises Problem 503 (surely not written) or 504 (unknown)."""
-        with self.changes:
+        with self._shedding.changes:
             return await self._door.write(partition, command)

@@ -63,6 +63,12 @@ LEDGER_ROWS = Tally("maskline_ledger_rows", "Events that got their row in SQL.",
 
 LEDGER_BEHIND = Gauge("maskline_ledger_behind_records", "Events that have no row in SQL yet.", ["partition"])
 IN_FLIGHT = Gauge("maskline_in_flight", "Commands waiting for the log's acknowledgement.", ["partition"])
+IN_FLIGHT_LIMIT = Gauge(
+    "maskline_in_flight_limit", "Bookings that a front door takes at once, found from acknowledgements.", ["partition"]
+)
+UNDECIDED_LIMIT = Gauge(
+    "maskline_undecided_limit", "Undecided commands beyond which it takes none, found from decisions.", ["partition"]
+)
 POSITION = Gauge("maskline_position_offset", "Next offset that the fold has not applied.", ["partition"])
 PUBLISHED = Gauge("maskline_published_offset", "Offset below which all events are acknowledged.", ["partition"])
 LOG_END = Gauge("maskline_log_end_offset", "End of the log as last seen.", ["partition"])
@@ -102,6 +108,8 @@ CATALOGUE: tuple[Tally | MetricWrapperBase, ...] = (
     LEDGER_ROWS,
     LEDGER_BEHIND,
     IN_FLIGHT,
+    IN_FLIGHT_LIMIT,
+    UNDECIDED_LIMIT,
     POSITION,
     PUBLISHED,
     LOG_END,

@@ -58,6 +58,7 @@ class Catalogue:
         self._partitions = partitions
         self._campaigns: dict[str, CampaignView] = {}
         self._by_no: dict[tuple[int, int], CampaignView] = {}
+        self.partitions_with_campaigns: set[int] = set()
         self._misplaced: set[tuple[int, str]] = set()
         self._unreadable: dict[tuple[int, str], str] = {}  # the revision whose definition cannot be read
 
@@ -114,6 +115,7 @@ class Catalogue:
             if view is not None:
                 self._campaigns[name] = view
                 self._by_no[partition, row.no] = view
+                self.partitions_with_campaigns.add(partition)
 
     async def _lives_in(self, partition: int, name: str, region: str) -> bool:
         """Whether partition 0 gave the campaign's region this partition, or none yet. A definition that somebody wrote

@@ -22,7 +22,7 @@ from services.domain.campaign_check import Source, check
 from services.domain.days import day_of, rfc3339
 from services.front_door.log_end import LogEnds
 from services.front_door.main import router_of
-from services.front_door.reservations import SheddingSettings
+from services.front_door.shedding import SheddingSettings
 from services.platform.contact import ContactKeys
 from services.platform.health import Health
 from services.platform.http_server import HttpServer

@@ -8,7 +8,7 @@ import pytest
 
 from services.domain import commands as c
 from services.domain.commands import Reserve
-from services.front_door.reservations import SheddingSettings
+from services.front_door.shedding import SheddingSettings
 from services.platform.metrics import REFUSED_BEFORE_LOG
 from services.stream.fake import FakeReader
 from services.stream.place import PartitionId

@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.front_door.refusals import RETRY_AFTER_S, busy
-from services.front_door.reservations import SheddingSettings
+from services.front_door.shedding import SheddingSettings
 from services.platform.metrics import REFUSED_BEFORE_LOG
 from tests.unit.front_door_browser import FORM, send_form
-from tests.unit.front_door_world import Heard, World, front_door
+from tests.unit.front_door_world import CAMPAIGN, Heard, World, campaign, documents, front_door
 
 LIMIT = 5
+PASSPORTS = documents()
 
 
 @pytest.fixture
@@ -109,6 +111,100 @@ async def test_while_redis_does_not_tell_who_waits_hears_when_to_ask_again(world
         cancelled = await world.ask("DELETE", f"/v1/reservations/{booked.json['id']}?wait=5")
     assert cancelled.status == 200
     assert "Retry-After" not in cancelled.headers
+
+
+# -- as much as the log and the fold can do ---------------------------------------------------------------------------
+
+
+async def rush(world: World, people: int = 40, campaign: str = CAMPAIGN) -> list[Heard]:
+    """Different people at once."""
+    asked = {"document_type": "passport", "campaign": campaign}
+    return list(await asyncio.gather(*(world.book(document=next(PASSPORTS), **asked) for _ in range(people))))
+
+
+def statuses(answers: list[Heard]) -> set[int]:
+    return {heard.status for heard in answers}
+
+
+async def test_while_acknowledgements_are_late_fewer_are_taken_at_once(tmp_path: Path) -> None:
+    limits = SheddingSettings(max_in_flight_bookings=40, least_in_flight_bookings=4, ack_target_s=0.05)
+    async with front_door(tmp_path, limits) as world:
+        assert statuses(await rush(world)) == {202}
+        world.producer.delay_s = 0.2
+        for _ in range(4):
+            await rush(world)
+        answers = await rush(world)
+        assert len([heard for heard in answers if heard.status == 202]) <= 8
+        assert {heard.reason for heard in answers if heard.status == 503} == {"overloaded"}
+        world.producer.delay_s = 0.0
+        async with asyncio.timeout(10):
+            while statuses(await rush(world)) != {202}:
+                pass
+
+
+async def test_what_is_not_known_in_time_counts_as_late(tmp_path: Path) -> None:
+    limits = SheddingSettings(max_in_flight_bookings=40, least_in_flight_bookings=4, ack_target_s=0.001)
+    async with front_door(tmp_path, limits) as world:
+        world.producer.fails_after_writing = True
+        world.producer.delay_s = 0.05
+        assert 504 in statuses(await rush(world))
+        world.producer.fails_after_writing = False
+        assert 503 in statuses(await rush(world))
+
+
+@pytest.fixture
+async def behind(tmp_path: Path) -> AsyncIterator[World]:
+    """A front door whose fold stands still, with a second region."""
+    limits = SheddingSettings(max_undecided=20, least_undecided=10)
+    async with front_door(tmp_path, limits) as world:
+        other = msgspec.structs.replace(campaign("elsewhere"), region="elsewhere")
+        await world.apply(other, partition=1)
+        yield world
+
+
+async def test_where_nothing_is_decided_the_log_takes_a_bounded_number_and_then_nobody_is_let_in(
+    behind: World,
+) -> None:
+    end = behind.end()
+    for _ in range(3):
+        await rush(behind, 20)
+    assert behind.end() - end <= 40  # those who came at once are let in before anything is known of them
+    answers = await rush(behind)
+    assert {heard.reason for heard in answers} == {"overloaded"}
+    assert await folded(behind) == {202}
+
+
+async def test_a_fold_that_stands_still_is_no_business_of_another_region(behind: World) -> None:
+    for _ in range(3):
+        await rush(behind, 20)
+    assert statuses(await rush(behind, 5)) == {503}
+    assert statuses(await rush(behind, 5, "elsewhere")) == {202}
+
+
+async def test_cancels_are_taken_while_no_bookings_are(behind: World) -> None:
+    booked = await behind.book()
+    behind.model.fold()
+    for _ in range(3):
+        await rush(behind, 20)
+    assert statuses(await rush(behind, 5)) == {503}
+    assert (await behind.ask("DELETE", f"/v1/reservations/{booked.json['id']}")).status == 202
+
+
+async def test_where_no_region_has_room_the_body_is_not_read(behind: World) -> None:
+    for name in (CAMPAIGN, "elsewhere"):
+        for _ in range(3):
+            await rush(behind, 20, name)
+    heard = await behind.ask("POST", "/v1/reservations", data=b"no json at all", headers={"Idempotency-Key": "k"})
+    assert (heard.status, heard.reason) == (503, "overloaded")
+
+
+async def folded(world: World) -> set[int]:
+    """What is heard once all is decided, and the door has seen it."""
+    world.model.fold()
+    async with asyncio.timeout(5):
+        while 503 in statuses(answers := await rush(world, 2)):
+            await asyncio.sleep(0.02)
+    return statuses(answers)
 
 
 def test_a_refusal_is_made_once_and_sent_again() -> None:

@@ -110,7 +110,7 @@ class Site:
         return visit.page(visit.words["book_title"], content, status=status, headers=headers)
 
     async def book(self, visit: Visit, request: web.BaseRequest, name: str, slot: str) -> Answer:
-        if self._reservations.bookings.full:
+        if self._reservations.full:
             raise Problem(DoorReason.OVERLOADED)
         filled = booking_form.read(await read_body(request))
         offered = await self._offered_with(name, slot)
@@ -146,7 +146,7 @@ class Site:
         return visit.page(visit.words["change_title"], content)
 
     async def change(self, visit: Visit, request: web.BaseRequest, reservation_id: str) -> Answer:
-        if self._reservations.changes.full:
+        if self._reservations.full_for_changes:
             raise Problem(DoorReason.OVERLOADED)
         owner = self._standings.owner(reservation_id)
         filled = booking_form.read(await read_body(request))
@@ -156,7 +156,7 @@ class Site:
         return see(self._url(visit, reservation_id, place))
 
     async def cancel(self, visit: Visit, request: web.BaseRequest, reservation_id: str) -> Answer:
-        if self._reservations.changes.full:
+        if self._reservations.full_for_changes:
             raise Problem(DoorReason.OVERLOADED)
         owner = self._standings.owner(reservation_id)
         filled = booking_form.read(await read_body(request))
