@@ -39,6 +39,7 @@ from services.stream.genesis import GenesisMissing
 from services.stream.log_producer import LogProducer
 from services.stream.partition_reader import PartitionReader, ReaderSettings
 from services.stream.place import Offset, PartitionId
+from services.stream.rounds import Rounds
 from services.stream.topics import COMMANDS, count_partitions
 
 FETCH_TIMEOUT_MS = 200
@@ -89,6 +90,7 @@ class Allocator:
         self._reader = PartitionReader(settings, COMMANDS, settings.reader, tells_reconnects=True)
         self._looker = PartitionReader(settings, COMMANDS, settings.reader)
         self._looking = asyncio.Lock()
+        self._rounds = Rounds()
         self._running: dict[PartitionId, asyncio.Task[None]] = {}
         self._committed: dict[PartitionId, int] = {}
 
@@ -143,6 +145,7 @@ class Allocator:
             start.published,
             ack_timeout_s=self._settings.ack_timeout_s,
             now_ms=lambda: int(time.time() * 1000),
+            rounds=self._rounds,
         )
 
     def report(self) -> MetricsReport:
@@ -171,22 +174,20 @@ class Allocator:
                 log.warning("Reading fails", action="read_failed", why=str(error))
                 await asyncio.sleep(READ_PAUSE_S)
             else:
-                self._feed(wanted, records)
+                self._feed(records)
 
     def _interrupt(self, partitions: list[PartitionId], error: MasklineError) -> None:
         for partition in partitions:
             if partition in self.loops:  # a rebalance may have taken it meanwhile
                 self.loops[partition].interrupt(error)
 
-    def _feed(self, wanted: list[PartitionId], records: list[ConsumerRecord]) -> None:
+    def _feed(self, records: list[ConsumerRecord]) -> None:
         by_partition: dict[PartitionId, list[ConsumerRecord]] = defaultdict(list)
         for record in records:
             by_partition[record.partition].append(record)
-        for partition in wanted:
-            if (end := self._reader.end_seen(partition)) is not None:
-                LOG_END.labels(partition).set(end)
-            if partition in self.loops and partition in by_partition:
-                self.loops[partition].feed(by_partition[partition])
+        for partition, of_partition in by_partition.items():
+            if partition in self.loops:
+                self.loops[partition].feed(of_partition)
 
     async def commit(self) -> None:
         """Commit `published`, for ever; a refused commit costs a successor some repeats, which are dropped."""
@@ -194,6 +195,8 @@ class Allocator:
             await asyncio.sleep(self._settings.commit_interval_s)
             for partition, loop in self.loops.items():
                 PUBLISHED.labels(partition).set(loop.published)
+                if (end := self._reader.end_seen(partition)) is not None:
+                    LOG_END.labels(partition).set(end)
             await self.commit_once()
 
     async def commit_once(self) -> None:

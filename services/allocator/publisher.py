@@ -17,6 +17,7 @@ from services.platform.telemetry import tells_ways
 from services.stream.errors import LogReconnected, LogUnavailable, UnknownOutcome
 from services.stream.log_producer import BatchProducer, append
 from services.stream.place import PartitionId
+from services.stream.rounds import Rounds
 from services.stream.topics import EVENTS
 
 MAX_QUEUED_BATCHES: Final = 64
@@ -48,13 +49,16 @@ class Publisher:
         *,
         ack_timeout_s: float,
         now_ms: Callable[[], int],
+        rounds: Rounds | None = None,
     ) -> None:
+        """`rounds` are those of all publishers of a process."""
         self.published = published
         self._producer = producer
         self._partition = partition
         self._log_id = log_id
         self._ack_timeout_s = ack_timeout_s
         self._now_ms = now_ms
+        self._rounds = rounds or Rounds()
         self._queue: asyncio.Queue[Decided] = asyncio.Queue(MAX_QUEUED_BATCHES)
 
     async def publish(self, decided: Decided) -> None:
@@ -75,7 +79,9 @@ class Publisher:
                 self._queue.get_nowait()
 
     async def _publish_next(self) -> None:
-        values, end = self._events(await self._queue.get())
+        first = await self._queue.get()
+        await self._rounds.turn()
+        values, end = self._events(first)
         taken = 1
         while not self._queue.empty() and len(values) < MAX_EVENTS_AT_ONCE:
             more, end = self._events(self._queue.get_nowait())

@@ -25,7 +25,8 @@ class Connections:
 
     def is_new(self, where: TopicPartition) -> bool:
         """Whether it is there, and another one."""
-        return self._now(where) is not None and not self.is_same(where)
+        now = self._now(where)
+        return now is not None and self._known.setdefault(where, now) is not now
 
     def get_to_know(self, where: TopicPartition) -> None:
         """From now on the present one is the one that is known."""

@@ -1,9 +1,9 @@
 """Group commit: many commands, one batch in flight a partition, each command answered with its own place.
 
 While one batch is in flight the next one fills: no timer, so an idle system answers at once and a busy one writes large
-batches. The bound is checked before a command is kept. What was surely not written is told apart from what may have
-been: a time-out is *unknown*, never *failed* (with a broker killed under load, 7 of 8 timed-out records were in the
-log).
+batches. Where many partitions are busy they cut theirs together (`Rounds`). The bound is checked before a command is
+kept. What was surely not written is told apart from what may have been: a time-out is *unknown*, never *failed* (with a
+broker killed under load, 7 of 8 timed-out records were in the log).
 
 Only a future is made for each command. CPU of this process a command, 330 bytes each, against Tansu: 2.9 µs in batches
 of 200 and of 1,000, 6.9 µs in batches of 50 (a batch costs 200 µs); 180,000 a second, acknowledged within 1 ms.
@@ -32,6 +32,7 @@ from services.stream.errors import (
 )
 from services.stream.log_producer import Acknowledged, AcknowledgedAnew, BatchProducer, answer_within, reason_of
 from services.stream.place import Offset, PartitionId, Place
+from services.stream.rounds import Rounds
 from services.stream.same_log import Written
 
 FIRST_PROBE_PAUSE_S: Final = 0.1
@@ -80,7 +81,8 @@ class GroupCommit:
     ) -> None:
         self._settings = settings or GroupCommitSettings()
         self._loop = asyncio.get_running_loop()
-        self._lanes = {p: _Lane(producer, topic, p, self._settings, on_batch, check_log) for p in partitions}
+        rounds = Rounds()
+        self._lanes = {p: _Lane(producer, topic, p, self._settings, rounds, on_batch, check_log) for p in partitions}
 
     def offer(self, partition: PartitionId, value: bytes) -> asyncio.Future[Place]:
         """Keep one command for the next batch; a plain call, so that a refusal costs next to nothing.
@@ -139,6 +141,7 @@ class _Lane:
         topic: str,
         partition: PartitionId,
         settings: GroupCommitSettings,
+        rounds: Rounds,
         on_batch: Callable[[PartitionId, int, float], None] | None,
         check_log: CheckLog | None,
     ) -> None:
@@ -152,6 +155,7 @@ class _Lane:
         self._producer = producer
         self._topic = topic
         self._settings = settings
+        self._rounds = rounds
         self._on_batch = on_batch
         self._check_log = check_log
         self._last: Written | None = None
@@ -180,6 +184,7 @@ class _Lane:
     async def run(self) -> None:
         while True:
             if self.values:
+                await self._rounds.turn()
                 try:
                     await self._write_one_batch_to_the_same_log()
                 except StreamError as error:
