@@ -74,6 +74,8 @@ class KafkaClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka ships no ty
         connection._request_timeout = limit_s + 2 * ANSWER_COMES_S  # read by the very next call; ours come first
         try:
             answer = connection.send(request)
+        except KafkaError:  # which is a RuntimeError
+            raise
         except RuntimeError as error:  # of uvloop: its transport is closed, and the reader hears of it in a moment
             connection.close(reason=CloseReason.CONNECTION_BROKEN)
             raise KafkaConnectionError(f"Connection at {connection.host}:{connection.port} closed: {error}") from error
