@@ -94,6 +94,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     unexpected: int
     refused: dict[str, int]
+    refused_before_log: dict[str, int]
     differences: list[str]
 
     @property
@@ -193,12 +194,12 @@ class Demo:
             view.phase = "Everybody has heard"
 
     def _tell(self, outcome: Outcome) -> None:
-        refusals = ", ".join(f"{count} {reason}" for reason, count in sorted(outcome.refused.items())) or "none"
+        refusals, early = _in_words(outcome.refused), _in_words(outcome.refused_before_log)
         say = self._say
         say(
             f"{outcome.residents} residents wanted {outcome.units} masks: {outcome.accepted} reservations in "
             f"{outcome.seconds:.1f} s, {outcome.confirmed} confirmed for {outcome.confirmed_units} masks "
-            f"({outcome.unused_units} are left); refused: {refusals}."
+            f"({outcome.unused_units} are left); refused: {refusals}; refused without a record: {early}."
         )
         say(
             f"From wish to decision: half within {outcome.p50_ms:.0f} ms, 99 of 100 within {outcome.p99_ms:.0f} ms. "
@@ -240,6 +241,10 @@ async def _visible(client: HttpClient, campaign: Campaign) -> None:
     raise CampaignInvisible(seconds=VISIBLE_TIMEOUT_S)
 
 
+def _in_words(reasons: dict[str, int]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items())) or "none"
+
+
 def _outcome(
     settings: DemoSettings, campaign: Campaign, tally: Tally, proof: Proof, seconds: float, ready_s: float
 ) -> Outcome:
@@ -265,6 +270,7 @@ def _outcome(
         requests=tally.sent,
         unexpected=sum(tally.unexpected.values()),
         refused=dict(tally.refused),
+        refused_before_log=dict(tally.refused_before_log),
         differences=[str(each) for each in proof.report.differences],
     )
 

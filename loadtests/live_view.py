@@ -71,7 +71,7 @@ class LiveView:
             ("fate not heard yet", f"{tally.unanswered:,}"),
         ]
         right = [("confirmed", f"{tally.confirmed:,}")]
-        right += [(reason.replace("_", " "), f"{count:,}") for reason, count in tally.refused.most_common(MAX_REASONS)]
+        right += [(reason.replace("_", " "), f"{count:,}") for reason, count in tally.reasons.most_common(MAX_REASONS)]
         for number in range(max(len(left), len(right))):
             row = [*(left[number] if number < len(left) else ("", ""))]
             row += right[number] if number < len(right) else ("", "")

@@ -31,6 +31,8 @@ ANSWER_WITHIN_S: Final = 6.0
 FINAL: Final = frozenset({"confirmed", "rejected", "cancelled", "picked_up"})
 DECIDED: Final = FINAL | {"waitlisted"}
 """Who stands on a waiting list has been answered, and goes home."""
+BEFORE_THE_LOG: Final = frozenset({"sold_out", "not_open", "paused", "campaign_closed"})
+"""Reasons that need no record, and so name no reservation."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -157,8 +159,12 @@ class Surge:
     async def _answered(self, answer: Response, heard: Heard, wants_s: float, gives_up_s: float) -> int | None:
         body: dict[str, Any] = _decode(answer.body)
         reservation_id = body.get("id")
-        if reservation_id is None:  # refused without a record, or not as the contract has it
-            self.tally.unexpected[f"{answer.status} {body.get('reason', '')}".strip()] += 1
+        if reservation_id is None:
+            reason = str(body.get("reason") or "")
+            if answer.status == 409 and reason in BEFORE_THE_LOG:
+                self.tally.refused_before_log[reason] += 1
+            else:
+                self.tally.unexpected[f"{answer.status} {reason}".strip()] += 1
             return None
         if answer.status == 202:
             self.tally.promised(reservation_id, heard, asyncio.get_running_loop().time() - wants_s)

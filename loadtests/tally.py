@@ -29,6 +29,7 @@ class Tally:
     unexpected: Counter[str] = field(default_factory=Counter)  # answers that no such request should get
     unknown: int = 0  # wishes whose fate was not to be heard within the time
     refused: Counter[str] = field(default_factory=Counter)  # reservations, by reason
+    refused_before_log: Counter[str] = field(default_factory=Counter)  # wishes that got no record, by reason
     confirmed: int = 0  # reservations
     confirmed_units: int = 0
     waitlisted: int = 0  # reservations
@@ -45,6 +46,11 @@ class Tally:
     def rejected(self) -> int:
         """Reservations that were refused."""
         return sum(self.refused.values())
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """What those who were refused heard, with and without a record."""
+        return self.refused + self.refused_before_log
 
     def promised(self, reservation_id: str, heard: Heard, _latency_s: float) -> None:
         """Somebody has a 202 for a reservation."""

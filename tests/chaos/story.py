@@ -40,8 +40,6 @@ REQUEST_TIMEOUT_S: Final = 8.0
 SEED: Final = 1
 STORE_TIMEOUT_S: Final = 5.0
 LOOK_S: Final = 0.1
-BEFORE_THE_LOG: Final = frozenset({"409 sold_out", "409 slot_full"})
-"""Answers without a record that people may get."""
 TOLD_DIFFERENCES: Final = 5
 
 Fault = Callable[[City], Awaitable[None]]
@@ -174,9 +172,7 @@ def judge(verdict: Verdict) -> None:
     verdict.faults += [f"{count} heard: {what}" for what, count in verdict.steps_back.items()]
     if tally.unknown:
         verdict.faults.append(f"{tally.unknown} never heard")
-    verdict.faults += [
-        f"{count} heard {answer}" for answer, count in tally.unexpected.items() if answer not in BEFORE_THE_LOG
-    ]
+    verdict.faults += [f"{count} heard {answer}" for answer, count in tally.unexpected.items()]
 
 
 def in_words(verdict: Verdict) -> str:

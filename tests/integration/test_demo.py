@@ -38,7 +38,9 @@ def test_the_last_line_of_a_headless_demo_is_the_promised_json(tmp_path: Path) -
     assert (found["residents"], found["units"], found["verify"]) == (500, 200, "ok")
     assert (found["oversold"], found["lost"], found["duplicates"], found["unknown"]) == (0, 0, 0, 0)
     assert found["confirmed_units"] + found["unused_units"] == 200
-    assert found["accepted"] == found["confirmed"] + found["rejected"] >= 500
+    assert found["accepted"] == found["confirmed"] + found["rejected"]
+    assert found["refused_before_log"].keys() <= {"sold_out"}
+    assert found["accepted"] + sum(found["refused_before_log"].values()) >= 500
     assert found["confirmed"] > 0
     assert found["unexpected"] == 0
     assert 0 < found["p50_ms"] <= found["p99_ms"]

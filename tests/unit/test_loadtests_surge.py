@@ -121,6 +121,17 @@ async def test_who_hears_sold_out_leaves() -> None:
     assert (tally.sent, tally.refused) == (40, {"sold_out": 40})
 
 
+async def test_who_hears_sold_out_before_the_log_leaves_too_and_has_no_reservation() -> None:
+    tally = await run(FrontDoor(lambda *_: answer(409, reason="sold_out")))
+    assert (tally.sent, tally.gone, tally.refused_before_log) == (40, 40, {"sold_out": 40})
+    assert (tally.accepted, tally.rejected, tally.unexpected, tally.unknown) == (0, 0, {}, 0)
+
+
+async def test_a_refusal_that_hangs_on_who_asks_needs_a_reservation() -> None:
+    tally = await run(FrontDoor(lambda *_: answer(409, reason="already_booked")))
+    assert (tally.refused_before_log, tally.unexpected) == ({}, {"409 already_booked": 40})
+
+
 async def test_who_is_told_to_wait_asks_at_the_signed_place() -> None:
     door = FrontDoor(lambda n, _: answer(202, id=f"r{n}", state="pending", status_url=f"/v1/reservations/r{n}?place=7"))
     tally = await run(door, SurgeSettings(residents=2, arrive_within_s=0.0))
