@@ -24,6 +24,9 @@ from tests.real.stores import url_of
 
 pack = msgspec.msgpack.encode
 
+WORTH_A_LOOK = 100
+"""Rows that a rush for 60 masks leaves at least; how many more depends on who was refused without a record."""
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -68,7 +71,7 @@ async def test_after_a_rush_nothing_differs(system: Up) -> None:
     report = await verify(settings_of(system))
     assert report.differences == []
     assert report.events == report.records
-    assert report.rows > 300
+    assert report.rows > WORTH_A_LOOK
     assert (report.partitions, report.oversold, report.lost, report.duplicates) == (4, 0, 0, 0)
 
 
@@ -152,7 +155,7 @@ def ledger_says(system: Up) -> dict[str, Any]:
 def test_every_event_of_a_rush_has_its_row_in_the_ledger_and_a_lost_one_is_found(system: Up) -> None:
     found = ledger_says(system)
     assert found["verify"] == "ok"
-    assert found["ledger_rows"] >= 300
+    assert found["ledger_rows"] > WORTH_A_LOOK
     with closing(sqlite3.connect(ledger_of(system))) as database, database:
         database.execute("DELETE FROM events WHERE campaign = 'small' AND type = 'confirmed'")
     lost = ledger_says(system)
