@@ -57,6 +57,9 @@ VERIFIED: Final = (0, 1)
 """Exit codes of a verify that could look."""
 ENVIRONMENT: Final = {"PYTHONPATH": str(ROOT)}
 
+PLENTY: Final = 120_000
+"""More than all people of a story can ask for."""
+
 Program = tuple[str, ...]
 """A module that runs our services, and what it is told before the service's own arguments."""
 
@@ -81,6 +84,8 @@ class Plan:
     in_group: bool = False
     """Whether allocators share the partitions through Kafka; else each one folds all of them."""
     units: int = 6_000
+    """Sold out in some fifteen seconds. From then on people are refused without a record, and no 202 comes any more:
+    who looks at how soon people are served again takes PLENTY."""
     kafka: str = ""
     """A cluster of the real tier, three brokers or more, without topics; empty: the embedded broker."""
     redis: str = ""

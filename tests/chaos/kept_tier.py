@@ -252,9 +252,7 @@ class KeptTier:
     async def other_allocator(self) -> str:
         """One that decides elsewhere."""
         decides = await self.allocator()
-        return next(
-            name for name, each in self.processes().items() if each.service == "allocator" and name != decides
-        )
+        return next(name for name, each in self.processes().items() if each.service == "allocator" and name != decides)
 
     async def _decisions(self) -> dict[str, float]:
         """In the busy partition, by allocator; those that do not answer are left out."""

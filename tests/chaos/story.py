@@ -181,6 +181,7 @@ def in_words(verdict: Verdict) -> str:
     looked = f"{report.records} records, {report.repeated_events} events repeated, " if report else ""
     return (
         f"{looked}{tally.accepted} accepted, {tally.confirmed} confirmed, {tally.rejected} refused, "
+        f"{sum(tally.refused_before_log.values())} refused without a record, "
         f"{tally.shed} times 503, {tally.unanswered} times no answer; "
         + ("; ".join(verdict.faults) or "no promise broken")
     )

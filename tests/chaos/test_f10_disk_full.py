@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from infra.local.running import RunningKafka
-from tests.chaos.city import City, Plan, altered, tell
+from tests.chaos.city import PLENTY, City, Plan, altered, tell
 from tests.chaos.disk import fill, free
 from tests.chaos.story import Fault, played
 from tests.real.stores import empty, leader_of
@@ -55,7 +55,7 @@ class RedisFull:
 @pytest.mark.parametrize("dies", [False, True])
 async def test_while_redis_cannot_write_people_are_accepted_and_decided_once_it_can(dies: bool, tmp_path: Path) -> None:
     fault = RedisFull(dies=dies)
-    verdict = await played(fault, Plan(), tmp_path)
+    verdict = await played(fault, Plan(units=PLENTY), tmp_path)
     assert verdict.faults == []
     assert verdict.tally.confirmed > 300
     assert any(MISCONF in each for each in fault.told)
@@ -96,7 +96,7 @@ async def test_a_leader_with_a_full_disk_ends_and_lets_nobody_down(
     brokers: RunningKafka, valkey: str, tmp_path: Path
 ) -> None:
     await empty(brokers.addresses, valkey)
-    plan = Plan(kafka=brokers.addresses, redis=valkey, allocators=2, in_group=True)
+    plan = Plan(kafka=brokers.addresses, redis=valkey, allocators=2, in_group=True, units=PLENTY)
     verdict = await played(leaders_disk_full(brokers), plan, tmp_path, heal_s=HEAL_S)
     assert verdict.faults == []
     assert verdict.tally.confirmed > 300

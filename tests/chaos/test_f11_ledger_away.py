@@ -19,7 +19,7 @@ from services.sql.watermarks import read_watermarks
 from services.stream.partition_reader import PartitionReader
 from services.stream.place import PartitionId
 from services.stream.topics import COMMANDS
-from tests.chaos.city import City, Plan, altered, tell
+from tests.chaos.city import PLENTY, City, Plan, altered, tell
 from tests.chaos.disk import fill, free
 from tests.chaos.story import played
 from tests.contract.ledger_world import database_at, emptied
@@ -104,7 +104,7 @@ async def test_the_ledgers_database_is_away_and_nobody_who_books_notices(
     is_full: bool, away: Away, tmp_path: Path
 ) -> None:
     away.is_full = is_full
-    verdict = await played(away, Plan(ledger=away.postgres.url), tmp_path)
+    verdict = await played(away, Plan(ledger=away.postgres.url, units=PLENTY), tmp_path)
     assert verdict.faults == []
     assert (verdict.tally.shed, verdict.tally.unanswered) == (0, 0)
     assert verdict.longest_undecided_s <= UNDECIDED_S

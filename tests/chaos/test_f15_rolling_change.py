@@ -16,7 +16,7 @@ from infra.console_client import ConsoleClient
 from services.domain import events
 from services.stream.topics import EVENTS
 from tests.chaos import next_version
-from tests.chaos.city import EXTRAS, PRODUCT, City, Plan, Program, altered, tell
+from tests.chaos.city import EXTRAS, PLENTY, PRODUCT, City, Plan, Program, altered, tell
 from tests.chaos.log_copy import records_of, written
 from tests.chaos.story import Fault, played
 
@@ -26,8 +26,6 @@ BESIDE_S = 3.0
 """How long old and new work side by side."""
 STARTS_WITHIN_S = 15.0
 GREETINGS = 20
-UNITS = 40_000
-"""Some are left at the end."""
 NEW = altered("next_version")
 NEWCOMER, LATECOMER = EXTRAS[:2]
 TOO_NEW = "by rules that this version does not know"
@@ -140,7 +138,7 @@ def plan(installed: Path) -> Plan:
     """Two allocators, which are of the version that is installed when they start."""
     install(installed, "")
     program = altered(f"as_told_in={installed}")
-    return Plan(programs={"allocator": program, "console": NEW, "verify": NEW}, allocators=2, units=UNITS)
+    return Plan(programs={"allocator": program, "console": NEW, "verify": NEW}, allocators=2, units=PLENTY)
 
 
 @pytest.mark.safety
@@ -174,6 +172,6 @@ async def test_an_old_allocator_that_does_not_ask_for_the_version_decides_by_rul
         await in_force(city)
         assert TOO_NEW not in await old_one_comes_back(city, altered("version_check"))
 
-    plan = Plan(programs={"allocator": NEW, "console": NEW, "verify": NEW}, allocators=2, units=UNITS)
+    plan = Plan(programs={"allocator": NEW, "console": NEW, "verify": NEW}, allocators=2, units=PLENTY)
     verdict = await played(fault, plan, tmp_path, gives_up_after_s=10.0)
     assert verdict.differing > 0

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from infra.local.running import RunningKafka
-from tests.chaos.city import City, Plan, altered, tell
+from tests.chaos.city import PLENTY, City, Plan, altered, tell
 from tests.chaos.story import Fault, Verdict, played
 from tests.real.stores import empty, leader_of
 
@@ -56,7 +56,7 @@ async def test_a_leader_that_dies_lets_nobody_down_and_bookings_flow_again_withi
     brokers: RunningKafka, valkey: str, tmp_path: Path
 ) -> None:
     await empty(brokers.addresses, valkey)
-    plan = Plan(kafka=brokers.addresses, redis=valkey, allocators=2, in_group=True)
+    plan = Plan(kafka=brokers.addresses, redis=valkey, allocators=2, in_group=True, units=PLENTY)
     verdict = await played(a_leader_dies(brokers), plan, tmp_path, heal_s=HEAL_S)
     assert verdict.faults == []
     assert verdict.tally.confirmed > 300
@@ -70,7 +70,7 @@ async def test_without_a_quorum_nobody_hears_202_first_unknown_then_503_and_nobo
     who: str, brokers: RunningKafka, valkey: str, tmp_path: Path
 ) -> None:
     await empty(brokers.addresses, valkey)
-    plan = Plan(kafka=brokers.addresses, redis=valkey, allocators=2, in_group=True)
+    plan = Plan(kafka=brokers.addresses, redis=valkey, allocators=2, in_group=True, units=PLENTY)
     verdict = await played(away(brokers, who), plan, tmp_path, heal_s=HEAL_S)
     assert verdict.faults == []
     assert accepted_without_quorum(verdict) == 0

@@ -11,7 +11,7 @@ from infra.local.running import RunningRedis, in_own_loop
 from services.state.keys import head_key
 from services.state.redis_cluster import RedisCluster
 from services.state.store import open_store
-from tests.chaos.city import City, Plan, altered, tell
+from tests.chaos.city import PLENTY, City, Plan, altered, tell
 from tests.chaos.story import Fault, played
 from tests.real.stores import REDIS_TIMEOUT_S, empty_redis
 
@@ -59,7 +59,9 @@ async def test_a_replica_is_promoted_and_nobody_is_let_down(
     lacks_s: float, cluster: RunningRedis, tmp_path: Path
 ) -> None:
     await empty_redis(cluster.url)
-    verdict = await played(primary_dies(cluster, lacks_s), Plan(redis=cluster.url), tmp_path, heal_s=HEAL_S)
+    verdict = await played(
+        primary_dies(cluster, lacks_s), Plan(redis=cluster.url, units=PLENTY), tmp_path, heal_s=HEAL_S
+    )
     assert verdict.faults == []
     assert verdict.tally.confirmed > 300
     assert verdict.longest_undecided_s <= BACK_S

@@ -14,7 +14,7 @@ import pytest
 
 from services.domain import commands as c
 from services.stream.topics import COMMANDS
-from tests.chaos.city import CAMPAIGN, City, Plan, altered, tell
+from tests.chaos.city import CAMPAIGN, PLENTY, City, Plan, altered, tell
 from tests.chaos.log_copy import LogCopy, Record, begun_anew, copied, put_back
 from tests.chaos.story import Fault, played
 
@@ -110,7 +110,7 @@ async def test_a_log_that_is_not_ours_is_not_folded_and_nobody_is_promised_anyth
     replacement: Replacement, why: str, tmp_path: Path
 ) -> None:
     seen = Seen()
-    verdict = await played(replaced(replacement, seen), Plan(), tmp_path)
+    verdict = await played(replaced(replacement, seen), Plan(units=PLENTY), tmp_path)
     assert why in seen.said
     assert seen.applied_beyond == 0
     assert verdict.faults == []

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from infra.fault_proxy.modes import BlackHole, Delay, Drip, HalfOpen, Mode, Pass, Reset
-from tests.chaos.city import City, Plan, altered, tell
+from tests.chaos.city import PLENTY, City, Plan, altered, tell
 from tests.chaos.crowd import Back
 from tests.chaos.story import Fault, played, played_in_turn
 
@@ -16,9 +16,6 @@ pytestmark = [pytest.mark.chaos, pytest.mark.embedded, pytest.mark.real, pytest.
 FAULT_S: Final = 6.0
 BACK_S: Final = 10.0
 """A process notices within its time-outs, connects again within its pauses; 4 s is the longest time-out."""
-
-UNITS: Final = 12_000
-"""Enough for who comes while one thing after the other fails."""
 
 MODES: Final[dict[str, Mode]] = {
     "late by 200 ms": Delay(each_way_ms=100),
@@ -47,7 +44,7 @@ def network(store: str, name: str) -> Fault:
 async def test_a_network_that_fails_lets_nobody_down_and_people_are_served_soon_after(
     store: str, tmp_path: Path
 ) -> None:
-    plan = Plan(through_proxies=True, units=UNITS)
+    plan = Plan(through_proxies=True, units=PLENTY)
     verdict = await played_in_turn([network(store, name) for name in MODES], plan, tmp_path, back_within_s=BACK_S)
     assert verdict.faults == []
     assert verdict.tally.confirmed > 300 * len(MODES)
