@@ -23,7 +23,7 @@ from services.domain.phones import PhoneInvalid, canonical_phone
 from services.domain.reasons import DoorReason, Reason
 from services.domain.rows import Facts, ReservationRow, ReservationState
 from services.domain.rules.answers import Fact
-from services.platform.booking import Wish, digit_for, pass_content, reserve_command
+from services.platform.booking import Wish, asked_as, digit_for, pass_content, reserve_command
 from services.platform.contact import ContactKey, ContactKeys
 from services.platform.errors import MasklineError
 from services.platform.identities import Identities
@@ -97,10 +97,9 @@ class Bookings:
         contact_key = self._contact_key(definition) if phone else None
         # A key belongs to its terminal: two desks that count from one must not answer for each other.
         own_key = f"{terminal.name}\x1f{key}"
-        reservation_id, command = reserve_command(
-            self._identities, contact_key, terminal.partition, wanted, own_key
-        )
-        return _Asked(campaign, definition, reservation_id, command)
+        asked = asked_as(self._identities, terminal.partition, wanted, own_key)
+        command = reserve_command(self._identities, contact_key, wanted, asked)
+        return _Asked(campaign, definition, asked.id, command)
 
     async def _campaign(self, terminal: Terminal, name: str) -> CampaignView:
         """A campaign of the terminal's region, looked for once more where it is not known."""

@@ -8,7 +8,6 @@ this process knew a second ago decides only whether to look.
 
 from typing import Final
 
-from services.domain.commands import Reserve
 from services.domain.reasons import Reason
 from services.domain.rows import CampaignRow, PersonRow, Phase, Share, SlotRow
 from services.domain.rules.bookings import WAITABLE, why_not_now, why_not_slot
@@ -17,6 +16,7 @@ from services.domain.rules.waiting import may_wait
 from services.front_door.campaigns import Offered
 from services.front_door.look_up import LookUp
 from services.front_door.refusals import about
+from services.platform.booking import Asked, Wish
 from services.platform.problems import Problem
 from services.state.catalogue import Catalogue
 
@@ -36,22 +36,22 @@ class EarlyRefusals:
         view = self._catalogue.get(campaign.name)
         return view is not None and (view.row.left <= 0 or view.row.phase != Phase.OPEN)
 
-    async def check(self, campaign: Offered, command: Reserve) -> None:
+    async def check(self, campaign: Offered, wish: Wish, asked: Asked) -> None:
         """Raises Problem: 409 where the rules refuse everybody who comes now, and this one has not come before; 503
         where nobody can tell yet."""
         view = self._catalogue.get(campaign.name)
         if view is None:
             return
-        no, resident = campaign.no, command.resident
-        keys = [f"r:{command.pass_no}", f"c:{campaign.name}", f"s:{no}:{command.slot}"]
+        no, resident = campaign.no, asked.resident
+        keys = [f"r:{asked.pass_no}", f"c:{campaign.name}", f"s:{no}:{wish.slot}"]
         keys += [person_key(view.row, resident), aside_key(no, resident)]
         reading = await self._look_up.surely(campaign.partition, keys)
         reservation, row, slot, person, aside = reading.rows
         if reservation is not None or row is None or slot is None or _is_special(no, person, aside):
             return
-        reason = _why_nobody(row, slot, reading.head.now_ms, command)
+        reason = _why_nobody(row, slot, reading.head.now_ms, wish.units)
         if reason in EARLY:
-            members = {"campaign": campaign.name, "slot": command.slot, **about(reason.word, campaign)}
+            members = {"campaign": campaign.name, "slot": wish.slot, **about(reason.word, campaign)}
             raise Problem(reason, how_to_appeal=campaign.how_to_appeal, **members)
 
 
@@ -61,9 +61,9 @@ def _is_special(no: int, person: PersonRow | None, aside: PersonRow | None) -> b
     return here is not None and (here.live != "" or here.precedence == 1)
 
 
-def _why_nobody(campaign: CampaignRow, slot: SlotRow, now_ms: int, command: Reserve) -> Reason | None:
+def _why_nobody(campaign: CampaignRow, slot: SlotRow, now_ms: int, units: int) -> Reason | None:
     """What stands against everybody; rows are read by others too, and are not changed."""
-    reason = why_not_now(campaign, PersonRow(no=campaign.no), command)
+    reason = why_not_now(campaign, PersonRow(no=campaign.no), units)
     if reason is None:
-        reason, _ = why_not_slot(campaign, slot, now_ms, Share.PUBLIC, command.units)
-    return None if reason in WAITABLE and may_wait(campaign, slot, now_ms, command.units) else reason
+        reason, _ = why_not_slot(campaign, slot, now_ms, Share.PUBLIC, units)
+    return None if reason in WAITABLE and may_wait(campaign, slot, now_ms, units) else reason

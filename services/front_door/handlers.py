@@ -89,19 +89,18 @@ class Handlers:
             if self._reservations.is_full_for(campaign):
                 return busy(language(request))
             try:
-                booking = self._reservations.booking(wish, campaign, key)
+                booking = await self._reservations.book(wish, campaign, key)
             except (DocumentInvalid, PhoneInvalid) as error:
                 raise of_input(error, campaign, language(request)) from error
-            place = await self._reservations.book(booking)
         except Problem as problem:
             counted(problem)
             raise
         if not wait_s:
-            return await self._pending(booking.id, place)
+            return await self._pending(booking.id, booking.place)
         until_s = time.monotonic() + wait_s
-        facts = await self._standings.decided(place, wait_s)
+        facts = await self._standings.decided(booking.place, wait_s)
         answer = None if facts is None else await self._decision(booking, facts)
-        return answer or await self._pending(booking.id, place, come_back(until_s))
+        return answer or await self._pending(booking.id, booking.place, come_back(until_s))
 
     async def _decision(self, booking: Booking, facts: Facts) -> Answer | None:
         """What was decided; None where only Redis could tell, and does not."""

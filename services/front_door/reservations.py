@@ -14,7 +14,7 @@ from services.front_door.campaigns import Campaigns, Offered
 from services.front_door.early_refusals import EarlyRefusals
 from services.front_door.messages import ReservationRequest
 from services.front_door.shedding import Shedding
-from services.platform.booking import Wish, digit_for, reserve_command
+from services.platform.booking import Wish, asked_as, digit_for, reserve_command
 from services.platform.identities import Identities
 from services.platform.problems import Problem
 from services.state.door import Door
@@ -25,11 +25,12 @@ CANCEL_WITHOUT_KEY: Final = "cancel"
 
 
 class Booking(NamedTuple):
-    """A wish that is ready for the log. `id` is its owner's credential, and stands in no command."""
+    """A wish that the log has. `id` is its owner's credential, and stands in no command."""
 
     id: str
     campaign: Offered
     command: Reserve
+    place: Place
 
 
 class Reservations:
@@ -63,8 +64,22 @@ class Reservations:
         """Whether no booking of this campaign is taken now."""
         return self._shedding.load(campaign.partition).full
 
-    def booking(self, wish: ReservationRequest, campaign: Offered, key: str) -> Booking:
-        """The command for a wish. Raises Problem (404, 400, 503), DocumentInvalid, PhoneInvalid.
+    async def book(self, wish: ReservationRequest, campaign: Offered, key: str) -> Booking:
+        """Into the log, unless it is sure already that nobody gets anything.
+
+        Raises Problem: 409, 404, 400 and 503 (surely not written), or 504 (unknown); DocumentInvalid, PhoneInvalid.
+        """
+        wanted = self._checked(wish, campaign)
+        asked = asked_as(self._identities, campaign.partition, wanted, key)
+        with self._shedding.bookings, self._shedding.load(campaign.partition) as load:
+            if self._early_refusals.are_likely(campaign):  # before the dearer half of the command is made
+                await self._early_refusals.check(campaign, wanted, asked)
+            command = reserve_command(self._identities, self._campaigns.contact_key(campaign), wanted, asked)
+            place = await load.timed(self._door.write(campaign.partition, command))
+        return Booking(asked.id, campaign, command, place)
+
+    def _checked(self, wish: ReservationRequest, campaign: Offered) -> Wish:
+        """The wish in canonical form. Raises Problem (404, 400), DocumentInvalid, PhoneInvalid.
 
         What is refused here uses no key up: a wish for a slot that is not there yet is decided once it is, and whoever
         heard 404 has nothing that could contradict it. The fold never has to say "unknown" to a wish that passed here:
@@ -77,18 +92,10 @@ class Reservations:
             accepted = ", ".join(campaign.definition.rules.document_types)
             raise Problem(DoorReason.DOCUMENT_TYPE_NOT_ACCEPTED, accepted=accepted)
         number = documents.canonical(kind, wish.resident.document_number)
-        return self._booking(wish, campaign, key, number, canonical_phone(wish.phone))
-
-    def _booking(self, wish: ReservationRequest, campaign: Offered, key: str, number: str, phone: str) -> Booking:
-        resident = wish.resident
-        stagger = campaign.definition.rules.stagger
-        digit = digit_for(stagger, resident.document_type, number, resident.birth_year)
-        wanted = Wish(
-            campaign.name, wish.slot, wish.units, resident.document_type, number, phone, resident.birth_year, digit
-        )
-        contact_key = self._campaigns.contact_key(campaign)
-        reservation_id, command = reserve_command(self._identities, contact_key, campaign.partition, wanted, key)
-        return Booking(reservation_id, campaign, command)
+        phone = canonical_phone(wish.phone)
+        birth_year = wish.resident.birth_year
+        digit = digit_for(campaign.definition.rules.stagger, kind, number, birth_year)
+        return Wish(campaign.name, wish.slot, wish.units, kind, number, phone, birth_year, digit)
 
     def cancel(self, pass_no: str, key: str | None) -> Cancel:
         """The command by which an owner gives a reservation back."""
@@ -107,15 +114,6 @@ class Reservations:
             raise Problem(Reason.UNKNOWN_SLOT)
         command_id = self._identities.command_id("owner", f"{pass_no}|change|{slot}", key)
         return ChangeSlot(id=command_id, pass_no=pass_no, slot=slot)
-
-    async def book(self, booking: Booking) -> Place:
-        """Into the log, unless it is sure already that nobody gets anything. Raises Problem 409 and 503 (surely not
-        written), or 504 (unknown)."""
-        campaign, command = booking.campaign, booking.command
-        with self._shedding.bookings, self._shedding.load(campaign.partition) as load:
-            if self._early_refusals.are_likely(campaign):
-                await self._early_refusals.check(campaign, command)
-            return await load.timed(self._door.write(campaign.partition, command))
 
     async def write(self, partition: int, command: Cancel | ChangeSlot) -> Place:
         """What an owner asks for, into the log. Raises Problem 503 (surely not written) or 504 (unknown)."""

@@ -46,23 +46,31 @@ def digit_for(stagger: Stagger | None, kind: DocumentType, number: str, birth_ye
     return digit
 
 
-def reserve_command(
-    identities: Identities, contact_key: ContactKey | None, partition: int, wish: Wish, key: str
-) -> tuple[str, Reserve]:
-    """The reservation's id, which is its owner's credential and stands in no command, and the command.
+class Asked(NamedTuple):
+    """Who asks, and under which id. `id` is the credential of its owner, and stands in no command."""
 
-    `contact_key` is None only where there is no phone.
-    """
+    id: str
+    resident: str
+    pass_no: str
+
+
+def asked_as(identities: Identities, partition: int, wish: Wish, key: str) -> Asked:
+    """The names of a wish: the same at every retry, and all it takes to tell whether it came before."""
     resident = identities.resident(wish.document_type, wish.number)
     reservation_id = identities.reservation_id(partition, wish.campaign, resident, key)
-    pass_no = identities.pass_no(reservation_id)
+    return Asked(reservation_id, resident, identities.pass_no(reservation_id))
+
+
+def reserve_command(identities: Identities, contact_key: ContactKey | None, wish: Wish, asked: Asked) -> Reserve:
+    """The command for a wish. `contact_key` is None only where there is no phone."""
+    pass_no = asked.pass_no
     # What the id does not cover already, in canonical form: another spelling of the same wish is the same wish.
     body = f"{wish.slot}\x1f{wish.units}\x1f{wish.phone}\x1f{wish.birth_year or ''}"
-    command = Reserve(
+    return Reserve(
         campaign=wish.campaign,
         slot=wish.slot,
         units=wish.units,
-        resident=resident,
+        resident=asked.resident,
         pass_no=pass_no,
         digest=identities.body_digest(f"{pass_no}\x1f{body}".encode()),
         last4_hash=identities.last4_hash(pass_no, documents.last4(wish.number)),
@@ -71,7 +79,6 @@ def reserve_command(
         digit=wish.digit,
         terminal=wish.terminal,
     )
-    return reservation_id, command
 
 
 def pass_content(identities: Identities, pass_no: str, slot: SlotRow, units: int, last4_hash: str) -> Pass:

@@ -104,7 +104,7 @@ def why_not(
     state: State, campaign: CampaignRow, slot: SlotRow, person: PersonRow, share: int, command: c.Reserve
 ) -> tuple[Reason | None, int]:
     """The reason against a reservation, with the units left in its slot or the minute when a cool-down ends."""
-    reason = why_not_now(campaign, person, command) or why_not_somebody(state, campaign, person, command)
+    reason = why_not_now(campaign, person, command.units) or why_not_somebody(state, campaign, person, command)
     if reason == Reason.COOLING_DOWN:
         return reason, person.cool_until_ms // MINUTE_MS
     if reason is not None:
@@ -112,7 +112,7 @@ def why_not(
     return why_not_slot(campaign, slot, state.head.now_ms, share, command.units)
 
 
-def why_not_now(campaign: CampaignRow, person: PersonRow, command: c.Reserve) -> Reason | None:
+def why_not_now(campaign: CampaignRow, person: PersonRow, units: int) -> Reason | None:
     """What stands against everybody who asks for this; a campaign that is closed is not for those with precedence."""
     if campaign.phase == Phase.CLOSED and person.precedence == 0:
         return Reason.CAMPAIGN_CLOSED
@@ -120,7 +120,7 @@ def why_not_now(campaign: CampaignRow, person: PersonRow, command: c.Reserve) ->
         return Reason.NOT_OPEN
     if campaign.phase == Phase.PAUSED:
         return Reason.PAUSED
-    if command.units > campaign.units_max:
+    if units > campaign.units_max:
         return Reason.UNITS_OVER_LIMIT
     return None
 

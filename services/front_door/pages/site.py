@@ -116,13 +116,12 @@ class Site:
         offered = await self._offered_with(name, slot)
         try:
             wish = filled.wish(name, slot)
-            booking = self._reservations.booking(wish, offered, filled.key(self._identities, name, slot))
-            place = await self._reservations.book(booking)
+            booking = await self._reservations.book(wish, offered, filled.key(self._identities, name, slot))
         except (DocumentInvalid, PhoneInvalid) as error:
             return await self._form(visit, offered, slot, filled, counted(of_input(error, offered, visit.spoken)))
         except Problem as problem:
             return await self._form(visit, offered, slot, filled, counted(problem))
-        return see(self._url(visit, booking.id, place))
+        return see(self._url(visit, booking.id, booking.place))
 
     async def reservation(self, visit: Visit, _request: web.BaseRequest, reservation_id: str) -> Answer:
         owner = self._standings.owner(reservation_id)
