@@ -13,3 +13,6 @@ local function repeated(first)
   for i = 1, #first do fact[i + 1] = first[i] end
   return {fact}
 end
+
+-- What each kind of command means, by its word. Not a local function each: a chunk of Lua has room for 200 locals.
+local RULES = {}

@@ -24,7 +24,7 @@ local function stagger_of(rules, from_ms)
   return days
 end
 
-local function define_campaign(command)
+function RULES.define_campaign(command)
   local before = get(K.c .. command.campaign)
   if before and before[CAMPAIGN.phase] ~= PHASE.DRAFT then
     return refused(REASON.ALREADY_DEFINED, before[CAMPAIGN.revision])
@@ -44,7 +44,7 @@ local function define_campaign(command)
   return done(FACT.DEFINED, no)
 end
 
-local function add_pharmacies(command)
+function RULES.add_pharmacies(command)
   local row = get(K.c .. command.campaign)
   if not row or row[CAMPAIGN.phase] ~= PHASE.DRAFT or row[CAMPAIGN.revision] ~= command.revision then
     return refused(REASON.UNKNOWN_CAMPAIGN)
@@ -62,7 +62,7 @@ local function add_pharmacies(command)
   return done(FACT.PHARMACIES_ADDED, row[CAMPAIGN.pharmacies_seen])
 end
 
-local function add_slots(command)
+function RULES.add_slots(command)
   local row = get(K.c .. command.campaign)
   if not row or row[CAMPAIGN.phase] ~= PHASE.DRAFT or row[CAMPAIGN.revision] ~= command.revision then
     return refused(REASON.UNKNOWN_CAMPAIGN)
@@ -108,7 +108,7 @@ local function add_slots(command)
   return done(FACT.SLOTS_ADDED, row[CAMPAIGN.slots_seen])
 end
 
-local function add_entitled(command)
+function RULES.add_entitled(command)
   local row = get(K.c .. command.campaign)
   if not row or row[CAMPAIGN.phase] ~= PHASE.DRAFT or row[CAMPAIGN.revision] ~= command.revision then
     return refused(REASON.UNKNOWN_CAMPAIGN)
@@ -122,7 +122,7 @@ local function add_entitled(command)
   return done(FACT.ENTITLED_ADDED, row[CAMPAIGN.entitled_seen])
 end
 
-local function seal_definition(command)
+function RULES.seal_definition(command)
   local row = get(K.c .. command.campaign)
   if not row then return refused(REASON.UNKNOWN_CAMPAIGN) end
   if row[CAMPAIGN.phase] ~= PHASE.DRAFT or row[CAMPAIGN.revision] ~= command.revision then
@@ -156,7 +156,7 @@ local function fixed_rule(row, rules)
 end
 
 -- Doors that have not read them yet tell nobody's digit. So a campaign that begins to stagger does so a little later.
-local function change_rules(command)
+function RULES.change_rules(command)
   local key = K.c .. command.campaign
   local row = get(key)
   if not row or row[CAMPAIGN.phase] == PHASE.DRAFT then return refused(REASON.UNKNOWN_CAMPAIGN) end

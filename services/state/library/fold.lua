@@ -12,17 +12,6 @@
 --   'rules_too_new'  the record at `position` brings rules that this library does not know, or they are in force already
 --                    (then no facts are returned: a newer library decided, and has words for them)
 
-local RULES = {
-  genesis = genesis, tick = tick, adopt_rules = adopt_rules, assign_region = assign_region,
-  define_campaign = define_campaign, add_pharmacies = add_pharmacies, add_slots = add_slots,
-  add_entitled = add_entitled,
-  seal_definition = seal_definition, change_rules = change_rules, open = open_campaign, pause = pause, resume = resume, close = close,
-  cancel = cancel, pick_up = pick_up, record_pick_up = record_pick_up, undo_pick_up = undo_pick_up,
-  change_quota = change_quota, withdraw_slot = withdraw_slot, move_slot = move_slot, release = release, expire = expire, purge = purge,
-  change_slot = change_slot, end_waiting = end_waiting, invite_terminal = invite_terminal, pair_terminal = pair_terminal,
-  revoke_terminal = revoke_terminal,
-}
-
 local function rules_asked_for(offset, command)
   if command.type == 'adopt_rules' then return command.version end
   if offset == 0 and command.type == 'genesis' then return command.rules end

@@ -1,6 +1,6 @@
 -- The log itself: its identity, its clock, its rules, and which partition a region lives in (services/domain/rules/log.py).
 
-local function genesis(command)
+function RULES.genesis(command)
   if head[HEAD.position] ~= 0 then return refused(REASON.MALFORMED) end
   head[HEAD.log] = command.log
   head[HEAD.key_check] = command.key_check
@@ -8,17 +8,17 @@ local function genesis(command)
   return done(FACT.LOG_BEGAN)
 end
 
-local function tick(command)
+function RULES.tick(command)
   head[HEAD.tick_ms] = math.max(head[HEAD.tick_ms], command.at_ms)
   return done(FACT.TICKED)
 end
 
-local function adopt_rules(command)
+function RULES.adopt_rules(command)
   head[HEAD.rules] = math.max(head[HEAD.rules], command.version)
   return done(FACT.RULES_ADOPTED)
 end
 
-local function assign_region(command)
+function RULES.assign_region(command)
   local owner = get(K.gn .. command.campaign)
   if owner and owner ~= command.region then return refused(REASON.CAMPAIGN_ELSEWHERE, owner) end
   local partition = get(K.g .. command.region)

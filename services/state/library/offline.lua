@@ -41,7 +41,7 @@ local function hand_out(campaign, slot, row, pass_no)
   end
 end
 
-local function record_pick_up(command)
+function RULES.record_pick_up(command)
   if not is_paired(command.terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
   local pass_no = command.pass_no or ''
   local row = get(K.r .. pass_no)

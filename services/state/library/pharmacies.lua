@@ -1,6 +1,6 @@
 -- Stock and terminals of pharmacies (services/domain/rules/pharmacies.py).
 
-local function change_quota(command)
+function RULES.change_quota(command)
   local campaign_key = K.c .. command.campaign
   local campaign = sealed_campaign(command)
   if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
@@ -33,7 +33,7 @@ local function change_quota(command)
   return done(FACT.QUOTA_CHANGED, units_taken(slot, share) + left, left, command.change, kept > 0 and kept or nil)
 end
 
-local function release(command)
+function RULES.release(command)
   local campaign = sealed_campaign(command)
   if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
   local now_ms = head[HEAD.now_ms]
@@ -68,7 +68,7 @@ local function pass_nos_on_sheet(command)
   return pass_nos
 end
 
-local function expire(command)
+function RULES.expire(command)
   local now_ms = head[HEAD.now_ms]
   local facts = {{FACT.EXPIRY_DONE, 0}}
   for _, pass_no in ipairs(pass_nos_on_sheet(command)) do
@@ -97,7 +97,7 @@ local function expire(command)
   return facts
 end
 
-local function invite_terminal(command)
+function RULES.invite_terminal(command)
   local key = K.t .. command.terminal
   local code_key = K.tc .. command.code_digest
   if get(key) or get(code_key) then return refused(REASON.TERMINAL_EXISTS) end
@@ -109,7 +109,7 @@ local function invite_terminal(command)
   return done(FACT.TERMINAL_INVITED)
 end
 
-local function pair_terminal(command)
+function RULES.pair_terminal(command)
   local code_key = K.tc .. command.code_digest
   local code = get(code_key)
   if not code then return refused(REASON.UNKNOWN_PAIRING_CODE) end
@@ -129,7 +129,7 @@ local function pair_terminal(command)
   return done(FACT.TERMINAL_PAIRED, code[CODE.terminal], terminal[TERMINAL.pharmacy])
 end
 
-local function revoke_terminal(command)
+function RULES.revoke_terminal(command)
   local key = K.t .. command.terminal
   local terminal = get(key)
   if not terminal then return refused(REASON.UNKNOWN_TERMINAL) end

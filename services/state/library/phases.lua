@@ -12,7 +12,7 @@ local function is_past_deletion(campaign)
   return delete_ms > 0 and delete_ms <= head[HEAD.now_ms]
 end
 
-local function open_campaign(command)
+function RULES.open(command)
   local row = sealed_campaign(command)
   if not row then return refused(REASON.UNKNOWN_CAMPAIGN) end
   local phase = row[CAMPAIGN.phase]
@@ -24,7 +24,7 @@ local function open_campaign(command)
   return done(FACT.OPENED)
 end
 
-local function pause(command)
+function RULES.pause(command)
   local row = sealed_campaign(command)
   if not row then return refused(REASON.UNKNOWN_CAMPAIGN) end
   if row[CAMPAIGN.phase] ~= PHASE.OPEN then return refused(REASON.WRONG_PHASE, row[CAMPAIGN.phase]) end
@@ -33,7 +33,7 @@ local function pause(command)
   return done(FACT.PAUSED)
 end
 
-local function resume(command)
+function RULES.resume(command)
   local row = sealed_campaign(command)
   if not row then return refused(REASON.UNKNOWN_CAMPAIGN) end
   if row[CAMPAIGN.phase] ~= PHASE.PAUSED then return refused(REASON.WRONG_PHASE, row[CAMPAIGN.phase]) end
@@ -42,7 +42,7 @@ local function resume(command)
   return done(FACT.RESUMED)
 end
 
-local function close(command)
+function RULES.close(command)
   local row = sealed_campaign(command)
   if not row then return refused(REASON.UNKNOWN_CAMPAIGN) end
   local phase = row[CAMPAIGN.phase]

@@ -98,7 +98,7 @@ local function read_named(campaign, command, sheets)
   fetch()
 end
 
-local function purge(command)
+function RULES.purge(command)
   local campaign = sealed_campaign(command)
   if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
   if not is_past_deletion(campaign) then

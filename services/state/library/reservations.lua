@@ -59,7 +59,7 @@ local function give_back(campaign, slot, row)
   units_came_free(row[RESERVATION.no], row[RESERVATION.slot], slot)
 end
 
-local cancel = on_reservation(function(command, row)
+RULES.cancel = on_reservation(function(command, row)
   if row[RESERVATION.state] == RESERVATION_STATE.PICKED_UP then
     return refused(REASON.ALREADY_PICKED_UP, picked_up_when_and_where(row))
   end
@@ -84,7 +84,7 @@ local cancel = on_reservation(function(command, row)
   return done(FACT.CANCELLED, name, row[RESERVATION.slot], row[RESERVATION.units])
 end)
 
-local change_slot = on_reservation(function(command, row)
+RULES.change_slot = on_reservation(function(command, row)
   local state = row[RESERVATION.state]
   if state ~= RESERVATION_STATE.CONFIRMED and state ~= RESERVATION_STATE.WAITLISTED then
     return refused(REASON.NOT_CONFIRMED, state)
@@ -116,7 +116,7 @@ local change_slot = on_reservation(function(command, row)
   return done(FACT.SLOT_CHANGED, name, old_name, command.slot, row[RESERVATION.units], row[RESERVATION.ordinal])
 end)
 
-local pick_up = on_reservation(function(command, row)
+RULES.pick_up = on_reservation(function(command, row)
   if row[RESERVATION.state] == RESERVATION_STATE.PICKED_UP then
     return refused(REASON.ALREADY_PICKED_UP, picked_up_when_and_where(row))
   end
@@ -143,7 +143,7 @@ local pick_up = on_reservation(function(command, row)
   return done(FACT.PICKED_UP, name, row[RESERVATION.slot], row[RESERVATION.units])
 end)
 
-local undo_pick_up = on_reservation(function(command, row)
+RULES.undo_pick_up = on_reservation(function(command, row)
   if row[RESERVATION.state] ~= RESERVATION_STATE.PICKED_UP then return refused(REASON.NOT_PICKED_UP) end
   local at_ms, terminal = picked_up_when_and_where(row)
   if terminal ~= command.terminal then return refused(REASON.OTHER_TERMINAL) end

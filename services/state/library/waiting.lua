@@ -100,7 +100,7 @@ local function do_a_piece(facts)
   end
 end
 
-local function end_waiting(command)
+function RULES.end_waiting(command)
   local campaign = sealed_campaign(command)
   if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
   local now_ms, ending = head[HEAD.now_ms], 0

@@ -46,7 +46,7 @@ local function withdraw(campaign, slot, command, to)
   return done(FACT.SLOT_WITHDRAWN, cut[SHARE.PUBLIC], cut[SHARE.ASSISTED], cut[SHARE.RESERVE], units, where)
 end
 
-local function withdraw_slot(command)
+function RULES.withdraw_slot(command)
   local campaign = sealed_campaign(command)
   if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
   local slot = get_slot(K.s .. text[campaign[CAMPAIGN.no]] .. ':' .. command.slot)
@@ -55,7 +55,7 @@ local function withdraw_slot(command)
   return withdraw(campaign, slot, command, '')
 end
 
-local function move_slot(command)
+function RULES.move_slot(command)
   local campaign = sealed_campaign(command)
   if not campaign then return refused(REASON.UNKNOWN_CAMPAIGN) end
   local slot = get_slot(K.s .. text[campaign[CAMPAIGN.no]] .. ':' .. command.slot)

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from services.state.library import FILES, Library, build, source
 
-_FUNCTION = re.compile(r"^local (?:function )?(\w+)(?:\(| = \w+\(function\().*?^end\)?$", re.MULTILINE | re.DOTALL)
+_FUNCTION = re.compile(
+    r"^(?:function RULES\.|RULES\.|local (?:function )?)(\w+)(?:\(| = \w+\(function\().*?^end\)?$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
