@@ -25,8 +25,6 @@ YEAR_2100_MS = 4_102_444_800_000
 
 LOG, KEY_CHECK = "log-of-this-test", "key-of-this-test"
 CAMPAIGN, REGION, PHARMACY, SLOT, TERMINAL = "gz-2020-02", "guangzhou", "pharmacy-1", "noon", "terminal-1"
-
-
 NO_RULES = c.CampaignRules()
 NOBODY_WAITS: Mapping[str, int] = {}
 
@@ -249,6 +247,7 @@ def reserve(
     phone: str | None = None,
     digit: int = -1,
     terminal: str = "",
+    ticket: str = "",
 ) -> c.Reserve:
     """One wish of one resident, with a phone of their own unless the test says whose (or none: ""); another `key`
     makes it another wish. With `terminal` it is the wish of somebody at a desk."""
@@ -264,6 +263,7 @@ def reserve(
         contact=digest("contact", who, length=32) * 2,
         digit=digit,
         terminal=terminal,
+        ticket=ticket,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, get_args
 import msgspec
 from msgspec import Meta
 
+from services.domain.command_base import Command
 from services.domain.command_fields import (
     CampaignRules,
     Contact,
@@ -29,26 +30,25 @@ from services.domain.command_fields import (
     Slot,
     StaggerDay,
     Text,
+    Ticket,
     TimeMs,
     Units,
     WaitingChunk,
     whole,
 )
+from services.domain.room_commands import Admit, CloseRoom, CountRoom, FreezeRoom, LeaseNumbers, PrepareRoom, SetValve
 
-__all__ = ["CampaignRules", "Pharmacy", "SheetName", "Slot", "StaggerDay", "WaitingChunk"]
-"""Parts of commands, to be had where the commands are."""
+__all__ = [
+    "Admit", "CampaignRules", "CloseRoom", "Command", "CountRoom", "FreezeRoom", "LeaseNumbers", "Pharmacy",
+    "PrepareRoom", "SetValve", "SheetName", "Slot", "StaggerDay", "WaitingChunk",
+]  # fmt: skip
+"""All commands and their parts, to be had in one place."""
 
 MAX_CHUNK = 200  # pharmacies or slots in one command
 MAX_ENTITLED_CHUNK = 500
 MAX_PURGED = 200  # names in one command
 MAX_PURGED_SHEETS = 25  # of them: behind each stand up to 16 reservations to look at
 MAX_RECORD_BYTES = 256 * 1024
-
-
-class Command(
-    msgspec.Struct, tag_field="type", frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """What somebody wants. Subclasses are the kinds; the JSON field `type` names them."""
 
 
 class Malformed(Command, tag="malformed", frozen=True):
@@ -203,6 +203,7 @@ class Reserve(Command, tag="reserve", frozen=True):
     contact: Contact = ""  # encrypted under the key of (campaign, deletion day)
     digit: Annotated[int, Meta(ge=-1, le=9)] = -1  # of the document or the birth year, where the campaign staggers
     terminal: OptionalName = ""  # the desk that books for somebody: from the assisted share first
+    ticket: Ticket = ""  # receipt of the waiting-room ticket where it may let in more than one; "+" before: another's
 
 
 class Cancel(Command, tag="cancel", frozen=True):
@@ -324,13 +325,13 @@ class Purge(Command, tag="purge", frozen=True):
     """
 
     campaign: Name
-    pass_nos: list[Digest16] = []
-    residents: list[Digest16] = []
-    phones: list[Digest16] = []
-    entitled: list[Digest16] = []
+    pass_nos: list[Digest16] = msgspec.field(default_factory=list)
+    residents: list[Digest16] = msgspec.field(default_factory=list)
+    phones: list[Digest16] = msgspec.field(default_factory=list)
+    entitled: list[Digest16] = msgspec.field(default_factory=list)
     draft: Count = 0  # the number under which `entitled` stand, where this campaign's definition was begun anew
-    sheets: Annotated[list[SheetName], Meta(max_length=MAX_PURGED_SHEETS)] = []
-    waiting: list[WaitingChunk] = []
+    sheets: Annotated[list[SheetName], Meta(max_length=MAX_PURGED_SHEETS)] = msgspec.field(default_factory=list)
+    waiting: list[WaitingChunk] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Raises ValueError; a record that says so is malformed."""
@@ -373,7 +374,8 @@ AnyCommand = (
     Genesis | Tick | AdoptRules | AssignRegion | DefineCampaign | AddPharmacies | AddSlots | AddEntitled
     | SealDefinition | ChangeRules | Open | Pause | Resume | Close | Reserve | Cancel | PickUp | RecordPickUp
     | UndoPickUp | ChangeQuota | WithdrawSlot | MoveSlot | ChangeSlot | Release | EndWaiting | Expire | Purge
-    | InviteTerminal | PairTerminal | RevokeTerminal
+    | InviteTerminal | PairTerminal | RevokeTerminal | SetValve | PrepareRoom | CountRoom | FreezeRoom
+    | LeaseNumbers | Admit | CloseRoom
 )  # fmt: skip
 
 COMMAND_TYPES: tuple[type[Command], ...] = get_args(AnyCommand)

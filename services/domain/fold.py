@@ -24,6 +24,7 @@ from services.domain.rules import (
     purge,
     reservations,
     waiting,
+    waiting_room,
     withdrawal,
 )
 from services.domain.rules.answers import Fact, refused, repeated
@@ -111,6 +112,13 @@ RULES: dict[type[c.Command], Callable[[State, Any], Facts]] = {
     c.InviteTerminal: pharmacies.invite_terminal,
     c.PairTerminal: pharmacies.pair_terminal,
     c.RevokeTerminal: pharmacies.revoke_terminal,
+    c.SetValve: waiting_room.set_valve,
+    c.PrepareRoom: waiting_room.prepare_room,
+    c.CountRoom: waiting_room.count_room,
+    c.FreezeRoom: waiting_room.freeze_room,
+    c.LeaseNumbers: waiting_room.lease_numbers,
+    c.Admit: waiting_room.admit,
+    c.CloseRoom: waiting_room.close_room,
 }
 
 # Their first answer is kept for ever under their id. A reservation and what happens to it remember their own.
@@ -138,5 +146,9 @@ REMEMBERED: frozenset[type[c.Command]] = frozenset(
         c.InviteTerminal,
         c.PairTerminal,
         c.RevokeTerminal,
+        c.SetValve,
+        c.PrepareRoom,
+        c.FreezeRoom,
+        c.CloseRoom,
     }
 )

@@ -55,6 +55,9 @@ class Reason(IntEnum):
     TOO_EARLY_TO_PURGE = 42  # the campaign's deletion day has not come, or it has none; its first instant follows
     SLOT_WITHDRAWN = 43  # the pharmacy did not get what was promised
     WITHDRAWAL_UNDER_WAY = 44  # people of this slot, or on their way into it, are still being dealt with
+    TICKET_USED_UP = 45  # it has let in as many as the household rule allows
+    TICKET_INVALID = 46  # not a ticket of this campaign, round and resident; or its own resident has not booked first
+    NO_WAITING_ROOM = 47  # there is none now, or it is in another round
 
     @property
     def word(self) -> str:
@@ -86,7 +89,5 @@ class DoorReason(StrEnum):
     NO_LEDGER = "no_ledger"
     LEDGER_UNAVAILABLE = "ledger_unavailable"
     INTERNAL = "internal_error"
-    # Reserved words of API.md that later rules decide; named here so that no other meaning is given to them.
     TICKET_REQUIRED = "ticket_required"
     TICKET_NOT_ADMITTED = "ticket_not_admitted"
-    TICKET_INVALID = "ticket_invalid"

@@ -18,10 +18,12 @@ is ever nil: nil makes holes in a Lua array.
 | `p:<region>:<resident>`    | `PersonRow`      | resident: the campaign they came to last, and their cool-down        |
 | `a:<no>:<resident>`        | `PersonRow`      | resident and earlier campaign, where that says anything              |
 | `h:<no>:<phone>`           | int              | phone and campaign: people it acts for                               |
+| `h:<no>:<receipt>`         | int              | ticket and campaign: people it let in                                |
 | `e:<no>:<resident>`        | int (1)          | resident on the list of the entitled                                 |
 | `r:<pass_no>`              | `ReservationRow` | reservation, refused ones included                                   |
 | `m:<region>:<pharmacy>:<day>` | int           | pharmacy and day: sheets given out so far                            |
 | `m:<region>:<pharmacy>:<day>:<k>` | `SheetRow` | sheet: its slot, and once it is full its pass numbers            |
+| `q:<no>`                  | `RoomRow`        | campaign: its waiting room, whoever waits in it                      |
 | `w:<no>:<slot>:<k>`        | str              | 32 entries of a slot's waiting list: pass numbers                    |
 | `work`                     | `WorkRow`        | partition: queue of slots whose waiting lists are to be looked at    |
 | `work:<i>`                 | list             | entry of that queue: campaign number, slot                           |
@@ -77,6 +79,14 @@ class Share(IntEnum):
     PUBLIC = 1
     ASSISTED = 2
     RESERVE = 3
+
+
+class Valve(IntEnum):
+    """What a campaign's waiting room is set to."""
+
+    OFF = 0
+    ON = 1
+    AUTOMATIC = 2
 
 
 class TerminalState(IntEnum):
@@ -271,6 +281,23 @@ class SheetRow(Row):
     pass_nos: str = ""
 
 
+class RoomRow(Row):
+    """A campaign's waiting room. First come the places of those who were there before the opening, in an order that
+    `seed` draws; behind them stand the numbers of those who came later. Nothing here is about a person."""
+
+    valve: int = 0
+    outflow_per_s: int = 0  # people; 0: as fast as they are served
+    factor_per_mille: int = 0
+    round: int = 0  # a ticket is good for one round
+    active: int = 0  # 1 while a booking needs a ticket
+    commitment: str = ""  # SHA-256 of the seed, in hex; none: the round began when the campaign was open already
+    seed: str = ""  # in hex, once `early` stands
+    early: int = 0  # residents who were there before the opening
+    frozen: int = 0  # 1 once `early` stands
+    late: int = 0  # numbers given out for those who came after
+    serving: int = 0  # places before this one may come in
+
+
 class TerminalRow(Row):
     """A pharmacy's terminal."""
 
@@ -317,6 +344,7 @@ ROW_TYPES: dict[str, Any] = {
     "h": int,
     "e": int,
     "r": ReservationRow,
+    "q": RoomRow,
     "w": str,
     "work": WorkRow,
     "work:i": list[Any],

@@ -84,6 +84,7 @@ STATUS: Mapping[str, int] = {
     "undo_too_late": 409,
     "below_confirmed": 409,
     "wrong_phase": 409,
+    "no_waiting_room": 409,
     "already_defined": 409,
     "revision_changed": 409,
     "not_in_mid_campaign": 409,

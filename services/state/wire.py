@@ -14,6 +14,7 @@ from services.domain.commands import Command, Reserve
 
 BOOKING_FIELDS = (
     "pass_no", "campaign", "slot", "units", "resident", "digest", "last4_hash", "phone_pseudonym", "digit", "terminal",
+    "ticket",
 )  # fmt: skip
 
 
@@ -34,6 +35,7 @@ class Booking(msgspec.Struct, array_like=True):
     phone_pseudonym: str
     digit: int
     terminal: str
+    ticket: str
 
 
 _fields_of = attrgetter(*BOOKING_FIELDS)

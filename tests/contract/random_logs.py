@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from services.domain import commands as c
 from services.domain.rows import ReservationState
 from tests import builders as b
+from tests import room_builders as rooms
 from tests.contract.random_campaigns import OTHER_PHARMACY, OTHER_REGION, RESIDENTS, BegunLog, Record
+from tests.contract.random_rooms import in_a_room
 
 MAX_STEPS = 150
 SLOTS = (*("noon",) * 6, *("evening",) * 3, "night", "night", "tomorrow", "tomorrow", "unknown")
@@ -63,6 +65,7 @@ class RandomLog(BegunLog):
                 phone=self._one_of(*PHONES, who),
                 digit=self._random.choice((-1, 0, 3, 5, 8)),
                 terminal=self._one_of("", "", "", *TERMINALS) if self._has_many_rules else "",
+                ticket=self._one_of("", "", rooms.receipt(who), "+" + rooms.receipt(self._one_of(*RESIDENTS))),
             )
         )
 
@@ -144,6 +147,13 @@ class RandomLog(BegunLog):
                 self._write(b.resume(campaign=campaign, key=self._key()))
             case _:
                 self._write(b.open_(campaign=campaign, by_clock=self._random.random() < 0.5, key=self._key()))
+
+    def wait_in_the_room(self) -> None:
+        campaign = self._one_of(*CAMPAIGNS)
+        row = self._state.get(f"c:{campaign}")
+        room = None if row is None else self._state.get(f"q:{row.no}")
+        for command in in_a_room(self._random, campaign, 1 if room is None else room.round, self._key):
+            self._write(command)
 
     def change_rules(self) -> None:
         """Mostly those in force, and mostly what may be changed; now and then the same change twice."""
@@ -355,6 +365,7 @@ STEPS: list[tuple[Callable[[RandomLog], None], float]] = [
     (RandomLog.change_phase, 5),
     (RandomLog.define, 5),
     (RandomLog.change_rules, 2),
+    (RandomLog.wait_in_the_room, 6),
     (RandomLog.begin_the_next_round, 1),
     (RandomLog.let_the_day_end, 1),
     (RandomLog.delete_what_is_there, 2),

@@ -52,6 +52,13 @@ class Fact(IntEnum):
     WITHDRAWN = 46  # pass number, campaign, slot, units
     MOVED = 47  # pass number, campaign, old slot, new slot, units, ordinal
     WITHDRAWAL_DONE = 48  # campaign, slot
+    VALVE_SET = 49  # round, and whether a booking needs a ticket
+    ROOM_PREPARED = 50  # round
+    ROOM_COUNTED = 51  # residents who are there
+    ROOM_FROZEN = 52  # residents who were there
+    NUMBERS_LEASED = 53  # the first number, how many
+    ADMITTED = 54  # places before this one may come in
+    ROOM_CLOSED = 55
 
 
 def refused(reason: Reason, *values: Any) -> Facts:

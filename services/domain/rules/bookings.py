@@ -20,6 +20,7 @@ from services.domain.rules.members import count_household, enrol, is_desk_of, re
 from services.domain.rules.people import person_in, person_key, start_cool_down, use_precedence
 from services.domain.rules.phases import is_past_deletion
 from services.domain.rules.waiting import join, may_wait
+from services.domain.rules.waiting_room import use_ticket, why_not_ticket
 
 MINUTE_MS = 60_000
 WAITABLE = (Reason.SOLD_OUT, Reason.SLOT_FULL)
@@ -47,6 +48,8 @@ def reserve(state: State, command: c.Reserve) -> Facts:
         return refused(Reason.TOO_MANY_TRIES)
     if command.terminal != "" and not is_desk_of(state, campaign, command.terminal):
         return refused(Reason.UNKNOWN_TERMINAL)
+    if (against := why_not_ticket(state, campaign, command.ticket)) is not None:
+        return refused(against)
 
     share = share_for(campaign, slot, person, command)
     reason, left = why_not(state, campaign, slot, person, share, command)
@@ -75,6 +78,7 @@ def reserve(state: State, command: c.Reserve) -> Facts:
     row.share = share
     row.phone = command.phone_pseudonym if campaign.household_max > 0 else ""
     count_household(state, campaign, row, 1)
+    use_ticket(state, campaign, command.ticket)
     person.live = command.pass_no
     state.put(person_key(campaign, command.resident), person)
     if waits:

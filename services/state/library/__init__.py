@@ -23,7 +23,8 @@ from services.state.wire import BOOKING_FIELDS, Booking
 # In the order in which they build on each other.
 FILES = (
     "state", "answers", "slots", "buckets", "log", "definition", "phases", "members", "people", "unfinished", "waiting",
-    "bookings", "reservations", "offline", "pharmacies", "withdrawal", "purge", "decisions", "batch", "fold",
+    "waiting_room", "bookings", "reservations", "offline", "pharmacies", "withdrawal", "purge", "decisions", "batch",
+    "fold",
 )  # fmt: skip
 
 _ENUMS: dict[str, type[IntEnum]] = {
@@ -32,6 +33,7 @@ _ENUMS: dict[str, type[IntEnum]] = {
     "PHASE": rows.Phase,
     "RESERVATION_STATE": rows.ReservationState,
     "SHARE": rows.Share,
+    "VALVE": rows.Valve,
     "TERMINAL_STATE": rows.TerminalState,
 }
 _ROWS: dict[str, type[rows.Row | Booking]] = {
@@ -45,6 +47,7 @@ _ROWS: dict[str, type[rows.Row | Booking]] = {
     "ACTION": rows.Action,
     "SHEET": rows.SheetRow,
     "TERMINAL": rows.TerminalRow,
+    "ROOM": rows.RoomRow,
     "CODE": rows.CodeRow,
     "BOOKING": Booking,
 }

@@ -108,6 +108,11 @@ local function reserve(booking)
   if person[PERSON.refusals] >= MAX_REFUSALS then return refused(REASON.TOO_MANY_TRIES) end
   local terminal, share = booking[BOOKING.terminal], SHARE.PUBLIC
   if terminal ~= '' and not is_desk_of(campaign, terminal) then return refused(REASON.UNKNOWN_TERMINAL) end
+  local ticket = booking[BOOKING.ticket]
+  if ticket ~= '' then
+    local against = why_not_ticket(campaign, ticket)
+    if against then return refused(against) end
+  end
   if terminal ~= '' or has_precedence(person) then share = share_for(campaign, whole(slot), person, terminal, units) end
 
   local now_ms = head[HEAD.now_ms]
@@ -131,6 +136,7 @@ local function reserve(booking)
     booking[BOOKING.resident], 0, booking[BOOKING.last4_hash], share, phone,
   }
   if phone ~= '' then count_household(campaign, row, 1) end
+  if ticket ~= '' then use_ticket(campaign, ticket) end
   person[PERSON.live] = pass_no
   put(key_of_person, person)
   local facts

@@ -26,7 +26,7 @@ local function begin(tag)
   K = {head = tag .. 'head', cat = tag .. 'cat', tl = tag .. 'tl', gc = tag .. 'gc', never = tag .. 'never'}
   K.queue, K.withdrawal_queue = tag .. 'work', tag .. 'withdrawals'
   for _, kind in ipairs({
-    'c', 'n', 'x', 's', 'p', 'a', 'h', 'e', 'r', 'm', 'w', 'work', 'withdrawals', 'o', 't', 'tc', 'g', 'gn', 'd',
+    'c', 'n', 'x', 's', 'p', 'a', 'h', 'e', 'r', 'm', 'q', 'w', 'work', 'withdrawals', 'o', 't', 'tc', 'g', 'gn', 'd',
   }) do
     K[kind] = tag .. kind .. ':'
   end

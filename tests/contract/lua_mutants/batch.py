@@ -5,7 +5,7 @@ from tests.contract.lua_mutants.mutant import Mutant
 MUTANTS = (
     Mutant("commands_in", "leaves out the last field of a booking", "unpack_limit(raw, BOOKING_FIELDS, from)",
            "unpack_limit(raw, BOOKING_FIELDS - 1, from)",
-           "test_an_empty_redis_has_a_gap_before_everything_but_the_beginning"),
+           "test_a_ticket_lets_in_its_own_resident_first_and_then_as_many_as_a_household_has"),
     Mutant("want_named", "reads reservations one by one", "if command.pass_no then want(K.r .. command.pass_no) end",
            "", "test_what_happens_to_reservations_is_read_ahead_as_well"),
     Mutant("want_of_rules", "reads households one by one", "want(K.h .. no .. ':' .. booking[BOOKING.phone_pseudonym])",
