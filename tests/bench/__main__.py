@@ -15,9 +15,11 @@ from tests.bench.expiry import expiry
 from tests.bench.figure import Figure
 from tests.bench.folding import catching_up, memory, replay
 from tests.bench.on_kafka import on_one_broker, on_three_brokers, over_partitions
+from tests.bench.overload import overload
 from tests.bench.parts_of_a_booking import parts_of_a_booking
 from tests.bench.plan_check import plan_holds_embedded, plan_holds_real
 from tests.bench.rebuilding import rebuilding
+from tests.bench.refusals import refusals
 from tests.bench.scaling import NAMES, scaling
 from tests.bench.through_the_door import decided, decision_times, ready
 
@@ -25,6 +27,8 @@ Measurements = dict[Callable[[], list[Figure]], tuple[str, ...]]
 EMBEDDED: Final[Measurements] = {
     ready: ("ready_s",),
     cost: ("front_door_cpu_vs_noop",),
+    refusals: ("refusal_cpu_vs_accepted",),
+    overload: ("overload_goodput", "overload_p99_ms", "overload_ghosts", "counter_p99_added_ms"),
     decided: ("decided_per_s", "decided_per_s_hot"),
     beside_sqlite: ("decided_beside_ledger", "decided_beside_ledger_catching_up"),
     decision_times: ("decision_p50_ms_idle", "decision_p50_ms_64"),
