@@ -13,14 +13,14 @@ from services.platform.access import read_password
 
 READ: Final = "%R~{p*}:* +ping +get +mget +scan +cluster|nodes"
 LOOK: Final = "+info +config|get +function|list"
-WAITING_ROOM: Final = "(%RW~{p*}:waiting:* +get +mget +set +incrby +pfadd +pfcount)"
+WAITING_ROOM: Final = "(%RW~{p*}:waiting:* +get +mget +pfadd +expire)"
 FOLD: Final = "%RW~{p*}:* +fcall +function|load +mset +unlink"
 
 RULES: Final[Mapping[str, str]] = {
     "front-door": f"{READ} {WAITING_ROOM}",
     "counter": READ,
     "console": READ,
-    "clock": READ,
+    "clock": f"{READ} +pfcount",
     "allocator": f"{READ} {LOOK} {FOLD}",
     # `maskline rebuild`, which folds, and loads snapshots: rows, while the head is the one that it has put there.
     "rebuild": f"{READ} {LOOK} {FOLD} +set +del +watch +multi +exec",

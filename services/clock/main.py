@@ -12,6 +12,7 @@ from services.clock.erasure import LOOK_S, Erasure
 from services.clock.purging import LOOK_S as PURGE_S
 from services.clock.purging import Purging
 from services.clock.schedule import Schedule
+from services.clock.waiting_rooms import BEAT_S, WaitingRooms
 from services.clock.watching import COPIES_LOOK_S, CopiesWatch, Watch
 from services.clock.watching import LOOK_S as LOOK_AT_FOLD_S
 from services.platform.admin import AdminServer
@@ -23,6 +24,7 @@ from services.platform.lifecycle import run as run_process
 from services.platform.secrets import SECRETS, Secrets
 from services.platform.settings import ProcessSettings
 from services.platform.telemetry import configure_logging
+from services.platform.waiting_seeds import WaitingSeeds
 from services.state.door import open_door
 from services.stream.copies import LogCopies
 from services.stream.topics import COMMANDS
@@ -77,6 +79,13 @@ async def purge(purging: Purging) -> None:
         await asyncio.sleep(PURGE_S)
 
 
+async def let_in(rooms: WaitingRooms) -> None:
+    """Look after the waiting rooms for ever."""
+    while True:
+        await rooms.beat()
+        await asyncio.sleep(BEAT_S)
+
+
 async def main(settings: ClockSettings, stop: Stop) -> None:
     """One clock, until it is asked to stop. Two of them do no harm."""
     configure_logging("clock", settings.log_level)
@@ -97,6 +106,9 @@ async def main(settings: ClockSettings, stop: Stop) -> None:
         tasks.start(watch_copies(CopiesWatch(copies, door.partitions)), "copies")
         purging = Purging(door)
         tasks.start(purge(purging), "purge")
+        rooms = WaitingRooms(door, Identities(secrets), WaitingSeeds(secrets.ticket_key))
+        tasks.start(let_in(rooms), "waiting-rooms")
+        health.add("waiting rooms", lambda: rooms.wrong)
         health.add("clock", lambda: schedule.wrong)
         health.add("erasure", lambda: erasure.wrong)
         health.add("purging", lambda: purging.wrong)

@@ -36,6 +36,7 @@ FIXED: Final = {
     "rules.reserve_per_mille": IN_SHARES,
     "rules.pickup_grace_h": IN_SLOTS,
     "rules.change_until_h": IN_SLOTS,
+    "waiting_room": "Turn the campaign's valve: `POST /v1/campaigns/{campaign}/valve`, or its page in the console",
 }
 OF_THE_LIST: Final = f"The list stands in the log as pseudonyms. {ANOTHER_CAMPAIGN} for those who are on top"
 OF_UNITS: Final = "Change quotas by their own call, and write what is there now (`maskline campaign export` does)"

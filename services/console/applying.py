@@ -24,7 +24,15 @@ from services.console.contract import Applied, Outlook
 from services.console.desk import OpsDesk, phase_word, refuse
 from services.domain.campaign import Campaign, revision
 from services.domain.campaign_commands import DefinitionCommand, change_of, commands_of, entries_of, step_of
-from services.domain.commands import AddEntitled, AddPharmacies, AddSlots, AssignRegion, DefineCampaign, SealDefinition
+from services.domain.commands import (
+    AddEntitled,
+    AddPharmacies,
+    AddSlots,
+    AssignRegion,
+    DefineCampaign,
+    SealDefinition,
+    SetValve,
+)
 from services.domain.reasons import DoorReason, Reason
 from services.domain.rows import CampaignRow, Phase
 from services.domain.rules.answers import Fact
@@ -139,11 +147,10 @@ class Applying:
             if row is not None and row.phase != Phase.DRAFT and row.revision != wish.revision:
                 change = await self._change(wish, partition, tell)
             else:
-                await asyncio.to_thread(
-                    self._contact_keys.create, name, date.fromisoformat(wish.campaign.deletion_day)
-                )
+                await asyncio.to_thread(self._contact_keys.create, name, date.fromisoformat(wish.campaign.deletion_day))
                 is_new = row is None or row.phase == Phase.DRAFT
                 change = await (self._define(wish, partition, tell) if is_new else self._who_wrote(wish, partition))
+                await self._set_valve(wish, partition)
             if change != "changed":  # of windows only what is still to come has changed
                 await self._open_if_due(wish, partition)
             await self._door.refresh_once()
@@ -188,6 +195,22 @@ class Applying:
                     refuse(decision)
             await tell(step_of(command), count, len(commands))
         return "created"
+
+    async def _set_valve(self, wish: Order, partition: int) -> None:
+        """The waiting room as the file has it, before the campaign opens; once it was turned the file says nothing."""
+        room, name = wish.campaign.waiting_room, wish.campaign.campaign
+        row = await self._row(partition, name)
+        if room is None or row is None or (await self._desk.read(partition, [f"q:{row.no}"]))[0] is not None:
+            return
+        command = SetValve(
+            id=self._command_id(wish, "valve"),
+            campaign=name,
+            valve=room.mode,
+            factor_per_mille=room.admission_factor_per_mille,
+            actor=wish.actor,
+            why=wish.why,
+        )
+        await self._desk.decide(partition, command)
 
     async def _who_wrote(self, wish: Order, partition: int) -> str:
         """Of a campaign that has this content: `created` or `changed` where it was this order, at an earlier try."""

@@ -35,9 +35,11 @@ REPEATED: Final = Fact.REPEATED.name.lower()
 AUDITED: Final = (
     c.AssignRegion, c.DefineCampaign, c.SealDefinition, c.ChangeRules, c.Open, c.Pause, c.Resume, c.Close,
     c.ChangeQuota, c.WithdrawSlot, c.MoveSlot, c.InviteTerminal, c.PairTerminal, c.RevokeTerminal, c.AdoptRules,
+    c.SetValve,
 )  # fmt: skip
 _TOLD: Final = (
     "actor", "why", "campaign", "region", "slot", "terminal", "pharmacy", "revision", "change", "to", "keep", "version",
+    "valve", "outflow_per_s", "factor_per_mille",
 )  # fmt: skip
 
 
@@ -94,9 +96,7 @@ class Trail:
             records += await self._log.fetch(partition, to - first - len(records), FETCH_TIMEOUT_MS)
         return records[: to - first]
 
-    async def _with_outcomes(
-        self, partition: int, found: list[tuple[ConsumerRecord, c.Command]]
-    ) -> list[AuditEntry]:
+    async def _with_outcomes(self, partition: int, found: list[tuple[ConsumerRecord, c.Command]]) -> list[AuditEntry]:
         """The first answer to each command stands in the state under its id; what was sent again did nothing.
 
         A repeat is known by the same command further down, so one whose first lies on a later page is told like that.

@@ -24,6 +24,7 @@ from services.console.contract import (
     QuotaChange,
     QuotaChanged,
     Reasoned,
+    RoomNumbers,
     RulesInForce,
     RulesVersion,
     SignedIn,
@@ -32,6 +33,7 @@ from services.console.contract import (
     SlotWithdrawn,
     TerminalList,
     TerminalNumbers,
+    ValveRequest,
     Withdrawal,
     WithdrawalOutlook,
 )
@@ -179,8 +181,22 @@ def _campaigns(handlers: Handlers) -> list[Call]:
             answers={200: QuotaChanged},
             reasons=(Reason.UNKNOWN_CAMPAIGN, Reason.UNKNOWN_SLOT, Reason.BELOW_CONFIRMED),
         ),
+        _valve(handlers),
         *_withdrawals(handlers),
     ]
+
+
+def _valve(handlers: Handlers) -> Call:
+    return _change(
+        path="/v1/campaigns/{campaign}/valve",
+        name="turn_valve",
+        summary="The waiting room: on (nobody books without a ticket), off (everybody may), automatic; and how fast.",
+        handler=handlers.turn_valve,
+        parameters=(CAMPAIGN,),
+        body=(ValveRequest,),
+        answers={200: RoomNumbers},
+        reasons=(Reason.UNKNOWN_CAMPAIGN,),
+    )
 
 
 def _withdrawals(handlers: Handlers) -> list[Call]:
@@ -379,6 +395,4 @@ def _change(*, reasons: tuple[Reason | DoorReason, ...] = (), **call: Any) -> Ca
 
 
 def _number(name: str, least: int, most: int, description: str) -> Parameter:
-    return Parameter(
-        name=name, place="query", kind=Annotated[int, Meta(ge=least, le=most)], description=description
-    )
+    return Parameter(name=name, place="query", kind=Annotated[int, Meta(ge=least, le=most)], description=description)

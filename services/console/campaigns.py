@@ -15,6 +15,7 @@ from services.console.contract import (
     WindowTimes,
 )
 from services.console.desk import OpsDesk, phase_word
+from services.console.room_numbers import room_numbers
 from services.domain.campaign_document import definition_document
 from services.domain.commands import ChangeQuota, Close, Open, Pause, Resume
 from services.domain.days import rfc3339
@@ -75,6 +76,7 @@ class Campaigns:
             waitlisted=row.waitlisted,
             promoted=row.promoted,
             precedence=row.precedence,
+            waiting_room=None if view.room is None else room_numbers(view.room),
         )
 
     def all_numbers(self) -> list[CampaignNumbers]:
@@ -131,9 +133,7 @@ class Campaigns:
         await self._desk.door.refresh_once()
         return PhaseChanged(campaign=name, phase=phase_word(row.phase))  # type: ignore[arg-type]
 
-    async def change_quota(
-        self, name: str, slot: str, wish: QuotaChange, *, actor: str, key: str
-    ) -> QuotaChanged:
+    async def change_quota(self, name: str, slot: str, wish: QuotaChange, *, actor: str, key: str) -> QuotaChanged:
         """More or less units in a share. Raises Problem `unknown_slot`, or `below_confirmed` with the number."""
         view = await self.view(name)
         if slot not in view.slots:

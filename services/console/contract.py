@@ -16,6 +16,7 @@ Change = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
 Partition = Annotated[int, Meta(ge=0, le=99)]
 TerminalName = Annotated[str, whole("[A-Za-z0-9][A-Za-z0-9_-]{0,31}")]
 PhaseWord = Literal["scheduled", "open", "paused", "closed"]
+ValveWord = Literal["off", "on", "automatic"]
 TerminalWord = Literal["invited", "paired", "revoked"]
 
 
@@ -52,6 +53,15 @@ class QuotaChange(Body, frozen=True, kw_only=True):
     change: Change
     why: Why
     share: Literal["public", "assisted", "reserve"] = "public"
+
+
+class ValveRequest(Body, frozen=True, kw_only=True):
+    """How a campaign's waiting room is to let people in. `outflow_per_s` 0: as fast as they are served."""
+
+    mode: ValveWord
+    why: Why
+    outflow_per_s: Annotated[int, Meta(ge=0, le=100_000, description="People a second.")] = 0
+    admission_factor: Annotated[float, Meta(ge=1, le=10, description="People let in at once, for what is left.")] = 1.5
 
 
 class Withdrawal(Body, frozen=True, kw_only=True):
@@ -105,6 +115,18 @@ class WindowTimes(Result, frozen=True, kw_only=True):
     closes_at: Time
 
 
+class RoomNumbers(Result, frozen=True, kw_only=True):
+    """A campaign's waiting room. `people` were let in or wait in this round, estimated; `let_in` may book."""
+
+    mode: ValveWord
+    outflow_per_s: int
+    admission_factor: float
+    round: int
+    is_active: bool
+    people: int
+    let_in: int
+
+
 class CampaignNumbers(Result, frozen=True, kw_only=True):
     """A campaign as it stands. Units are units, the others are reservations since it began; `precedence` are people who
     lost a place to a withdrawal and have no other yet."""
@@ -128,6 +150,7 @@ class CampaignNumbers(Result, frozen=True, kw_only=True):
     waitlisted: int
     promoted: int
     precedence: int
+    waiting_room: RoomNumbers | None = None
 
 
 class CampaignList(Result, frozen=True, kw_only=True):
@@ -308,6 +331,9 @@ class AuditEntry(Result, frozen=True, kw_only=True, omit_defaults=True):
     to: str = ""
     keep: int | None = None
     version: int = 0
+    valve: str = ""
+    outflow_per_s: int = 0
+    factor_per_mille: int = 0
     outcome: str = ""
     reason: str = ""
 

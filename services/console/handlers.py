@@ -23,6 +23,7 @@ from services.console.contract import (
     RulesVersion,
     SignedIn,
     SignInRequest,
+    ValveRequest,
     Withdrawal,
 )
 from services.console.live import UTC, Live
@@ -31,6 +32,7 @@ from services.console.rules_in_force import Rules
 from services.console.sign_in import SESSION_COOKIE, Operator, SignIn
 from services.console.terminals import Terminals
 from services.console.users import Role
+from services.console.valve import Valves
 from services.console.withdrawals import Withdrawals
 from services.domain.campaign import Campaign
 from services.domain.campaign_check import Source, check
@@ -68,6 +70,7 @@ class Handlers:
         trail: Trail,
         live: Live,
         reports: Reports,
+        valves: Valves,
     ) -> None:
         self._sign_in = sign_in
         self._campaigns = campaigns
@@ -78,6 +81,7 @@ class Handlers:
         self._trail = trail
         self._live = live
         self._reports = reports
+        self._valves = valves
         self._documents = 0
 
     # -- who is asking ----------------------------------------------------------------------------------------------
@@ -196,9 +200,7 @@ class Handlers:
         self._documents += 1
         try:
             body = await read_body(request, MAX_CAMPAIGN_BYTES)
-            return await asyncio.to_thread(
-                lambda: self._applying.order(_checked(body), actor=actor, why=why, key=key)
-            )
+            return await asyncio.to_thread(lambda: self._applying.order(_checked(body), actor=actor, why=why, key=key))
         finally:
             self._documents -= 1
 
@@ -222,6 +224,15 @@ class Handlers:
         key = idempotency_key(request)
         body = await read_json(request, QuotaChange)
         return json_answer(200, await self._campaigns.change_quota(name, slot, body, actor=operator.actor, key=key))
+
+    async def turn_valve(self, request: web.BaseRequest, name: str) -> Answer:
+        """POST /v1/campaigns/{campaign}/valve"""
+        operator = self._changer(request)
+        key = idempotency_key(request)
+        wish = await read_json(request, ValveRequest)
+        turned = await self._valves.turn(name, wish, actor=operator.actor, key=key)
+        log.info("A valve was turned", action="valve_turned", campaign=name, mode=wish.mode, actor=operator.actor)
+        return json_answer(200, turned)
 
     async def withdraw_slot(self, request: web.BaseRequest, name: str, slot: str) -> Answer:
         """POST /v1/campaigns/{campaign}/slots/{slot}/withdraw"""

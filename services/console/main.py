@@ -21,6 +21,7 @@ from services.console.rules_in_force import Rules
 from services.console.sign_in import SignIn, read_admin_token
 from services.console.terminals import Terminals
 from services.console.users import Users
+from services.console.valve import Valves
 from services.console.withdrawals import Withdrawals
 from services.platform.admin import AdminServer, add_health_routes
 from services.platform.contact import ContactKeys
@@ -89,6 +90,7 @@ class Parts:
         self.desk = OpsDesk(door, decision_timeout_s=settings.decision_timeout_s)
         self.campaigns = Campaigns(self.desk, identities)
         self.withdrawals = Withdrawals(self.desk, self.campaigns, identities)
+        self.valves = Valves(self.desk, identities, self.campaigns)
         self.applying = Applying(self.desk, identities, ContactKeys(secrets.contact_folder))
         self.terminals = Terminals(self.desk, identities, code_valid_s=settings.pairing_code_valid_s)
         self.rules = Rules(self.desk, identities)
@@ -108,6 +110,7 @@ class Parts:
             trail=self.trail,
             live=self.live,
             reports=self.reports,
+            valves=self.valves,
         )
         router = Router()
         mount(router, calls(handlers))

@@ -16,6 +16,8 @@ from services.domain.days import later
 from services.domain.documents import DocumentType
 
 REVISION_CHARS = 16
+DEFAULT_OPENS_BEFORE_MIN = 30
+DEFAULT_FACTOR_PER_MILLE = 1_500
 DEFAULT_DELETE_AFTER_DAYS = 14
 REHEARSAL_REGION = "rehearsal-"
 """How the region of a rehearsal begins, and no other: whoever books in one has nothing to do with the real one."""
@@ -92,6 +94,14 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     change_until_h: int | None = None  # hours before a slot begins up to which it may be changed; None: till it begins
 
 
+class WaitingRoom(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the campaign's waiting room begins; the ops team turns it later (`set_valve`)."""
+
+    mode: str  # on or automatic; a campaign whose is off has none
+    opens_before_min: int = DEFAULT_OPENS_BEFORE_MIN  # before each opening
+    admission_factor_per_mille: int = DEFAULT_FACTOR_PER_MILLE  # people let in at once, for what is left
+
+
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """A campaign without its tables."""
 
@@ -106,6 +116,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     delete_after_days: int
     deletion_day: str  # YYYY-MM-DD, that many days after the last slot's day; it names the contact key
     rehearsal: bool = False  # to be load-tested: in a region of its own, and listed nowhere for residents
+    waiting_room: WaitingRoom | None = None
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,6 +148,8 @@ def definition_of(campaign: Definition) -> dict[str, object]:
     fields = {name: getattr(campaign, name) for name in Definition.__struct_fields__}
     if not campaign.rehearsal:
         del fields["rehearsal"]
+    if campaign.waiting_room is None:
+        del fields["waiting_room"]
     return fields
 
 

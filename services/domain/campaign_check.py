@@ -14,12 +14,15 @@ from msgspec.structs import replace
 
 from services.domain.campaign import (
     DEFAULT_DELETE_AFTER_DAYS,
+    DEFAULT_FACTOR_PER_MILLE,
+    DEFAULT_OPENS_BEFORE_MIN,
     REHEARSAL_REGION,
     AppealContact,
     Campaign,
     Controller,
     Document,
     Rules,
+    WaitingRoom,
     Window,
     deletion_day,
 )
@@ -44,6 +47,9 @@ MAX_WINDOWS = 100
 MAX_DELETE_AFTER_DAYS = 3_650
 ENFORCED_MODE = "first_come"
 MODES_TO_COME = ("lottery", "register_all")
+WAITING_ROOM_MODES = ("off", "on", "automatic")
+MAX_OPENS_BEFORE_MIN = 1_440
+MAX_ADMISSION_FACTOR = 10
 ELIGIBLE: Path = ("rules", "eligible")
 _KEYS = (
     "campaign", "region", "timezone", "title", "controller", "appeal_contact", "mode", "rehearsal", "windows", "rules",
@@ -75,6 +81,7 @@ def check(source: Source, report: Report | None = None) -> Campaign:
     reader = DocumentReader(document, report)
     reader.known_keys((), _KEYS)
     _refuse_what_is_not_enforced(reader)
+    waiting_room = _waiting_room(reader)
     campaign, region = reader.name("campaign"), reader.name("region")
     rehearsal = _rehearsal(reader, region)
     where = _zone(reader)
@@ -106,6 +113,7 @@ def check(source: Source, report: Report | None = None) -> Campaign:
         delete_after_days=delete_after_days,
         deletion_day=deletion_day(slots, delete_after_days),
         rehearsal=rehearsal,
+        waiting_room=waiting_room,
         pharmacies=tuple(pharmacies),
         slots=tuple(slots),
         entitled=entitled,
@@ -121,10 +129,27 @@ def _refuse_what_is_not_enforced(reader: DocumentReader) -> None:
         reader.problem(("mode",), f"`{mode}` {NOT_ENFORCED}. Only `{ENFORCED_MODE}` is")
     elif mode != ENFORCED_MODE:
         reader.problem(("mode",), f"is no mode; write `{ENFORCED_MODE}`")
-    if reader.value(("waiting_room",), None) is not None:
-        reader.known_keys(("waiting_room",), ("mode", "opens_before_min", "admission_factor"))
-        if reader.value(("waiting_room", "mode"), None) != "off":
-            reader.problem(("waiting_room",), f"{NOT_ENFORCED}. `waiting_room: {{mode: off}}` is accepted")
+
+
+def _waiting_room(reader: DocumentReader) -> WaitingRoom | None:
+    if reader.value(("waiting_room",), None) is None:
+        return None
+    reader.known_keys(("waiting_room",), ("mode", "opens_before_min", "admission_factor"))
+    mode = reader.value(("waiting_room", "mode"), None)
+    mode = {True: "on", False: "off"}.get(mode, mode) if isinstance(mode, bool) else mode  # as YAML 1.1 reads them
+    if mode not in WAITING_ROOM_MODES:
+        reader.problem(("waiting_room", "mode"), f"has to be one of {', '.join(WAITING_ROOM_MODES)}")
+    before = reader.integer(
+        ("waiting_room", "opens_before_min"), 1, MAX_OPENS_BEFORE_MIN, default=DEFAULT_OPENS_BEFORE_MIN
+    )
+    factor = reader.value(("waiting_room", "admission_factor"), DEFAULT_FACTOR_PER_MILLE / 1_000)
+    is_number = isinstance(factor, int | float) and not isinstance(factor, bool)
+    if not is_number or not 1 <= factor <= MAX_ADMISSION_FACTOR:
+        reader.problem(("waiting_room", "admission_factor"), f"has to be a number from 1 to {MAX_ADMISSION_FACTOR}")
+        factor = 1
+    if mode == "off" or mode not in WAITING_ROOM_MODES:
+        return None
+    return WaitingRoom(mode=mode, opens_before_min=before, admission_factor_per_mille=round(factor * 1_000))
 
 
 def _rehearsal(reader: DocumentReader, region: str) -> bool:

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from services.domain.campaign import WEEKDAYS, Campaign, Definition, Document
+from services.domain.campaign import WEEKDAYS, Campaign, Definition, Document, WaitingRoom
 from services.domain.campaign_check import ENFORCED_MODE
 from services.domain.campaign_tables import MICRODEGREES
 from services.domain.commands import Pharmacy, Slot
@@ -29,7 +29,16 @@ def definition_document(campaign: Definition) -> dict[str, Any]:
             for window in campaign.windows
         ],
         "rules": _rules(campaign),
+        **({"waiting_room": _waiting_room(campaign.waiting_room)} if campaign.waiting_room is not None else {}),
         "delete_after_days": campaign.delete_after_days,
+    }
+
+
+def _waiting_room(room: WaitingRoom) -> dict[str, Any]:
+    return {
+        "mode": room.mode,
+        "opens_before_min": room.opens_before_min,
+        "admission_factor": room.admission_factor_per_mille / 1_000,
     }
 
 

@@ -14,6 +14,9 @@ from services.front_door.messages import (
     ReservationRequest,
     SlotChange,
     Stock,
+    TicketGiven,
+    TicketRequest,
+    TicketStanding,
 )
 from services.platform.openapi import IDEMPOTENCY_KEY, Call, Media, Parameter, document
 
@@ -26,6 +29,18 @@ RESERVATION: Final = Parameter(
     place="path",
     kind=Annotated[str, Meta(max_length=40)],
     description="A reservation's id: the credential of its owner.",
+)
+TICKET: Final = Parameter(
+    name="ticket",
+    place="path",
+    kind=Annotated[str, Meta(max_length=100)],
+    description="A ticket of a waiting room.",
+)
+SHOWN_TICKET: Final = Parameter(
+    name="Maskline-Ticket",
+    place="header",
+    kind=Annotated[str, Meta(max_length=100)],
+    description="The ticket, where the campaign has a waiting room and lets people in by turns.",
 )
 PLACE: Final = Parameter(
     name="place",
@@ -84,6 +99,12 @@ BEFORE_THE_LOG: Final = (
     DoorReason.DOCUMENT_TYPE_NOT_ACCEPTED,
     DoorReason.PHONE_INVALID,
 )
+OF_TICKETS: Final = (
+    DoorReason.TICKET_REQUIRED,
+    DoorReason.TICKET_NOT_ADMITTED,
+    Reason.TICKET_INVALID,
+    Reason.TICKET_USED_UP,
+)
 OF_THE_LOG: Final = (DoorReason.LOG_UNAVAILABLE, DoorReason.CATCHING_UP, DoorReason.UNKNOWN_OUTCOME)
 PENDING_HEADERS: Final = {202: ("Location", "Retry-After")}
 """Retry-After where the answer comes before the wait is over: not everybody can be held."""
@@ -92,7 +113,7 @@ PUBLISHED_HEADERS: Final = {200: ("ETag", "Cache-Control"), 304: ("ETag", "Cache
 
 def calls(handlers: Handlers) -> list[Call]:
     """Every call of `/v1`."""
-    return [*_offers(handlers), _booking(handlers), *_reservation(handlers)]
+    return [*_offers(handlers), *_waiting_room(handlers), _booking(handlers), *_reservation(handlers)]
 
 
 def openapi(handlers: Handlers) -> bytes:
@@ -156,6 +177,43 @@ def _offers(handlers: Handlers) -> list[Call]:
     ]
 
 
+def _waiting_room(handlers: Handlers) -> list[Call]:
+    return [
+        Call(
+            method="POST",
+            path="/v1/campaigns/{campaign}/tickets",
+            name="join",
+            summary="Join the waiting room for a resident.",
+            description=(
+                "Before the opening, all tickets of one resident have the same place, which is drawn among all who are "
+                "there. After it, places go by arrival: keep the first ticket."
+            ),
+            handler=handlers.join,
+            parameters=(CAMPAIGN,),
+            body=(TicketRequest,),
+            answers={201: TicketGiven},
+            reasons=(
+                Reason.UNKNOWN_CAMPAIGN,
+                Reason.NOT_OPEN,
+                Reason.CAMPAIGN_CLOSED,
+                DoorReason.DOCUMENT_INVALID,
+                DoorReason.DOCUMENT_TYPE_NOT_ACCEPTED,
+                *OF_THE_LOG,
+            ),
+        ),
+        Call(
+            method="GET",
+            path="/v1/tickets/{ticket}",
+            name="show_ticket",
+            summary="Where a ticket stands: people ahead, when the turn may come, when to ask again.",
+            handler=handlers.show_ticket,
+            parameters=(TICKET,),
+            answers={200: TicketStanding},
+            reasons=(Reason.TICKET_INVALID, DoorReason.CATCHING_UP),
+        ),
+    ]
+
+
 def _booking(handlers: Handlers) -> Call:
     return Call(
         method="POST",
@@ -168,12 +226,13 @@ def _booking(handlers: Handlers) -> Call:
             "now."
         ),
         handler=handlers.book,
+        parameters=(SHOWN_TICKET,),
         body=(ReservationRequest,),
         needs_key=True,
         may_wait=True,
         answers={200: Reservation, 201: Reservation, 202: Pending},
         answer_headers=PENDING_HEADERS,
-        reasons=(*BEFORE_THE_LOG, *DECIDED, *OF_THE_LOG),
+        reasons=(*BEFORE_THE_LOG, *OF_TICKETS, *DECIDED, *OF_THE_LOG),
     )
 
 

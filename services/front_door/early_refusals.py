@@ -54,6 +54,13 @@ class EarlyRefusals:
             members = {"campaign": campaign.name, "slot": wish.slot, **about(reason.word, campaign)}
             raise Problem(reason, how_to_appeal=campaign.how_to_appeal, **members)
 
+    async def unless_it_came_before(self, campaign: Offered, asked: Asked, problem: Problem) -> None:
+        """Raises `problem`, or Problem 503, unless the log has this booking: to be asked for a ticket would tell its
+        owner that it was not accepted."""
+        (reservation,) = (await self._look_up.surely(campaign.partition, [f"r:{asked.pass_no}"])).rows
+        if reservation is None:
+            raise problem
+
 
 def _is_special(no: int, person: PersonRow | None, aside: PersonRow | None) -> bool:
     """Whether something is known of this resident that the rules look at before anything else."""

@@ -11,7 +11,7 @@ from services.domain.reasons import DoorReason
 from services.domain.rows import Facts
 from services.front_door.campaigns import Campaigns
 from services.front_door.line import Line
-from services.front_door.messages import Pending, Reservation, ReservationRequest, SlotChange
+from services.front_door.messages import Pending, Reservation, ReservationRequest, SlotChange, TicketRequest
 from services.front_door.offers import Offers
 from services.front_door.passes import Passes
 from services.front_door.refusals import (
@@ -27,6 +27,7 @@ from services.front_door.refusals import (
 from services.front_door.reservations import Booking, Reservations
 from services.front_door.standing import Owner, Standings, about_person, refusal_in
 from services.front_door.stock import StockView
+from services.front_door.waiting_room import TICKET_HEADER, WaitingRoom
 from services.platform.http_answers import JSON, NO_STORE, SVG, Answer
 from services.platform.http_requests import decode_json, idempotency_key, language, malformed, prefer_wait_s, read_body
 from services.platform.identities import Identities
@@ -50,6 +51,7 @@ class Handlers:
         passes: Passes,
         line: Line,
         identities: Identities,
+        waiting_room: WaitingRoom,
     ) -> None:
         self._campaigns = campaigns
         self._offers = offers
@@ -59,6 +61,7 @@ class Handlers:
         self._passes = passes
         self._line = line
         self._identities = identities
+        self._waiting_room = waiting_room
 
     # -- what is on offer -------------------------------------------------------------------------------------------
 
@@ -75,21 +78,40 @@ class Handlers:
     async def show_stock_csv(self, request: web.BaseRequest, name: str) -> Answer:
         return await (await self._stock.of(await self._campaigns.find(name))).csv.answer(request)
 
+    # -- the waiting room -------------------------------------------------------------------------------------------
+
+    async def join(self, request: web.BaseRequest, name: str) -> Answer:
+        """A repeat gets the same place before the opening, and one further behind after it: tickets are kept by their
+        owners alone."""
+        wish = decode_json(await read_body(request), TicketRequest)
+        campaign = await self._campaigns.find(name)
+        try:
+            resident = self._reservations.resident(wish.resident, campaign)
+        except DocumentInvalid as error:
+            raise of_input(error, campaign, language(request)) from error
+        return Answer(201, _encode(await self._waiting_room.join(campaign, resident)), JSON, NO_STORE)
+
+    async def show_ticket(self, _request: web.BaseRequest, ticket: str) -> Answer:
+        return Answer(200, _encode(await self._waiting_room.where(ticket)), JSON, NO_STORE)
+
     # -- booking ----------------------------------------------------------------------------------------------------
 
     async def book(self, request: web.BaseRequest) -> Answer:
         """The hot path: from here to the log and back."""
-        if self._reservations.full:  # before the body is read, let alone parsed
-            return busy(language(request))
         try:
+            # Before the body is read, let alone parsed.
+            shown = request.headers.get(TICKET_HEADER)
+            ticket = None if shown is None else await self._waiting_room.shown(shown)
+            if self._reservations.is_full(has_turn=ticket is not None):
+                return busy(language(request))
             key = idempotency_key(request)
             wait_s = prefer_wait_s(request)
             wish = decode_json(await read_body(request), ReservationRequest)
             campaign = self._campaigns.get(wish.campaign) or await self._campaigns.find(wish.campaign)
-            if self._reservations.is_full_for(campaign):
+            if self._reservations.is_full_for(campaign, has_turn=ticket is not None):
                 return busy(language(request))
             try:
-                booking = await self._reservations.book(wish, campaign, key)
+                booking = await self._reservations.book(wish, campaign, key, ticket)
             except (DocumentInvalid, PhoneInvalid) as error:
                 raise of_input(error, campaign, language(request)) from error
         except Problem as problem:

@@ -20,6 +20,8 @@ from services.front_door.reservations import Reservations
 from services.front_door.shedding import Shedding, SheddingSettings
 from services.front_door.standing import Standings
 from services.front_door.stock import StockView
+from services.front_door.tickets import Tickets
+from services.front_door.waiting_room import WaitingRoom
 from services.platform.admin import AdminServer, add_health_routes
 from services.platform.contact import ContactKeys
 from services.platform.health import Health
@@ -50,34 +52,53 @@ class FrontDoorSettings(ProcessSettings, frozen=True, kw_only=True):
     shedding: SheddingSettings = SheddingSettings()
 
 
-def router_of(door: Door, secrets: Secrets, log_ends: LogEnds, health: Health, settings: SheddingSettings) -> Router:
-    """All routes of a front door, on an open door."""
-    identities = Identities(secrets)
-    campaigns = Campaigns(door.catalogue, ContactKeys(secrets.contact_folder))
-    passes = Passes(identities, PassKeys(secrets))
-    stock = StockView(door.catalogue)
-    look_up = LookUp(door.reader, log_ends)
-    early_refusals = EarlyRefusals(door.catalogue, look_up)
-    line = Line(door.reader)
-    reservations = Reservations(door, campaigns, identities, early_refusals, Shedding(line, settings))
-    standings = Standings(door, campaigns, identities, passes, look_up)
-    handlers = Handlers(
-        campaigns=campaigns,
-        offers=Offers(campaigns),
-        stock=stock,
-        reservations=reservations,
-        standings=standings,
-        passes=passes,
-        line=line,
-        identities=identities,
-    )
-    site = Site(campaigns=campaigns, stock=stock, reservations=reservations, standings=standings, identities=identities)
-    router = Router()
-    mount(router, calls(handlers))
-    site.mount(router)
-    add_document_route(router, openapi(handlers))
-    add_health_routes(router, health)
-    return router
+class Parts:
+    """What stands behind the routes of a front door, on an open door."""
+
+    def __init__(self, door: Door, secrets: Secrets, log_ends: LogEnds, settings: SheddingSettings) -> None:
+        self.identities = Identities(secrets)
+        self.campaigns = Campaigns(door.catalogue, ContactKeys(secrets.contact_folder))
+        self.passes = Passes(self.identities, PassKeys(secrets))
+        self.stock = StockView(door.catalogue)
+        self.line = Line(door.reader)
+        self.waiting_room = WaitingRoom(door, Tickets(secrets.ticket_key))
+        look_up = LookUp(door.reader, log_ends)
+        self.reservations = Reservations(
+            door=door,
+            campaigns=self.campaigns,
+            identities=self.identities,
+            early_refusals=EarlyRefusals(door.catalogue, look_up),
+            shedding=Shedding(self.line, settings),
+            waiting_room=self.waiting_room,
+        )
+        self.standings = Standings(door, self.campaigns, self.identities, self.passes, look_up)
+
+    def router(self, health: Health) -> Router:
+        """All routes."""
+        handlers = Handlers(
+            campaigns=self.campaigns,
+            offers=Offers(self.campaigns),
+            stock=self.stock,
+            waiting_room=self.waiting_room,
+            reservations=self.reservations,
+            standings=self.standings,
+            passes=self.passes,
+            line=self.line,
+            identities=self.identities,
+        )
+        site = Site(
+            campaigns=self.campaigns,
+            stock=self.stock,
+            reservations=self.reservations,
+            standings=self.standings,
+            identities=self.identities,
+        )
+        router = Router()
+        mount(router, calls(handlers))
+        site.mount(router)
+        add_document_route(router, openapi(handlers))
+        add_health_routes(router, health)
+        return router
 
 
 async def main(settings: FrontDoorSettings, stop: Stop) -> None:
@@ -96,8 +117,8 @@ async def main(settings: FrontDoorSettings, stop: Stop) -> None:
         )
         looker = PartitionReader(settings, COMMANDS)
         stack.push_async_callback(looker.stop)
-        router = router_of(door, secrets, LogEnds(looker), health, settings.shedding)
-        server = HttpServer(router, settings.host, settings.port, settings.http)
+        parts = Parts(door, secrets, LogEnds(looker), settings.shedding)
+        server = HttpServer(parts.router(health), settings.host, settings.port, settings.http)
         await server.start()
         stack.push_async_callback(server.stop)
         health.add("state", door.wrong)

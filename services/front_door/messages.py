@@ -53,6 +53,39 @@ class ReservationRequest(In, frozen=True, kw_only=True):
     phone: PhoneText
 
 
+class TicketRequest(In, frozen=True, kw_only=True):
+    """Somebody joins a waiting room."""
+
+    resident: Resident
+
+
+class Draw(Out, frozen=True, kw_only=True):
+    """How places are drawn among those who were there before the opening: the first 8 bytes of HMAC-SHA256(seed,
+    receipt), spread over as many places as there were people. The seed was committed to before anybody had a ticket."""
+
+    commitment: Annotated[str, Meta(description="SHA-256 of the seed, in hex.")]
+    receipt: Annotated[str, Meta(description="The same for every ticket of this resident.")]
+    seed: Annotated[str, Meta(description="In hex; null before the opening.")] | None
+    people: Annotated[int, Meta(description="Who were there, estimated; null before the opening.", ge=1)] | None
+
+
+class TicketStanding(Out, frozen=True, kw_only=True):
+    """Where a ticket stands. `ahead` and `estimate_s` are null while nobody can tell, as before the opening."""
+
+    state: Literal["waiting", "admitted", "closed"]
+    ahead: Annotated[int, Meta(description="People before this one, estimated.", ge=0)] | None = None
+    estimate_s: Annotated[int, Meta(description="Seconds until the turn comes, estimated.", ge=0)] | None = None
+    poll_after_s: Annotated[int, Meta(description="When to ask again; null where nothing changes.", ge=1)] | None = None
+    probably_gone: Annotated[bool, Meta(description="Whether those before will probably leave nothing.")] = False
+    draw: Draw | None = None
+
+
+class TicketGiven(TicketStanding, frozen=True, kw_only=True):
+    """A ticket and where it stands. Goes into the header `Maskline-Ticket` of a booking once it is admitted."""
+
+    ticket: Annotated[str, Meta(description="Keep it: who comes again after the opening stands further behind.")]
+
+
 class SlotChange(In, frozen=True, kw_only=True):
     """Another slot of the same campaign."""
 

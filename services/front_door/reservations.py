@@ -12,8 +12,10 @@ from services.domain.phones import canonical_phone
 from services.domain.reasons import DoorReason, Reason
 from services.front_door.campaigns import Campaigns, Offered
 from services.front_door.early_refusals import EarlyRefusals
-from services.front_door.messages import ReservationRequest
+from services.front_door.messages import ReservationRequest, Resident
 from services.front_door.shedding import Shedding
+from services.front_door.tickets import Ticket
+from services.front_door.waiting_room import WaitingRoom
 from services.platform.booking import Wish, asked_as, digit_for, reserve_command
 from services.platform.identities import Identities
 from services.platform.problems import Problem
@@ -38,39 +40,54 @@ class Reservations:
 
     def __init__(
         self,
+        *,
         door: Door,
         campaigns: Campaigns,
         identities: Identities,
         early_refusals: EarlyRefusals,
         shedding: Shedding,
+        waiting_room: WaitingRoom,
     ) -> None:
         self._door = door
         self._campaigns = campaigns
         self._early_refusals = early_refusals
         self._identities = identities
         self._shedding = shedding
+        self._waiting_room = waiting_room
 
-    @property
-    def full(self) -> bool:
-        """Whether no booking is taken now, whatever its body says."""
-        return self._shedding.full(self._door.catalogue.partitions_with_campaigns)
+    def is_full(self, *, has_turn: bool = False) -> bool:
+        """Whether no booking is taken now, whatever its body says. Who has been let in by a waiting room comes before
+        those who need no ticket."""
+        partitions = self._door.catalogue.partitions_with_campaigns
+        return self._shedding.full(partitions, with_turn=has_turn or not self._waiting_room.some_wait)
 
     @property
     def full_for_changes(self) -> bool:
         """Whether no cancel and no change is taken now: they have a reserve of their own."""
         return self._shedding.changes.full
 
-    def is_full_for(self, campaign: Offered) -> bool:
+    def is_full_for(self, campaign: Offered, *, has_turn: bool = False) -> bool:
         """Whether no booking of this campaign is taken now."""
-        return self._shedding.load(campaign.partition).full
+        load = self._shedding.load(campaign.partition)
+        return load.full if has_turn or not self._waiting_room.some_wait else load.full_but_for_turns
 
-    async def book(self, wish: ReservationRequest, campaign: Offered, key: str) -> Booking:
+    def resident(self, who: Resident, campaign: Offered) -> str:
+        """The pseudonym of somebody as a campaign accepts documents. Raises Problem 400, DocumentInvalid."""
+        return self._identities.resident(who.document_type, self._number(who, campaign))
+
+    async def book(
+        self, wish: ReservationRequest, campaign: Offered, key: str, ticket: Ticket | None = None
+    ) -> Booking:
         """Into the log, unless it is sure already that nobody gets anything.
 
         Raises Problem: 409, 404, 400 and 503 (surely not written), or 504 (unknown); DocumentInvalid, PhoneInvalid.
         """
         wanted = self._checked(wish, campaign)
         asked = asked_as(self._identities, campaign.partition, wanted, key)
+        if self._waiting_room.some_wait and (why_not := self._waiting_room.why_not(campaign, ticket, asked.resident)):
+            await self._early_refusals.unless_it_came_before(campaign, asked, why_not)
+        elif ticket is not None:
+            wanted = wanted._replace(ticket=self._waiting_room.word_for_fold(campaign, ticket, asked.resident))
         with self._shedding.bookings, self._shedding.load(campaign.partition) as load:
             if self._early_refusals.are_likely(campaign):  # before the dearer half of the command is made
                 await self._early_refusals.check(campaign, wanted, asked)
@@ -87,15 +104,18 @@ class Reservations:
         """
         if wish.slot not in campaign.slots:
             raise Problem(Reason.UNKNOWN_SLOT)
-        kind = wish.resident.document_type
-        if kind not in campaign.document_types:
-            accepted = ", ".join(campaign.definition.rules.document_types)
-            raise Problem(DoorReason.DOCUMENT_TYPE_NOT_ACCEPTED, accepted=accepted)
-        number = documents.canonical(kind, wish.resident.document_number)
+        kind, number = wish.resident.document_type, self._number(wish.resident, campaign)
         phone = canonical_phone(wish.phone)
         birth_year = wish.resident.birth_year
         digit = digit_for(campaign.definition.rules.stagger, kind, number, birth_year)
         return Wish(campaign.name, wish.slot, wish.units, kind, number, phone, birth_year, digit)
+
+    def _number(self, who: Resident, campaign: Offered) -> str:
+        kind = who.document_type
+        if kind not in campaign.document_types:
+            accepted = ", ".join(campaign.definition.rules.document_types)
+            raise Problem(DoorReason.DOCUMENT_TYPE_NOT_ACCEPTED, accepted=accepted)
+        return documents.canonical(kind, who.document_number)
 
     def cancel(self, pass_no: str, key: str | None) -> Cancel:
         """The command by which an owner gives a reservation back."""

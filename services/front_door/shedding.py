@@ -21,6 +21,8 @@ from services.platform.settings import Settings
 from services.stream.place import Place
 
 MARK_EVERY_S: Final = 0.01
+FOR_TURNS: Final = 0.2
+"""The part of each limit that is kept, while people have tickets, for those whose turn it is."""
 MAX_MARKS: Final = 1_000
 """Moments that are remembered of a partition until the fold has passed them: ten seconds and more."""
 
@@ -108,6 +110,12 @@ class Load:
         """Whether one more has to be refused."""
         return self.in_flight >= self.acks.limit or self._undecided() >= self.decisions.limit
 
+    @property
+    def full_but_for_turns(self) -> bool:
+        """Whether one more has to be refused who has no turn, where others have."""
+        part = 1 - FOR_TURNS
+        return self.in_flight >= part * self.acks.limit or self._undecided() >= part * self.decisions.limit
+
     def __enter__(self) -> Self:
         """One more. Raises Problem 503 where there is no room."""
         if self.full:
@@ -172,6 +180,11 @@ class Shedding:
             UNDECIDED_LIMIT.labels(partition).set_function(lambda: load.decisions.limit)
         return load
 
-    def full(self, partitions: Collection[int]) -> bool:
+    def full(self, partitions: Collection[int], *, with_turn: bool = True) -> bool:
         """Whether a booking is refused wherever it wants to go, of these partitions: its body need not be read."""
-        return self.bookings.full or (bool(partitions) and all(self.load(partition).full for partition in partitions))
+        if self.bookings.full:
+            return True
+        loads = [self.load(partition) for partition in partitions]
+        if with_turn:
+            return bool(loads) and all(load.full for load in loads)
+        return bool(loads) and all(load.full_but_for_turns for load in loads)

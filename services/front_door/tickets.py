@@ -37,15 +37,10 @@ class Tickets:
         root = KeyedDigest(ticket_key)
         self._signing = KeyedDigest(root.digest(b"waiting-room ticket"))
         self._receipts = KeyedDigest(root.digest(b"waiting-room receipt"))
-        self._seeds = KeyedDigest(root.digest(b"waiting-room seed"))
 
     def receipt(self, campaign: str, resident: str) -> str:
         """16 characters for a resident's pseudonym in a campaign; it does not lead back to the pseudonym."""
         return self._receipts.text(f"{campaign}\x1f{resident}".encode(), RECEIPT_CHARACTERS)
-
-    def seed(self, campaign: str, opening: str) -> str:
-        """The seed of a campaign's opening, 32 bytes in hex: every clock of this installation makes the same one."""
-        return self._seeds.digest(f"{campaign}\x1f{opening}".encode()).hex()
 
     def text(self, ticket: Ticket) -> str:
         """The ticket as its owner keeps it. Raises ValueError or struct.error for what no ticket can say."""

@@ -23,7 +23,7 @@ NO_DIGIT = -1
 
 
 class Wish(NamedTuple):
-    """Units in a slot for somebody. `phone` may be empty; `digit` is what `digit_for` says."""
+    """Units in a slot for somebody. `phone` may be empty; `digit_for` says `digit`, and Reserve what `ticket` is."""
 
     campaign: str
     slot: str
@@ -34,6 +34,7 @@ class Wish(NamedTuple):
     birth_year: int | None
     digit: int
     terminal: str = ""
+    ticket: str = ""
 
 
 def digit_for(stagger: Stagger | None, kind: DocumentType, number: str, birth_year: int | None) -> int:
@@ -78,6 +79,7 @@ def reserve_command(identities: Identities, contact_key: ContactKey | None, wish
         contact=contact_key.encrypt(wish.phone) if contact_key else "",
         digit=wish.digit,
         terminal=wish.terminal,
+        ticket=wish.ticket,
     )
 
 

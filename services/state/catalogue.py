@@ -1,7 +1,7 @@
 """What campaigns there are. Pharmacies and slots are read once; phases and stock are read often.
 
-A definition is read again when the campaign's revision is another one: its rules were changed. Who refreshes once a
-second may tell the old ones that much longer than the fold, and what they publish as long again as it may be kept.
+A definition is read again when the campaign's revision is another one: its rules were changed. Who refreshes now and
+then may tell the old ones that much longer than the fold, and what they publish as long again as it may be kept.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import structlog
 from services.domain.campaign import Definition
 from services.domain.commands import MAX_CHUNK
 from services.domain.days import UnknownZone, zone
-from services.domain.rows import CampaignRow, PharmacyRow, Phase, SlotRow
+from services.domain.rows import CampaignRow, PharmacyRow, Phase, RoomRow, SlotRow
 from services.state.readers import MAX_KEYS_PER_READ, StateReader
 
 log = structlog.get_logger(__name__)
@@ -24,7 +24,8 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CampaignView:
-    """A sealed campaign: the definition of its file without the tables, and its row as of the last refresh."""
+    """A sealed campaign: the definition of its file without the tables, its row and its waiting room as of the last
+    refresh. `as_of_s` is the event loop's time before they were asked for: whatever was so then was so later too."""
 
     name: str
     partition: int
@@ -32,6 +33,8 @@ class CampaignView:
     definition: Definition = field(repr=False)
     pharmacies: dict[str, PharmacyRow] = field(repr=False)
     slots: dict[str, SlotRow] = field(repr=False)  # `taken` and `quota` are of the time of loading: see `stock`
+    room: RoomRow | None = None
+    as_of_s: float = 0.0
 
     @property
     def phase(self) -> Phase:
@@ -59,6 +62,8 @@ class Catalogue:
         self._campaigns: dict[str, CampaignView] = {}
         self._by_no: dict[tuple[int, int], CampaignView] = {}
         self.partitions_with_campaigns: set[int] = set()
+        self.some_wait = False
+        """Whether any campaign has a waiting room with people in it."""
         self._misplaced: set[tuple[int, str]] = set()
         self._unreadable: dict[tuple[int, str], str] = {}  # the revision whose definition cannot be read
 
@@ -87,6 +92,7 @@ class Catalogue:
         """Read phases anew, and definitions that are new or changed. Raises what the reader raises; then it keeps what
         it had."""
         await asyncio.gather(*(self._refresh_partition(p) for p in range(self._partitions)))
+        self.some_wait = any(view.room is not None and view.room.active == 1 for view in self._campaigns.values())
 
     async def learn(self, partition: int) -> None:
         """Load what was sealed since the last refresh: who is about to say "there is none" must know. Raises what the
@@ -101,11 +107,12 @@ class Catalogue:
 
     async def _refresh_partition(self, partition: int) -> None:
         names = await self._names(partition)
-        rows: list[CampaignRow] = await self._many(partition, [f"c:{name}" for name in names])
+        as_of_s = asyncio.get_running_loop().time()
+        rows, rooms = await self._rows_and_rooms(partition, names)
         for name, row in zip(names, rows, strict=True):
             known = self._campaigns.get(name)
             if known is not None and known.row.no == row.no and known.partition == partition:
-                view: CampaignView | None = await self._now(known, row)
+                view: CampaignView | None = await self._now(known, row, rooms.get(row.no), as_of_s)
             elif (partition, name) in self._misplaced or self._unreadable.get((partition, name)) == row.revision:
                 continue
             elif await self._lives_in(partition, name, row.region):
@@ -116,6 +123,14 @@ class Catalogue:
                 self._campaigns[name] = view
                 self._by_no[partition, row.no] = view
                 self.partitions_with_campaigns.add(partition)
+
+    async def _rows_and_rooms(
+        self, partition: int, names: list[str]
+    ) -> tuple[list[CampaignRow], dict[int, RoomRow | None]]:
+        """The rows of these campaigns, and by number the waiting rooms of those that are known."""
+        known = [view.row.no for name in names if (view := self._campaigns.get(name)) and view.partition == partition]
+        found = await self._many(partition, [*(f"c:{name}" for name in names), *(f"q:{no}" for no in known)])
+        return found[: len(names)], dict(zip(known, found[len(names) :], strict=True))
 
     async def _lives_in(self, partition: int, name: str, region: str) -> bool:
         """Whether partition 0 gave the campaign's region this partition, or none yet. A definition that somebody wrote
@@ -132,7 +147,8 @@ class Catalogue:
 
     async def _load(self, partition: int, name: str, row: CampaignRow) -> CampaignView | None:
         prefix = f"x:{row.no}"
-        text, *_ = await self._many(partition, [prefix])
+        as_of_s = asyncio.get_running_loop().time()
+        text, row, room = await self._many(partition, [prefix, f"c:{name}", f"q:{row.no}"])
         if (definition := self._definition(partition, name, row, text)) is None:
             return None
         chunks = await self._many(partition, [f"{prefix}:p:{first}" for first in range(0, row.pharmacies, MAX_CHUNK)])
@@ -140,17 +156,21 @@ class Catalogue:
         chunks = await self._many(partition, [f"{prefix}:s:{first}" for first in range(0, row.slots, MAX_CHUNK)])
         ids = [slot for chunk in chunks for slot in chunk]
         slots = await self._many(partition, [f"s:{row.no}:{slot}" for slot in ids])
-        return CampaignView(name, partition, row, definition, pharmacies, dict(zip(ids, slots, strict=True)))
+        by_id = dict(zip(ids, slots, strict=True))
+        return CampaignView(name, partition, row, definition, pharmacies, by_id, room, as_of_s)
 
-    async def _now(self, known: CampaignView, row: CampaignRow) -> CampaignView:
+    async def _now(
+        self, known: CampaignView, row: CampaignRow, room: RoomRow | None, as_of_s: float
+    ) -> CampaignView:
         """The same campaign as of its row of now. Where its rules were changed, definition and row are read together,
         so that they are of the same revision; the last definition that could be read stays."""
+        now = replace(known, row=row, room=room, as_of_s=as_of_s)
         if known.row.revision == row.revision:
-            return replace(known, row=row)
+            return now
         keys = [f"c:{known.name}", f"x:{row.no}"]
         row, text = (await self._reader.read(known.partition, keys)).rows
         definition = self._definition(known.partition, known.name, row, text)
-        return replace(known, row=row, definition=definition or known.definition)
+        return replace(now, row=row, definition=definition or known.definition)
 
     def _definition(self, partition: int, name: str, row: CampaignRow, text: str) -> Definition | None:
         """The definition, or None where somebody wrote one into the log that says nothing to us. The fold takes any

@@ -88,6 +88,13 @@ def log_goes_forward(_: str) -> None:
     vars_of(_Lane, _check_not_back=lambda *_: None)
 
 
+def behind_check(_: str) -> None:
+    """A reader takes what Redis says, also where it has heard of more before."""
+    from services.state.readers import StateReader
+
+    vars_of(StateReader, _check_not_behind=lambda *_: None)
+
+
 def key_check(of_the_log: str) -> None:
     """A process whose pepper and id key are not those of the log takes the log for its own."""
     from services.platform.secrets import Secrets
@@ -223,8 +230,8 @@ ALTERATIONS: Final[dict[str, Callable[[str], None]]] = {
     alteration.__name__: alteration
     for alteration in (
         position_check, gap_check, time_bound, poison_check, connection_check, log_goes_forward, key_check,
-        version_check, next_version, next_version_at_once, as_told_in, same_key_same_id, dies_before_answering,
-        clock_of, time_outs, copies, one_transaction,
+        behind_check, version_check, next_version, next_version_at_once, as_told_in, same_key_same_id,
+        dies_before_answering, clock_of, time_outs, copies, one_transaction,
     )
 }  # fmt: skip
 

@@ -42,6 +42,7 @@ class FoldedStore:
         self._log = log
         self.scans: list[str] = []
         self._scanned: list[bytes] = []
+        self.counted: dict[str, set[str]] = {}
 
     async def mget(self, keys: list[str]) -> list[bytes | None]:
         """What a redis client answers."""
@@ -67,6 +68,17 @@ class FoldedStore:
             self._scanned = [f"{match[:6]}{key}".encode() for key in rows if key[0] in match and key[1:2] == ":"]
         end = cursor + count
         return end if end < len(self._scanned) else 0, self._scanned[cursor:end]
+
+    async def execute_command(self, word: str, key: str, *values: Any) -> int:
+        """The commands that count who waits; exactly, where Redis estimates."""
+        await asyncio.sleep(0)
+        if self.is_down:
+            raise RedisError("the test says so")
+        if word == "PFADD":
+            self.counted.setdefault(key, set()).update(values)
+        else:
+            assert word in ("PFCOUNT", "EXPIRE")
+        return len(self.counted.get(key, ()))
 
     def _value(self, partition: int, key: str) -> bytes | None:
         row = self.decided.get((partition, key)) if key.startswith("d:") else self.states[partition].get(key)
@@ -172,7 +184,7 @@ class FoldedWorld:
         """A door on this world, its group commit running."""
         everywhere = [PartitionId(p) for p in range(self.partitions)]
         commit = GroupCommit(self.producer, COMMANDS, everywhere)
-        self.door = Door(commit, self.reader, dict.fromkeys(everywhere, self.genesis))
+        self.door = Door(commit, self.reader, dict.fromkeys(everywhere, self.genesis), cast("Redis", self.store))
         task = asyncio.create_task(commit.run())
         try:
             await self.door.refresh_once()

@@ -21,7 +21,7 @@ from services.domain.campaign import Campaign
 from services.domain.campaign_check import Source, check
 from services.domain.days import day_of, rfc3339
 from services.front_door.log_end import LogEnds
-from services.front_door.main import router_of
+from services.front_door.main import Parts
 from services.front_door.shedding import SheddingSettings
 from services.platform.contact import ContactKeys
 from services.platform.health import Health
@@ -88,11 +88,13 @@ class World:
     folded: FoldedWorld
     secrets: Secrets
     server: HttpServer
+    parts: Parts
     keys: Any = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
         self.log, self.producer, self.door = self.folded.log, self.folded.producer, self.folded.door
         self.model = self.folded.store
+        self.reservations, self.waiting_room = self.parts.reservations, self.parts.waiting_room
 
     def write(self, partition: int, *commands: c.Command) -> None:
         """Commands of others, straight into the log."""
@@ -207,8 +209,8 @@ async def front_door(folder: Path, shedding: SheddingSettings | None = None) -> 
         health = Health()
         health.started()
         log_ends = LogEnds(FakeReader(folded.log, COMMANDS))
-        router = router_of(door, secrets, log_ends, health, shedding or SheddingSettings())
-        async with HttpServer(router, "127.0.0.1", 0) as server, aiohttp.ClientSession() as http:
-            world = World(f"http://127.0.0.1:{server.port}", http, folded, secrets, server)
+        parts = Parts(door, secrets, log_ends, shedding or SheddingSettings())
+        async with HttpServer(parts.router(health), "127.0.0.1", 0) as server, aiohttp.ClientSession() as http:
+            world = World(f"http://127.0.0.1:{server.port}", http, folded, secrets, server, parts)
             await world.apply(campaign())
             yield world

@@ -49,9 +49,6 @@ def test_a_rule_that_this_version_does_not_enforce_is_refused(rule: str) -> None
     [
         ("mode", "lottery"),
         ("mode", "register_all"),
-        ("waiting_room", {"mode": "automatic", "opens_before_min": 30}),
-        ("waiting_room", {"mode": "on"}),
-        ("waiting_room", {}),
     ],
 )
 def test_a_mode_that_this_version_does_not_enforce_is_refused(key: str, value: Any) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from services.front_door.tickets import TICKET_CHARACTERS, Ticket, Tickets
 from services.platform import crypto
+from services.platform.waiting_seeds import WaitingSeeds
 from tests import room_builders as rooms
 
 ALPHABET = string.ascii_letters + string.digits + "-_"
@@ -73,6 +74,7 @@ def test_a_receipt_is_the_same_for_the_same_person_and_campaign_alone() -> None:
 
 
 def test_a_seed_is_the_same_in_every_clock_and_of_one_opening_alone() -> None:
-    seeds = [TICKETS.seed("a", "monday"), Tickets(bytes(range(32))).seed("a", "monday"), TICKETS.seed("a", "tuesday")]
+    clock, other = WaitingSeeds(bytes(range(32))), WaitingSeeds(bytes(range(32)))
+    seeds = [clock.seed("a", "monday"), other.seed("a", "monday"), clock.seed("a", "tuesday")]
     assert seeds[0] == seeds[1] != seeds[2]
     assert [len(bytes.fromhex(seed)) for seed in seeds] == [32] * 3

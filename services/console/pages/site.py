@@ -313,4 +313,3 @@ class Site:
 
     async def _to_campaign(self, _request: web.BaseRequest, name: str) -> Answer:
         return see_other(f"/campaigns/{quote(name, safe='')}")
-

@@ -110,7 +110,7 @@ class Site:
         return visit.page(visit.words["book_title"], content, status=status, headers=headers)
 
     async def book(self, visit: Visit, request: web.BaseRequest, name: str, slot: str) -> Answer:
-        if self._reservations.full:
+        if self._reservations.is_full():
             raise Problem(DoorReason.OVERLOADED)
         filled = booking_form.read(await read_body(request))
         offered = await self._offered_with(name, slot)
