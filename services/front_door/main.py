@@ -17,6 +17,7 @@ from services.front_door.offers import Offers
 from services.front_door.pages.site import Site
 from services.front_door.passes import Passes
 from services.front_door.reservations import Reservations
+from services.front_door.rushes import Rushes
 from services.front_door.shedding import Shedding, SheddingSettings
 from services.front_door.standing import Standings
 from services.front_door.stock import StockView
@@ -63,12 +64,14 @@ class Parts:
         self.line = Line(door.reader)
         self.waiting_room = WaitingRoom(door, Tickets(secrets.ticket_key))
         look_up = LookUp(door.reader, log_ends)
+        self.shedding = Shedding(self.line, settings)
+        self.rushes = Rushes(door, self.shedding, self.identities)
         self.reservations = Reservations(
             door=door,
             campaigns=self.campaigns,
             identities=self.identities,
             early_refusals=EarlyRefusals(door.catalogue, look_up),
-            shedding=Shedding(self.line, settings),
+            shedding=self.shedding,
             waiting_room=self.waiting_room,
         )
         self.standings = Standings(door, self.campaigns, self.identities, self.passes, look_up)
@@ -92,6 +95,7 @@ class Parts:
             reservations=self.reservations,
             standings=self.standings,
             identities=self.identities,
+            waiting_room=self.waiting_room,
         )
         router = Router()
         mount(router, calls(handlers))
@@ -118,6 +122,7 @@ async def main(settings: FrontDoorSettings, stop: Stop) -> None:
         looker = PartitionReader(settings, COMMANDS)
         stack.push_async_callback(looker.stop)
         parts = Parts(door, secrets, LogEnds(looker), settings.shedding)
+        tasks.start(parts.rushes.watch(), "rushes")
         server = HttpServer(parts.router(health), settings.host, settings.port, settings.http)
         await server.start()
         stack.push_async_callback(server.stop)

@@ -56,20 +56,26 @@ class Reservations:
         self._waiting_room = waiting_room
 
     def is_full(self, *, has_turn: bool = False) -> bool:
-        """Whether no booking is taken now, whatever its body says. Who has been let in by a waiting room comes before
+        """Whether a booking is refused, whatever its body says. Who has been let in by a waiting room comes before
         those who need no ticket."""
         partitions = self._door.catalogue.partitions_with_campaigns
-        return self._shedding.full(partitions, with_turn=has_turn or not self._waiting_room.some_wait)
+        is_full = self._shedding.full(partitions, with_turn=has_turn or not self._waiting_room.some_wait)
+        if is_full:
+            for partition in partitions:
+                self._shedding.load(partition).refused += 1
+        return is_full
+
+    def is_full_for(self, campaign: Offered, *, has_turn: bool = False) -> bool:
+        """Whether a booking of this campaign is refused."""
+        load = self._shedding.load(campaign.partition)
+        is_full = load.full if has_turn or not self._waiting_room.some_wait else load.full_but_for_turns
+        load.refused += is_full
+        return is_full
 
     @property
     def full_for_changes(self) -> bool:
         """Whether no cancel and no change is taken now: they have a reserve of their own."""
         return self._shedding.changes.full
-
-    def is_full_for(self, campaign: Offered, *, has_turn: bool = False) -> bool:
-        """Whether no booking of this campaign is taken now."""
-        load = self._shedding.load(campaign.partition)
-        return load.full if has_turn or not self._waiting_room.some_wait else load.full_but_for_turns
 
     def resident(self, who: Resident, campaign: Offered) -> str:
         """The pseudonym of somebody as a campaign accepts documents. Raises Problem 400, DocumentInvalid."""

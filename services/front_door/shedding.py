@@ -90,6 +90,8 @@ class Load:
 
     def __init__(self, partition: int, line: Line, settings: SheddingSettings, now_s: Callable[[], float]) -> None:
         self.in_flight = 0
+        self.refused = 0
+        """Bookings that found no room, ever."""
         self.acks: Final = AdaptiveLimit(
             least=settings.least_in_flight_bookings,
             most=settings.max_in_flight_bookings,
@@ -119,6 +121,7 @@ class Load:
     def __enter__(self) -> Self:
         """One more. Raises Problem 503 where there is no room."""
         if self.full:
+            self.refused += 1
             raise Problem(DoorReason.OVERLOADED)
         self.in_flight += 1
         return self

@@ -189,6 +189,7 @@ def test_no_word_stands_unused() -> None:
     folder = Path(markup.__file__).parent
     code = "".join(path.read_text() for path in [*folder.glob("*"), *folder.parent.glob("*.py")] if path.is_file())
     of_states = "(pending|confirmed|cancelled|withdrawn|picked_up|expired)_(title|detail)"
+    of_states += "|room_(early|waiting|admitted|closed)_(title|detail)"
     made = re.compile(rf"band_|phase_|document_|event_|{of_states}|(cancel|leave)_(hint|button)")
     unused = [
         word

@@ -12,6 +12,7 @@ import pytest
 from services.domain import commands as c
 from services.domain.places import early_place
 from services.front_door import waiting_room
+from services.front_door.rushes import LOOKS, REFUSED_A_LOOK
 from services.front_door.tickets import Ticket, Tickets
 from services.state.catalogue import CampaignView
 from tests import room_builders as rooms
@@ -137,6 +138,29 @@ async def test_what_is_probably_gone_is_told_to_those_who_wait(world: World) -> 
     assert [one["probably_gone"] for one in (inside, outside)] == [False, True]
     await told(world, rooms.set_valve("on", factor_per_mille=1_500, key="2"))
     assert (await poll(world, outside["ticket"]))["probably_gone"] is False
+
+
+async def test_a_rush_that_nobody_expected_makes_an_automatic_room_begin_once(world: World) -> None:
+    await told(world, rooms.set_valve("automatic"))
+    load = world.parts.shedding.load(0)
+    for _ in range(LOOKS):
+        assert (await world.door.reader.read(0, ["q:1"])).rows[0].active == 0
+        load.refused += REFUSED_A_LOOK
+        await world.parts.rushes.look()
+    await told(world)
+    await world.parts.rushes.look()
+    assert (await world.door.reader.read(0, ["q:1"])).rows[0].round == 1
+    assert (await book(world, None)).reason == "ticket_required"
+
+
+async def test_a_refusal_now_and_then_is_no_rush(world: World) -> None:
+    await told(world, rooms.set_valve("automatic"))
+    load = world.parts.shedding.load(0)
+    for refused in (REFUSED_A_LOOK, REFUSED_A_LOOK, 1, REFUSED_A_LOOK, REFUSED_A_LOOK):
+        load.refused += refused
+        await world.parts.rushes.look()
+    await told(world)
+    assert (await world.door.reader.read(0, ["q:1"])).rows[0].round == 0
 
 
 # -- before an opening -------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from services.domain.campaign import StaggerBy
 from services.domain.reasons import DoorReason
 from services.domain.rows import Phase
 from services.front_door.campaigns import Offered
-from services.front_door.messages import ReservationRequest
+from services.front_door.messages import ReservationRequest, Resident
 from services.front_door.pages import times
 from services.front_door.pages.form_check import wrong_fields
 from services.front_door.pages.markup import NOTHING, Html, facts, fill, joined, safe
@@ -43,6 +43,14 @@ class Filled(NamedTuple):
         """The idempotency key of this choice."""
         chosen = "\x1f".join((campaign, slot, *(f"{name}={self.fields[name]}" for name in sorted(self.fields))))
         return f"{self.nonce}.{identities.body_digest(chosen.encode())}"
+
+    def resident(self) -> Resident:
+        """Who joins a waiting room. Raises Problem `malformed`."""
+        content = {name: self.fields.get(name, "") for name in ("document_type", "document_number")}
+        try:
+            return msgspec.convert(content, Resident, strict=False)
+        except msgspec.ValidationError as error:
+            raise malformed_by(error) from error
 
     def wish(self, campaign: str, slot: str) -> ReservationRequest:
         """What is asked for. Raises Problem `malformed`."""
@@ -119,7 +127,7 @@ def show(
         message=_message(visit, problem, said),
         data=about_data(visit, offered),
         units_field=_units(offered, fields.get("units", "")),
-        document_types=_document_types(visit, offered, fields.get("document_type", "")),
+        document_types=document_types(visit, offered, fields.get("document_type", "")),
         number_value=fields.get("document_number", ""),
         birth_year_field=_birth_year(visit, offered, fields.get("birth_year", ""), wrong.get("birth_year", NOTHING)),
         phone_value=fields.get("phone", ""),
@@ -185,7 +193,8 @@ def _birth_year(visit: Visit, offered: Offered, filled: str, wrong: Html) -> Htm
     return fill("birth_year", visit.words, year=filled, wrong=wrong)
 
 
-def _document_types(visit: Visit, offered: Offered, chosen: str) -> Html:
+def document_types(visit: Visit, offered: Offered, chosen: str) -> Html:
+    """The kinds of document that a campaign accepts, to choose from."""
     return joined(
         Html(f'<option value="{kind}"{" selected" if kind == chosen else ""}>{safe(visit.words[kind])}</option>')
         for kind in offered.definition.rules.document_types

@@ -11,16 +11,17 @@ from services.domain.phones import PhoneInvalid
 from services.domain.reasons import DoorReason, Reason
 from services.domain.rows import Phase
 from services.front_door.campaigns import Campaigns, Offered
-from services.front_door.pages import booking_form, change, decision, offers
+from services.front_door.pages import booking_form, change, decision, offers, room
 from services.front_door.pages.booking_form import Filled
 from services.front_door.pages.kept import KeptPages
-from services.front_door.pages.markup import NOTHING, Html, fill, safe, stylesheet
+from services.front_door.pages.markup import NOTHING, Html, fill, joined, safe, stylesheet
 from services.front_door.pages.shelf import Choice, can_wait
 from services.front_door.pages.visit import KEPT_FOR_EVER, Visit, see
 from services.front_door.refusals import RETRY_AFTER_S, counted, of_input
 from services.front_door.reservations import Reservations
 from services.front_door.standing import Owner, Standings
 from services.front_door.stock import StockView
+from services.front_door.waiting_room import WaitingRoom
 from services.platform.http_answers import NO_STORE, Answer, retry_after
 from services.platform.http_requests import malformed, read_body
 from services.platform.identities import Identities
@@ -32,6 +33,9 @@ from services.stream.place import Place
 DECIDED_WITHIN_S: Final = 1
 """How long a page is held for the decision; then it tells the place in line and looks again."""
 CSS: Final = b"text/css; charset=utf-8"
+
+ASK_THE_ROOM: Final = frozenset({DoorReason.TICKET_REQUIRED, DoorReason.TICKET_NOT_ADMITTED})
+"""Who is refused for one of these is led to the waiting room, which says what to do."""
 
 Page = Callable[..., Awaitable[Answer]]
 
@@ -47,18 +51,22 @@ class Site:
         reservations: Reservations,
         standings: Standings,
         identities: Identities,
+        waiting_room: WaitingRoom,
     ) -> None:
         self._campaigns = campaigns
         self._stock = stock
         self._reservations = reservations
         self._standings = standings
         self._identities = identities
+        self._waiting_room = waiting_room
         self._kept = KeptPages()
 
     def mount(self, router: Router) -> None:
         """Adds the routes."""
         router.get("/", _page(self.home))
         router.get("/campaigns/{campaign}", _page(self.campaign))
+        router.get("/campaigns/{campaign}/wait", _page(self.wait))
+        router.post("/campaigns/{campaign}/wait", _page(self.join))
         router.get("/campaigns/{campaign}/slots/{slot}", _page(self.form))
         router.post("/campaigns/{campaign}/slots/{slot}", _page(_sent(self.book)))
         router.get("/reservations/{id}", _page(self.reservation))
@@ -87,16 +95,54 @@ class Site:
         stock = await self._stock.of(offered)
         phase = self._campaigns.phase(offered)
         is_first = visit.comes_first and self._campaigns.has_somebody_first(offered)
+        people_wait = self._waiting_room.is_needed(offered)
 
         def make() -> bytes:
             choice = Choice.of(visit, offered, int(time.time() * 1000))
             content = offers.campaign(visit, offered, phase, stock, choice, is_first=is_first)
+            content = joined([room.link(visit, offered), content]) if people_wait else content
             return visit.document(visit.title(offered.definition), content)
 
-        return await self._kept.page(visit, (offered.no, stock.as_of, phase, is_first), make).answer(request)
+        version = (offered.no, stock.as_of, phase, is_first, people_wait)
+        return await self._kept.page(visit, version, make).answer(request)
 
-    async def form(self, visit: Visit, _request: web.BaseRequest, name: str, slot: str) -> Answer:
+    async def wait(self, visit: Visit, request: web.BaseRequest, name: str) -> Answer:
+        offered = await self._campaigns.find(name)
+        ticket = request.cookies.get(room.cookie_name(offered))
+        title = visit.words["room_title"]
+        if ticket is None:
+            return visit.page(title, room.form(visit, offered, None))
+        try:
+            standing = await self._waiting_room.where(ticket)
+        except Problem as problem:
+            if problem.reason is not Reason.TICKET_INVALID:
+                raise
+            headers = NO_STORE + room.cookie(offered, "")
+            return visit.page(title, room.form(visit, offered, problem), status=403, headers=headers)
+        headers = NO_STORE if standing.state != "closed" else NO_STORE + room.cookie(offered, "")
+        content = room.show(visit, offered, standing)
+        return visit.page(title, content, headers=headers, look_again_s=standing.poll_after_s or 0)
+
+    async def join(self, visit: Visit, request: web.BaseRequest, name: str) -> Answer:
+        filled = booking_form.read(await read_body(request))
+        offered = await self._campaigns.find(name)
+        kind, number = (filled.fields.get(field, "") for field in ("document_type", "document_number"))
+        try:
+            resident = self._reservations.resident(filled.resident(), offered)
+            given = await self._waiting_room.join(offered, resident)
+        except DocumentInvalid as error:
+            problem = counted(of_input(error, offered, visit.spoken))
+        except Problem as refused:
+            problem = counted(refused)
+        else:
+            return see(visit.url(room.path(offered)), room.cookie(offered, given.ticket))
+        content = room.form(visit, offered, problem, number, kind)
+        return visit.page(visit.words["room_title"], content, status=_status(problem), headers=_headers(problem))
+
+    async def form(self, visit: Visit, request: web.BaseRequest, name: str, slot: str) -> Answer:
         offered = await self._offered_with(name, slot)
+        if self._waiting_room.is_needed(offered) and room.cookie_name(offered) not in request.cookies:
+            return see(visit.url(room.path(offered)))
         return await self._form(visit, offered, slot, None, None)
 
     async def _form(
@@ -115,12 +161,16 @@ class Site:
         filled = booking_form.read(await read_body(request))
         offered = await self._offered_with(name, slot)
         try:
-            wish = filled.wish(name, slot)
-            booking = await self._reservations.book(wish, offered, filled.key(self._identities, name, slot))
+            wish, shown = filled.wish(name, slot), request.cookies.get(room.cookie_name(offered))
+            ticket = None if shown is None else await self._waiting_room.shown(shown)
+            key = filled.key(self._identities, name, slot)
+            booking = await self._reservations.book(wish, offered, key, ticket)
         except (DocumentInvalid, PhoneInvalid) as error:
             return await self._form(visit, offered, slot, filled, counted(of_input(error, offered, visit.spoken)))
         except Problem as problem:
-            return await self._form(visit, offered, slot, filled, counted(problem))
+            if counted(problem).reason in ASK_THE_ROOM:
+                return see(visit.url(room.path(offered)))
+            return await self._form(visit, offered, slot, filled, problem)
         return see(self._url(visit, booking.id, booking.place))
 
     async def reservation(self, visit: Visit, _request: web.BaseRequest, reservation_id: str) -> Answer:

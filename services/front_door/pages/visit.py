@@ -107,6 +107,6 @@ class Visit:
         )
 
 
-def see(url: str) -> Answer:
+def see(url: str, headers: bytes = b"") -> Answer:
     """After a form: look there. A reload then asks again and sends nothing again."""
-    return Answer(303, b"", HTML, POLICY + NO_STORE + b"Location: " + url.encode("ascii") + b"\r\n")
+    return Answer(303, b"", HTML, POLICY + NO_STORE + b"Location: " + url.encode("ascii") + b"\r\n" + headers)
