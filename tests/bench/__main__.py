@@ -22,14 +22,17 @@ from tests.bench.rebuilding import rebuilding
 from tests.bench.refusals import refusals
 from tests.bench.scaling import NAMES, scaling
 from tests.bench.through_the_door import decided, decision_times, ready
+from tests.bench.versus import versus_embedded, versus_real
 
 Measurements = dict[Callable[[], list[Figure]], tuple[str, ...]]
+VERSUS: Final = ("versus_client_uniform", "versus_client_hot", "versus_stored_uniform", "versus_stored_hot")
 EMBEDDED: Final[Measurements] = {
     ready: ("ready_s",),
     cost: ("front_door_cpu_vs_noop",),
     refusals: ("refusal_cpu_vs_accepted",),
     overload: ("overload_goodput", "overload_p99_ms", "overload_ghosts", "counter_p99_added_ms"),
     decided: ("decided_per_s", "decided_per_s_hot"),
+    versus_embedded: VERSUS,
     beside_sqlite: ("decided_beside_ledger", "decided_beside_ledger_catching_up"),
     decision_times: ("decision_p50_ms_idle", "decision_p50_ms_64"),
     replay: ("replay_per_s", "replay_per_s_hot"),
@@ -41,6 +44,7 @@ EMBEDDED: Final[Measurements] = {
 }
 REAL: Final[Measurements] = {
     on_three_brokers: ("decided_per_s",),
+    versus_real: VERSUS,
     on_one_broker: ("decided_per_s_1_broker", "decision_p50_ms_idle", "decision_p50_ms_64"),
     beside_postgresql: ("decided_beside_ledger", "decided_beside_ledger_catching_up"),
     over_partitions: ("cost_64_vs_1_partitions",),

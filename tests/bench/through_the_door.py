@@ -65,22 +65,28 @@ async def decided_on(bench: Bench, figures: Mapping[str, int]) -> list[Figure]:
     """A figure for each name, over so many slots."""
     found = []
     for name, slots in figures.items():
-        campaign = wide_campaign(name.replace("_", "-"), slots, PLENTY)
-        await bench.apply(campaign)
-        client = bench.client(CONNECTIONS)
-        await rush(client, wishes(campaign, 1_000, 99), CONNECTIONS)  # the first thousand warm everything up
-        await bench.decided()
-        values = []
-        for repeat in range(REPEATS):
-            ready_wishes = wishes(campaign, BOOKINGS, repeat + 1)
-            began_s = time.perf_counter()
-            heard = await rush(client, ready_wishes, CONNECTIONS)
-            await bench.decided()
-            values.append(heard.statuses[202] / (time.perf_counter() - began_s))
-        client.close()
+        values = await rates_on(bench, name.replace("_", "-"), slots)
         against = f"{CONNECTIONS} connections, {slots} slots, generator on the same cores"
         found.append(figure(name, values, "1/s", against))
     return found
+
+
+async def rates_on(bench: Bench, campaign_name: str, slots: int) -> list[float]:
+    """Bookings a second over so many slots of a new campaign, time after time."""
+    campaign = wide_campaign(campaign_name, slots, PLENTY)
+    await bench.apply(campaign)
+    client = bench.client(CONNECTIONS)
+    await rush(client, wishes(campaign, 1_000, 99), CONNECTIONS)  # the first thousand warm everything up
+    await bench.decided()
+    values = []
+    for repeat in range(REPEATS):
+        ready_wishes = wishes(campaign, BOOKINGS, repeat + 1)
+        began_s = time.perf_counter()
+        heard = await rush(client, ready_wishes, CONNECTIONS)
+        await bench.decided()
+        values.append(heard.statuses[202] / (time.perf_counter() - began_s))
+    client.close()
+    return values
 
 
 def decision_times() -> list[Figure]:
