@@ -13,7 +13,7 @@ from services.cli.copies import load_backup, load_restore
 from services.cli.lazy import Lazy
 from services.cli.looking import load_doctor, load_plan, load_rebuild, load_snapshot, load_trace, load_verify
 from services.cli.people import keys, user
-from services.cli.systems import PROCESSES, load_demo, load_ledger, load_prepare, load_process, load_up
+from services.cli.systems import PROCESSES, load_demo, load_ledger, load_loadtest, load_prepare, load_process, load_up
 from services.platform.errors import MasklineError
 
 __all__ = ["PROCESSES", "main", "maskline"]
@@ -40,6 +40,7 @@ maskline.add_command(Lazy("ledger", load_ledger, "One ledger: events into SQL. `
 maskline.add_command(Lazy("demo", load_demo, "The whole system with a surge to watch."))
 maskline.add_command(Lazy("up", load_up, "All services, embedded unless real addresses are given."))
 maskline.add_command(Lazy("prepare", load_prepare, "What has to be there before the first service starts."))
+maskline.add_command(Lazy("loadtest", load_loadtest, "What made other portals fall, with a verdict and a report."))
 maskline.add_command(Lazy("verify", load_verify, "Replay the log and compare everything with it."))
 maskline.add_command(Lazy("trace", load_trace, "The way of one booking from the log to the ledger."))
 maskline.add_command(Lazy("rebuild", load_rebuild, "Replay into Redis what it lacks of the log."))

