@@ -85,6 +85,14 @@ type: $(LINKED) $(DEV) ## mypy, strict
 bench: $(LINKED) $(DEV) ## the figures, one JSON line each; TIER=embedded or real, ONLY=name,name
 	@TIER=$(TIER) ONLY=$(ONLY) $(RUN) -m tests.bench $(ARGS)
 
+.PHONY: loadtests
+loadtests: $(LINKED) $(DEV) ## every scenario that can be played, small, each with its verdict and report; NAME=S1, ARGS="--people 5000"
+	@$(VENV)/bin/maskline loadtest $(or $(NAME),all) --embedded $(ARGS)
+
+.PHONY: loadtest-ui
+loadtest-ui: $(LINKED) $(DEV) ## Locust's own page on http://127.0.0.1:8089 while a scenario plays; NAME=S1
+	@$(VENV)/bin/maskline loadtest $(or $(NAME),S1) --embedded --ui-port 8089 $(ARGS)
+
 ##@ The real thing
 .PHONY: up
 up: $(LINKED) ## Kafka, Redis Cluster, PostgreSQL, our services, nginx, Prometheus, on loopback; TLS=1; ARGS="--ports-from 8080"

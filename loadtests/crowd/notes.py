@@ -69,25 +69,27 @@ class Notebook:
         """Seconds since the run began."""
         return time.time() - self._began_s
 
-    def heard(self, call: str, status: int, took_s: float) -> None:
-        """An answer, or NO_ANSWER."""
-        of = int(self.now_s), call
+    def heard(self, call: str, status: int, took_s: float, second: int | None = None) -> None:
+        """An answer, or NO_ANSWER; now, or in a second that is told."""
+        of = int(self.now_s) if second is None else second, call
         self._statuses[of][status] += 1
         histogram = self._latencies.get(of)
         if histogram is None:
             histogram = self._latencies[of] = latencies()
         histogram.record_value(min(max(round(took_s * 1e6), 1), HIGHEST_US))
 
-    def write(self, folder: Path) -> None:
-        """All of it, under a name of this process."""
+    def taken(self) -> Notes:
+        """All of it."""
         calls = [
             CallsHeard(second, call, dict(statuses), self._latencies[second, call].encode().decode("ascii"))
             for (second, call), statuses in sorted(self._statuses.items())
         ]
         slip_ms = self.slip_us.get_value_at_percentile(99) / 1000
-        notes = Notes(self.wishes, calls, dict(self.unexpected), self.worse, slip_ms)
-        path = folder / f"notes-{os.getpid()}.json"
-        path.write_bytes(msgspec.json.encode(notes))
+        return Notes(self.wishes, calls, dict(self.unexpected), self.worse, slip_ms)
+
+    def write(self, folder: Path) -> None:
+        """Under a name of this process."""
+        (folder / f"notes-{os.getpid()}.json").write_bytes(msgspec.json.encode(self.taken()))
 
 
 def read_all(folder: Path) -> list[Notes]:

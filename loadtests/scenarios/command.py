@@ -24,6 +24,7 @@ from services.platform.settings import Settings
 from services.platform.telemetry import configure_logging
 
 GREEN, RED, VOID = 0, 1, 2
+EVERY: Final = "all"
 WIDTH: Final = 76
 
 
@@ -39,6 +40,9 @@ class LoadtestSettings(Settings, frozen=True, kw_only=True):
     people: Annotated[int, Meta(description="How many come; 0: the scenario's own number.", ge=0, le=1_000_000)] = 0
     seed: Annotated[int, Meta(description="The same crowd for the same seed; 0: another one each time.", ge=0)] = 0
     workers: Annotated[int, Meta(description="Processes that play the crowd.", ge=1, le=64)] = 1
+    ui_port: Annotated[
+        int, Meta(description="Port of Locust's own page on 127.0.0.1 while it plays; 0: none.", ge=0, le=65535)
+    ] = 0
     reports: Annotated[Path, Meta(description="Folder for the reports.")] = Path("loadtest-reports")
 
 
@@ -58,6 +62,8 @@ def run(names: list[str], settings: LoadtestSettings) -> int:
 
     Raises NoScenario.
     """
+    if names == [EVERY]:
+        names = [scenario.name for scenario in SCENARIOS.values() if not scenario.needs]
     if unknown := [name for name in names if name not in SCENARIOS]:
         raise NoScenario(name=", ".join(unknown))
     configure_logging("loadtest", "error")
@@ -101,6 +107,7 @@ async def _play(scenario: Scenario, endpoints: Endpoints, data: Path, settings: 
             people=settings.people or scenario.people,
             seed=seed,
             workers=settings.workers,
+            ui_port=settings.ui_port,
         )
         outcome = await playing.play(_say)
     faults = verdict(scenario, outcome)

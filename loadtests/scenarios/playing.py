@@ -15,6 +15,7 @@ from infra.applying import apply_campaign
 from infra.campaigns import SUIKANG_V1
 from infra.campaigns.demo import scaled
 from infra.console_client import ConsoleClient
+from infra.embedded.commands import LOOPBACK
 from infra.launcher.endpoints import Endpoints
 from infra.launcher.guard import guarded
 from loadtests.crowd import locustfile_path
@@ -36,7 +37,7 @@ START_S: Final = 6.0
 """For Locust's processes to be there before the first person comes."""
 END_S: Final = 4.0
 CROWD_ENDS_WITHIN_S: Final = 60.0
-OPEN_FILES: Final = 20_000
+PAGE_STAYS_S: Final = "3"
 LAST_LINES: Final = 15
 
 Tell = Callable[[str], None]
@@ -68,6 +69,7 @@ class Playing:
         people: int,
         seed: int,
         workers: int,
+        ui_port: int = 0,
     ) -> None:
         """Raises NotPlayable, NeedsOwnBroker."""
         if scenario.needs:
@@ -81,6 +83,7 @@ class Playing:
         self._people = people
         self._seed = seed
         self._workers = workers
+        self._ui_port = ui_port
 
     async def play(self, tell: Tell) -> Outcome:
         """Raises CrowdEnded, and what applying and verifying raise."""
@@ -149,7 +152,9 @@ class Playing:
         path, said = self._folder / "plan.json", self._folder / "locust.log"
         write(plan, path)
         workers = ("--processes", str(self._workers)) if self._workers > 1 else ()
-        words = ("-m", "locust", "--headless", "--only-summary", "-f", str(locustfile_path()), *workers)
+        page = ("--web-host", LOOPBACK, "--web-port", str(self._ui_port), "--autostart", "--autoquit", PAGE_STAYS_S)
+        seen = page if self._ui_port else ("--headless", "--only-summary")
+        words = ("-m", "locust", "-f", str(locustfile_path()), *seen, *workers)
         environment = {
             **os.environ,
             "MASKLINE_LOADTEST_PLAN": str(path),

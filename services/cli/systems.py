@@ -42,7 +42,7 @@ def load_loadtest() -> click.Command:
     @click.option("--list", "is_list", is_flag=True, help="Which scenarios there are, and what really happened.")
     @options_of(LoadtestSettings)
     def loadtest(names: tuple[str, ...], is_list: bool, settings: LoadtestSettings) -> None:
-        """Play what made other portals fall, on rehearsals alone; a verdict, a report, and an exit code.
+        """Play what made other portals fall, on rehearsals alone; a verdict, a report, and an exit code. `all`: all.
 
         0: everything held. 1: something did not. 2: the run proves nothing, or could not be done.
         """

@@ -92,6 +92,7 @@ class Load:
         self.in_flight = 0
         self.refused = 0
         """Bookings that found no room, ever."""
+        self._was_full = False
         self.acks: Final = AdaptiveLimit(
             least=settings.least_in_flight_bookings,
             most=settings.max_in_flight_bookings,
@@ -109,8 +110,9 @@ class Load:
 
     @property
     def full(self) -> bool:
-        """Whether one more has to be refused."""
-        return self.in_flight >= self.acks.limit or self._undecided() >= self.decisions.limit
+        """Whether one more would surely be refused; who enters finds out for good. While nobody was refused it costs
+        next to nothing to ask."""
+        return self._was_full and self._look()
 
     @property
     def full_but_for_turns(self) -> bool:
@@ -118,9 +120,13 @@ class Load:
         part = 1 - FOR_TURNS
         return self.in_flight >= part * self.acks.limit or self._undecided() >= part * self.decisions.limit
 
+    def _look(self) -> bool:
+        self._was_full = self.in_flight >= self.acks.limit or self._undecided() >= self.decisions.limit
+        return self._was_full
+
     def __enter__(self) -> Self:
         """One more. Raises Problem 503 where there is no room."""
-        if self.full:
+        if self._look():
             self.refused += 1
             raise Problem(DoorReason.OVERLOADED)
         self.in_flight += 1
@@ -187,7 +193,8 @@ class Shedding:
         """Whether a booking is refused wherever it wants to go, of these partitions: its body need not be read."""
         if self.bookings.full:
             return True
-        loads = [self.load(partition) for partition in partitions]
-        if with_turn:
-            return bool(loads) and all(load.full for load in loads)
-        return bool(loads) and all(load.full_but_for_turns for load in loads)
+        for partition in partitions:  # nearly always the first one has room
+            load = self.load(partition)
+            if not (load.full if with_turn else load.full_but_for_turns):
+                return False
+        return bool(partitions)

@@ -53,6 +53,42 @@ def gap_check(_: str) -> None:
     _with_library(*patched_library.GAP_CHECK)
 
 
+def quota_check(_: str) -> None:
+    """The fold gives out what nobody has."""
+    _with_library(*patched_library.QUOTA_CHECK)
+
+
+def one_view_for_all(_: str) -> None:
+    """Each front door answers polls from what it has heard some time ago, and not all of them at the same time."""
+    from dataclasses import replace
+
+    from services.front_door.rooms import Rooms
+    from services.state.catalogue import CampaignView
+
+    now, heard = Rooms.now, dict[str, tuple[float, CampaignView]]()
+    stays_s = 1.0 + secrets.randbelow(5)
+
+    async def some_time_ago(self: Rooms, view: CampaignView) -> CampaignView:
+        at_s, known = heard.get(view.name, (-stays_s, view))
+        if time.monotonic() - at_s >= stays_s:
+            at_s, known = time.monotonic(), await now(self, view)
+            heard[view.name] = (at_s, known)
+        return replace(known)
+
+    vars_of(Rooms, now=some_time_ago)
+
+
+def tickets_are_checked(_: str) -> None:
+    """Whatever somebody shows is a ticket, and admitted."""
+    from services.front_door.tickets import Ticket
+    from services.front_door.waiting_room import WaitingRoom
+
+    async def shown(_self: WaitingRoom, _text: str) -> Ticket:
+        return Ticket(0, 1, 1, "0" * 16, is_early=False, number=0, expires_s=0)
+
+    vars_of(WaitingRoom, shown=shown, why_not=lambda *_: None, word_for_fold=lambda *_: "")
+
+
 def time_bound(_: str) -> None:
     """The fold takes every record's time for good."""
     _with_library(*UNBOUNDED_TIME)
@@ -229,9 +265,9 @@ def _with_library(*changes: tuple[str, str]) -> None:
 ALTERATIONS: Final[dict[str, Callable[[str], None]]] = {
     alteration.__name__: alteration
     for alteration in (
-        position_check, gap_check, time_bound, poison_check, connection_check, log_goes_forward, key_check,
-        behind_check, version_check, next_version, next_version_at_once, as_told_in, same_key_same_id,
-        dies_before_answering, clock_of, time_outs, copies, one_transaction,
+        position_check, gap_check, quota_check, time_bound, poison_check, connection_check, log_goes_forward, key_check,
+        behind_check, one_view_for_all, tickets_are_checked, version_check, next_version, next_version_at_once,
+        as_told_in, same_key_same_id, dies_before_answering, clock_of, time_outs, copies, one_transaction,
     )
 }  # fmt: skip
 

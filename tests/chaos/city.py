@@ -23,6 +23,7 @@ from infra.console_client import ConsoleClient, ConsoleRefused, ConsoleUnreachab
 from infra.embedded.commands import FETCH_MAX_WAIT_MS, LOOPBACK, broker_command
 from infra.fault_proxy.proxy import FaultProxy
 from infra.launcher.addresses import Addresses, choose_ports
+from infra.launcher.endpoints import ProcessEndpoint
 from infra.launcher.first_steps import ensure_admin_token, prepare_log
 from infra.launcher.guard import guarded
 from infra.launcher.launcher import Launcher, LauncherSettings
@@ -237,6 +238,10 @@ class City:
         finally:
             client.close()
 
+    def processes(self) -> list[ProcessEndpoint]:
+        """Those that are kept alive, as they run now."""
+        return [] if self._services is None else self._services.processes()
+
     def memory_kib(self, name: str) -> int:
         """What a process has in memory (Linux); 0 where it does not run just now."""
         for pid in self._pids(name):
@@ -284,7 +289,7 @@ class City:
 
     def _pids(self, name: str) -> list[int]:
         """The process id; none where it does not run just now."""
-        kept = self._services.processes() if self._services else []
+        kept = self.processes()
         of_name = [each.pid for each in kept if (each.service, each.index) == (service_of(name), index_of(name))]
         return of_name if name in self.names else [self._extras[name].pid] if name in self._extras else []
 
