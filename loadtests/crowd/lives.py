@@ -15,6 +15,7 @@ INSISTS_AFTER_S: Final = 0.25
 BOT_PAUSE_S: Final = 0.02
 BOT_DEMANDS: Final = 40
 DROPS_OUT: Final = 0.1
+DESK_PAUSE_S: Final = 0.5
 
 
 def rush(visitor: Visitor) -> None:
@@ -83,6 +84,18 @@ def wait(visitor: Visitor) -> None:
         visitor.book(visitor.wish(*visitor.choose(), "wait"), ticket=ticket)
 
 
+def desk(visitor: Visitor) -> None:
+    """S18: a pharmacist, as long as the run lasts: a look at the day's slots, a booking for somebody at the desk."""
+    wish = visitor.wish(visitor.plan.slots[0], 1, "desk")  # for the one who stands there
+    is_heard = False
+    while visitor.is_there:
+        visitor.at_desk("GET", "/v1/slots", "desk: slots")
+        if not is_heard:
+            told = visitor.at_desk("POST", "/v1/reservations", "desk: book", visitor.body(wish), wish.key)
+            is_heard = visitor.is_heard(wish, *told)
+        visitor.pause(DESK_PAUSE_S * (0.5 + visitor.chance.random()))
+
+
 def elsewhere(visitor: Visitor) -> str | None:
     """A slot that the stock view shows something in; None where there is none."""
     status, _, told = visitor.ask("GET", f"/v1/campaigns/{visitor.plan.campaign}/stock", "stock")
@@ -99,4 +112,5 @@ LIVES: Final[Mapping[Life, Callable[[Visitor], None]]] = {
     "insist": insist,
     "bot": bot,
     "wait": wait,
+    "desk": desk,
 }

@@ -54,6 +54,11 @@ class Visitor:
         now_s = self.notes.now_s
         return now_s - self._came_s < self.plan.patience_s and now_s < self.plan.ends_s
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the run goes on."""
+        return self.notes.now_s < self.plan.ends_s
+
     def pause(self, seconds: float) -> None:
         """For this person alone."""
         gevent.sleep(seconds)
@@ -100,13 +105,13 @@ class Visitor:
         ticket: str | None = None,
     ) -> None:
         """Send it until it is heard, or until patience ends. Who does not keep to times comes back after `pause_s`."""
-        body = self._body(wish)
+        body = self.body(wish)
         headers = {"Idempotency-Key": wish.key, "Prefer": f"wait={WAIT_S}"}
         if ticket is not None:
             headers["Maskline-Ticket"] = ticket
         while self.is_patient:
             status, told_headers, told = self.ask("POST", "/v1/reservations", "book", json=body, headers=headers)
-            if self._is_heard(wish, status, told):
+            if self.is_heard(wish, status, told):
                 return
             after = told_headers.get("Retry-After", "") if keeps_to_times else ""
             self.pause(min(float(after or pause_s), MAX_RETRY_AFTER_S) * (1 + self.chance.random() / 4))
@@ -115,7 +120,7 @@ class Visitor:
         """One of a bot's requests: a ticket that is none, or the key of another wish."""
         ticket = "".join(self.chance.choices(ALPHABET, k=TICKET_CHARACTERS))
         headers = {"Idempotency-Key": f"{wish.key}-{number % 3}", "Maskline-Ticket": ticket}
-        self.ask("POST", "/v1/reservations", "forged", json=self._body(wish), headers=headers)
+        self.ask("POST", "/v1/reservations", "forged", json=self.body(wish), headers=headers)
 
     def wait_for_turn(self, drops_out: float) -> str | None:
         """Join the waiting room and poll; the ticket once it is admitted, None where patience ended before."""
@@ -137,11 +142,18 @@ class Visitor:
             self.pause(min(after_s, LONGEST_POLL_S) * (3 if self.chance.random() < drops_out else 1))
         return None
 
+    def at_desk(self, method: str, path: str, call: str, json: Any = None, key: str = "") -> tuple[int, Any]:
+        """What a pharmacy's terminal asks of the counter; status and content."""
+        headers = {"Authorization": f"Bearer {self.plan.token}"} | ({"Idempotency-Key": key} if key else {})
+        status, _, told = self.ask(method, self.plan.counter + path, call, json=json, headers=headers)
+        return status, told
+
     @property
     def _resident(self) -> dict[str, str]:
         return {"document_type": self._person.document_type, "document_number": self._person.document_number}
 
-    def _body(self, wish: WishHeard) -> dict[str, Any]:
+    def body(self, wish: WishHeard) -> dict[str, Any]:
+        """Of the request for it."""
         return {
             "campaign": self.plan.campaign,
             "slot": wish.slot,
@@ -150,7 +162,8 @@ class Visitor:
             "phone": self._person.phone,
         }
 
-    def _is_heard(self, wish: WishHeard, status: int, told: Any) -> bool:
+    def is_heard(self, wish: WishHeard, status: int, told: Any) -> bool:
+        """Note the answer to a booking; whether it is the last word on it."""
         if status in (200, 201, 202) and isinstance(told, dict):
             wish.id, wish.state = told["id"], told["state"]
         elif status == 409 and isinstance(told, dict):

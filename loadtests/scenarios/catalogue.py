@@ -11,12 +11,15 @@ from loadtests.scenarios.judges import (
     no_forged_ticket_opens,
     no_place_gets_worse,
     sells_out,
+    stays_flat,
 )
 from loadtests.scenarios.plan import Group
 from loadtests.scenarios.scenario import Room, Scenario
 from loadtests.shape import Shape, Stretch
 
 NOT_YET: Final = "a crowd that is not written yet"
+STAFF: Final = 0.01
+QUIET_S: Final = 10.0
 
 
 def evenly(seconds: float) -> Callable[[int], Shape]:
@@ -186,6 +189,16 @@ _ALL: Final = (
         judges=(everybody_hears(0.99),),
     ),
     _listed("S17", "A wave of changes and cancels"),
-    _listed("S18", "The staff's lane"),
+    Scenario(
+        name="S18",
+        title="The staff's lane",
+        happened="North Rhine-Westphalia, 2021: the staff's own tool died with the public site.",
+        kept="Pharmacists work quietly for a while; then the public comes, as many as the machine takes and more.",
+        people=2_000,
+        units_a_person=1,
+        arrive=waves((STAFF, 1, QUIET_S - 1), (1 - STAFF, 6, 0)),
+        groups=(Group(life="desk", share=STAFF, comes_first=True), Group(life="rush", share=1 - STAFF)),
+        judges=(stays_flat("desk: slots", QUIET_S, 250), everybody_hears(0.99)),
+    ),
 )
 SCENARIOS: Final[Mapping[str, Scenario]] = {scenario.name: scenario for scenario in _ALL}

@@ -50,6 +50,19 @@ def answers_within(call: str, p99_ms: float) -> Judge:
     return judge
 
 
+def stays_flat(call: str, before_s: float, added_ms: float) -> Judge:
+    """Half of the answers, and nine of ten, come as soon while the public rushes as in the quiet `before_s` seconds."""
+
+    def judge(outcome: Outcome) -> Iterator[str]:
+        for percentile in (50, 90):
+            before = outcome.latency_ms(call, percentile, until_s=before_s)
+            meanwhile = outcome.latency_ms(call, percentile, since_s=before_s)
+            if meanwhile > before + added_ms:
+                yield f"{call}: {percentile} of 100 within {meanwhile:.0f} ms in the rush, {before:.0f} ms before it"
+
+    return judge
+
+
 def is_normal_after_the_outage(outcome: Outcome) -> Iterator[str]:
     """No metastable collapse: within NORMAL_WITHIN_S of its end nearly every booking is answered, and stays so."""
     assert outcome.outage is not None  # noqa: S101 -- the scenario's own

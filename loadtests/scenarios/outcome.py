@@ -1,5 +1,6 @@
 """What came out of a run: everything that people heard, beside what the log says."""
 
+import math
 from collections import Counter
 
 import msgspec
@@ -90,9 +91,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
                 found.update(each.statuses)
         return found
 
-    def latency_ms(self, call: str, percentile: float, *, since_s: float = 0.0) -> float:
-        """From asking to hearing."""
-        of_call = [each.latencies for each in self.calls if each.call == call and each.second >= since_s]
+    def latency_ms(self, call: str, percentile: float, *, since_s: float = 0.0, until_s: float = math.inf) -> float:
+        """From asking to hearing, of those who asked in this part of the run."""
+        of_call = [each.latencies for each in self.calls if each.call == call and since_s <= each.second < until_s]
         return float(together(of_call).get_value_at_percentile(percentile)) / 1000 if of_call else 0.0
 
     def heard_share(self, life: str = "") -> float:

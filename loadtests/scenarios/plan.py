@@ -8,7 +8,7 @@ import msgspec
 
 from loadtests.shape import Shape, Stretch
 
-Life = Literal["rush", "evening", "search", "insist", "bot", "wait"]
+Life = Literal["rush", "evening", "search", "insist", "bot", "wait", "desk"]
 """How somebody behaves: a function of `loadtests/crowd/lives.py`."""
 
 
@@ -17,6 +17,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     life: Life
     share: float
+    comes_first: bool = False  # before all others, who are mixed
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +34,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     patience_s: float  # of each
     looks: int  # at the stock, of who only searches
     seed: int
+    counter: str  # and the token of a terminal there; empty where nobody works at a desk
+    token: str
     notes: Path  # the folder for what is heard
 
     @property
@@ -42,12 +45,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def life_of(self, number: int) -> Life:
         """How the person of this number behaves: the groups are mixed evenly through the crowd."""
-        at = (number * GOLDEN) % 1.0
-        for group in self.groups:
+        first = [group for group in self.groups if group.comes_first]
+        mixed = [group for group in self.groups if not group.comes_first]
+        for group in first:
+            number -= round(group.share * self.people)
+            if number < 0:
+                return group.life
+        at = (number * GOLDEN) % 1.0 * sum(group.share for group in mixed)
+        for group in mixed:
             at -= group.share
             if at < 0:
                 return group.life
-        return self.groups[-1].life
+        return mixed[-1].life
 
 
 GOLDEN = 0.6180339887498949

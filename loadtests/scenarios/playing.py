@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import sys
 import time
@@ -94,7 +95,8 @@ class Playing:
             valve = {"mode": "on", "outflow_per_s": self._scenario.room.outflow_per_s, "why": "load test"}
             await asyncio.to_thread(console.post, f"/v1/campaigns/{campaign.campaign}/valve", valve)
         audit = VerifySettings(kafka=self._endpoints.kafka, redis=self._endpoints.redis, data=self._data)
-        plan = self._plan(campaign)
+        token = await asyncio.to_thread(self._paired, console, campaign) if self._has_desks else ""
+        plan = self._plan(campaign, token)
         tell(f"{self._scenario.name}, {self._scenario.title}: {plan.people} people, {campaign.units} units")
         began_s = time.time() + START_S
         async with Samples(self._endpoints, audit, applied["partition"], began_s) as samples:
@@ -128,10 +130,26 @@ class Playing:
         )
         return scaled(city, min(units, len(city.slots) * MAX_SLOT_UNITS), int(time.time() * 1000))
 
-    def _plan(self, campaign: Campaign) -> Plan:
+    @property
+    def _has_desks(self) -> bool:
+        return any(group.life == "desk" for group in self._scenario.groups)
+
+    def _paired(self, console: ConsoleClient, campaign: Campaign) -> str:
+        """The token of a terminal of a pharmacy. Raises what the two services say."""
+        asked = {"pharmacy": campaign.slots[0].pharmacy, "region": campaign.region, "why": "load test"}
+        code = console.post("/v1/terminals", asked)["pairing_code"]
+        counter = ConsoleClient(self._endpoints.counter, "")
+        token: str = counter.post("/v1/terminals", {"pairing_code": code}, key=f"load-test-{self._seed}")["token"]
+        return token
+
+    def _plan(self, campaign: Campaign, token: str) -> Plan:
         scenario = self._scenario
         shape = scenario.arrive(self._people)
-        slots = sorted((slot.id for slot in campaign.slots), key=lambda slot: hash((slot, self._seed)))
+        slots = [slot.id for slot in campaign.slots]
+        random.Random(self._seed).shuffle(slots)
+        if token:  # a desk books for its own pharmacy
+            slots.remove(campaign.slots[0].id)
+            slots.insert(0, campaign.slots[0].id)
         return Plan(
             front_door=self._endpoints.front_door,
             campaign=campaign.campaign,
@@ -144,6 +162,8 @@ class Playing:
             patience_s=scenario.patience_s,
             looks=scenario.looks,
             seed=self._seed,
+            counter=self._endpoints.counter,
+            token=token,
             notes=self._folder,
         )
 

@@ -21,6 +21,7 @@ from loadtests.scenarios.judges import (
     no_forged_ticket_opens,
     no_place_gets_worse,
     sells_out,
+    stays_flat,
 )
 from loadtests.scenarios.outcome import LogSample, Outcome, ProcessSample, Truth
 from loadtests.scenarios.plan import Group, Plan, read, write
@@ -98,7 +99,8 @@ def test_a_step_is_seventy_times_what_was_before() -> None:
 def plan(folder: Path, *groups: Group) -> Plan:
     return Plan(
         front_door="http://127.0.0.1:1", campaign="s1", slots=["a", "b"], zipf=1.0, people=1_000, groups=groups,
-        stretches=evenly(3)(1_000).stretches, ends_s=20.0, patience_s=20.0, looks=0, seed=1, notes=folder,
+        stretches=evenly(3)(1_000).stretches, ends_s=20.0, patience_s=20.0, looks=0, seed=1, counter="",
+        token="", notes=folder,
     )  # fmt: skip
 
 
@@ -114,6 +116,11 @@ def test_groups_are_mixed_evenly_through_the_crowd(tmp_path: Path) -> None:
     for first in range(0, 1_000, 200):
         lives = Counter(mixed.life_of(number) for number in range(first, first + 200))
         assert 8 <= lives["bot"] <= 12
+
+
+def test_who_comes_first_comes_before_all_others(tmp_path: Path) -> None:
+    staffed = plan(tmp_path, Group(life="desk", share=0.02, comes_first=True), Group(life="rush", share=0.98))
+    assert [staffed.life_of(number) for number in (0, 19, 20, 999)] == ["desk", "desk", "rush", "rush"]
 
 
 # -- what is noted ---------------------------------------------------------------------------------------------------
@@ -187,6 +194,11 @@ def test_units_that_nobody_can_find_and_answers_that_nobody_should_get_make_it_r
             no_forged_ticket_opens,
             outcome(notes((1, "forged", 403, 0.1))),
             outcome(notes((1, "forged", 201, 0.1))),
+        ),
+        (
+            stays_flat("desk", 10, 100),
+            outcome(notes((1, "desk", 200, 0.05), (11, "desk", 200, 0.06))),
+            outcome(notes((1, "desk", 200, 0.05), (11, "desk", 200, 0.06), (12, "desk", 200, 0.9))),
         ),
         (no_place_gets_worse, outcome(), outcome(notes(worse=1))),
     ],
