@@ -3,6 +3,7 @@
 import hashlib
 
 from services.domain import commands as c
+from services.domain.places import commitment_of
 from tests.builders import CAMPAIGN, digest
 
 
@@ -24,7 +25,7 @@ def set_valve(
 
 
 def prepare_room(*, seed: str = "seed", campaign: str = CAMPAIGN, key: str = "1") -> c.PrepareRoom:
-    return c.PrepareRoom(id=digest("prepare", campaign, key), campaign=campaign, commitment=hex256(hex256(seed)))
+    return c.PrepareRoom(id=digest("prepare", campaign, key), campaign=campaign, commitment=commitment_of(hex256(seed)))
 
 
 def count_room(people: int, *, round_: int = 1, campaign: str = CAMPAIGN) -> c.CountRoom:

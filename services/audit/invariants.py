@@ -10,6 +10,7 @@ from typing import Any
 
 from services.audit.buckets import PUBLIC, RESERVE, Bucket, Buckets
 from services.audit.report import Kind, Report
+from services.audit.waiting_rooms import WaitingRooms
 from services.audit.withdrawals import Withdrawals
 from services.domain.commands import AddSlots, Command, DefineCampaign, MoveSlot, WithdrawSlot
 from services.domain.events import Event
@@ -26,6 +27,7 @@ class Walk:
         self._held: dict[str, _Held] = {}
         self._handed_out_late: set[str] = set()
         self._withdrawals = Withdrawals(self._buckets)
+        self._rooms = WaitingRooms()
         self._steps = {
             "confirmed": self._confirmed,
             "rejected": self._rejected,
@@ -49,6 +51,8 @@ class Walk:
 
     def step(self, offset: int, command: Command, event: Event) -> None:
         """Take the next event."""
+        for what in self._rooms.step(command, event):
+            self._add(Kind.UNFAIR, offset, event, what)
         step = self._steps.get(event.type)
         if step is not None:
             step(offset, event)

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     OUT_OF_TURN = "out_of_turn"  # I7
     PICKED_UP_TWICE = "picked_up_twice"  # I6
     UNTRUE_REFUSAL = "untrue_refusal"  # refused for lack of stock that was there, or told a wrong rest
+    UNFAIR = "unfair"  # I8: a waiting room that draws or lets in otherwise than was told
     NOT_HELD = "not_held"  # cancelled or picked up what nobody had
 
 

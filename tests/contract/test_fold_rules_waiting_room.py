@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from services.domain import commands as c
+from services.domain.places import commitment_of
 from services.domain.reasons import Reason
 from services.domain.rows import RoomRow, Valve
 from services.domain.rules.answers import Fact, done, refused, repeated
@@ -101,7 +102,7 @@ async def test_a_round_begins_with_the_commitment_to_its_seed(scheduled: World) 
     assert await scheduled.fold(rooms.prepare_room()) == done(Fact.ROOM_PREPARED, 1)
     found = await room(scheduled)
     assert (found.round, found.active, found.frozen, found.seed) == (1, 1, 0, "")
-    assert found.commitment == rooms.hex256(SEED)
+    assert found.commitment == commitment_of(SEED)
 
 
 async def test_the_next_opening_has_a_round_of_its_own(waiting: World) -> None:
@@ -109,7 +110,7 @@ async def test_the_next_opening_has_a_round_of_its_own(waiting: World) -> None:
     assert await waiting.fold(rooms.prepare_room(seed="other", key="2")) == done(Fact.ROOM_PREPARED, 2)
     found = await room(waiting)
     assert (found.early, found.late, found.serving, found.frozen, found.seed) == (0, 0, 0, 0, "")
-    assert found.commitment == rooms.hex256(rooms.hex256("other"))
+    assert found.commitment == commitment_of(rooms.hex256("other"))
     assert await waiting.fold(rooms.admit(4)) == NO_ROOM
 
 

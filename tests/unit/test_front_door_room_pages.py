@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.domain import commands as c
+from services.domain.places import commitment_of
 from tests import room_builders as rooms
 from tests.unit.front_door_browser import Page
 from tests.unit.front_door_world import CAMPAIGN, Heard, World, campaign, front_door
@@ -77,7 +78,7 @@ async def test_before_the_opening_the_page_says_that_it_does_not_matter_who_came
     cookie = await join(world, wait)
     early = (await look(world, wait, cookie)).text
     assert "by lot" in early
-    assert rooms.hex256(rooms.hex256("seed")) in early or "SHA-256 of the seed" in early
+    assert commitment_of(rooms.hex256("seed")) in early
     world.transition(c.Open, "masks")
     await told(world, rooms.freeze_room(50, campaign="masks"))
     assert rooms.hex256("seed") in (await look(world, wait, cookie)).text
