@@ -4,6 +4,8 @@ import asyncio
 import secrets
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,6 +16,7 @@ from msgspec import Meta
 from infra.launcher.endpoints import Endpoints, read_endpoints
 from infra.launcher.system import UpSettings, running_system
 from loadtests.scenarios.catalogue import SCENARIOS
+from loadtests.scenarios.comparison import write_comparison
 from loadtests.scenarios.playing import Playing, verdict
 from loadtests.scenarios.report import write_report
 from loadtests.scenarios.scenario import Scenario
@@ -122,6 +125,12 @@ async def _play(scenario: Scenario, endpoints: Endpoints, data: Path, settings: 
 def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
+
+
+def tell_comparison(names: Sequence[str], settings: LoadtestSettings) -> None:
+    """`maskline loadtest --compare FILE.json…` Raises NoFigures."""
+    target = settings.reports / f"comparison-{time.strftime('%Y%m%d-%H%M%S')}.html"
+    click.echo(str(write_comparison([Path(name) for name in names], target)))
 
 
 def tell_list() -> None:

@@ -88,7 +88,7 @@ class Allocator:
         self._key_check = key_check
         self._guard = guard
         self._reader = PartitionReader(settings, COMMANDS, settings.reader, tells_reconnects=True)
-        self._looker = PartitionReader(settings, COMMANDS, settings.reader)
+        self._looker = PartitionReader(settings, COMMANDS, settings.reader, looks_only=True)
         self._looking = asyncio.Lock()
         self._rounds = Rounds()
         self._running: dict[PartitionId, asyncio.Task[None]] = {}

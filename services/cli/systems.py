@@ -35,19 +35,23 @@ def load_demo() -> click.Command:
 
 
 def load_loadtest() -> click.Command:
-    from loadtests.scenarios.command import LoadtestSettings, run, tell_list
+    from loadtests.scenarios.command import LoadtestSettings, run, tell_comparison, tell_list
 
     @click.command("loadtest")
     @click.argument("names", metavar="NAME…", nargs=-1)
     @click.option("--list", "is_list", is_flag=True, help="Which scenarios there are, and what really happened.")
+    @click.option("--compare", is_flag=True, help="NAME… are the .json files of runs: one page with all of them.")
     @options_of(LoadtestSettings)
-    def loadtest(names: tuple[str, ...], is_list: bool, settings: LoadtestSettings) -> None:
+    def loadtest(names: tuple[str, ...], is_list: bool, compare: bool, settings: LoadtestSettings) -> None:
         """Play what made other portals fall, on rehearsals alone; a verdict, a report, and an exit code. `all`: all.
 
         0: everything held. 1: something did not. 2: the run proves nothing, or could not be done.
         """
         if is_list or not names:
             tell_list()
+            return
+        if compare:
+            tell_comparison(names, settings)
             return
         sys.exit(run(list(names), settings))
 

@@ -119,7 +119,7 @@ async def main(settings: FrontDoorSettings, stop: Stop) -> None:
         door = await stack.enter_async_context(
             open_door(settings, tasks, key_check=secrets.key_check(), commit_settings=settings.commit)
         )
-        looker = PartitionReader(settings, COMMANDS)
+        looker = PartitionReader(settings, COMMANDS, looks_only=True)
         stack.push_async_callback(looker.stop)
         parts = Parts(door, secrets, LogEnds(looker), settings.shedding)
         tasks.start(parts.rushes.watch(), "rushes")

@@ -125,7 +125,7 @@ async def open_door(
         await redis.aclose()
         raise
     producer = await LogProducer.start(settings)
-    looker = PartitionReader(settings, COMMANDS)
+    looker = PartitionReader(settings, COMMANDS, looks_only=True)
     reader = StateReader(redis, published)
     check_log = SameLog(looker, genesis, reader.head).check
     commit = GroupCommit(producer, COMMANDS, genesis, commit_settings, on_batch=_note_batch, check_log=check_log)
@@ -154,7 +154,7 @@ async def _look_at_log(
 ) -> tuple[dict[PartitionId, Genesis], dict[PartitionId, Offset]]:
     """Whose log it is, and below which offset everything is published: Redis has had that, and anybody may know it."""
     numbers = [PartitionId(number) for number in range(await count_partitions(settings))]
-    reader = PartitionReader(settings, COMMANDS)
+    reader = PartitionReader(settings, COMMANDS, looks_only=True)
     try:
         genesis = {partition: await read_genesis(reader, partition) for partition in numbers}
         published = {partition: await reader.committed(GROUP, partition) for partition in numbers}

@@ -24,6 +24,10 @@ from services.stream.kafka_client import QUESTION_REQUESTS, KafkaClient
 MAX_BATCH_BYTES: Final = 512 * 1024
 """Above a thousand commands of usual size, and half of what the topics accept (max.message.bytes 1 MiB)."""
 MAX_FETCH_BYTES: Final = 2 * 1024 * 1024
+FETCHED_AT_ONCE: Final = 25
+"""Partitions that may fill one answer: 50 MiB, as Kafka itself would have it."""
+LOOK_BYTES: Final = 1_024
+"""For who looks at one record: a broker sends the whole batch that holds it, and nothing behind that."""
 FIRST_BACKOFF_S: Final = 0.05
 LAST_BACKOFF_S: Final = 1.0
 RETRY_BACKOFF_MS: Final = 100
@@ -84,11 +88,17 @@ async def start_producer(settings: KafkaSettings) -> AIOKafkaProducer:
 
 
 async def start_consumer(
-    settings: KafkaSettings, *, group: str | None, fetch_max_wait_ms: int, max_poll_records: int
+    settings: KafkaSettings,
+    *,
+    group: str | None,
+    fetch_max_wait_ms: int,
+    max_poll_records: int,
+    fetch_bytes: int = MAX_FETCH_BYTES,
 ) -> AIOKafkaConsumer:
     """A connected consumer that never commits and never chooses an offset by itself. Raises KafkaUnreachable.
 
-    `group` names whose committed offsets it may ask for.
+    `group` names whose committed offsets it may ask for; `fetch_bytes` is what a broker sends of a partition at once,
+    one batch at least.
     """
     return await _started(
         settings,
@@ -98,7 +108,8 @@ async def start_consumer(
             enable_auto_commit=False,
             auto_offset_reset="none",
             fetch_max_wait_ms=fetch_max_wait_ms,
-            max_partition_fetch_bytes=MAX_FETCH_BYTES,
+            max_partition_fetch_bytes=fetch_bytes,
+            fetch_max_bytes=fetch_bytes * FETCHED_AT_ONCE,  # Tansu goes by this one alone
             max_poll_records=max_poll_records,
             session_timeout_ms=SESSION_TIMEOUT_MS,
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,

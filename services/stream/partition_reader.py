@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from msgspec import Meta
 
 from services.platform.settings import Settings
-from services.stream.client import ANSWER_TIMEOUT_S, KafkaSettings, start_consumer
+from services.stream.client import ANSWER_TIMEOUT_S, LOOK_BYTES, MAX_FETCH_BYTES, KafkaSettings, start_consumer
 from services.stream.committed_offsets import CommittedOffsets
 from services.stream.connections import Connections
 from services.stream.errors import HoleInLog, LogReconnected, LogUnavailable, NotAssigned, PositionOutsideLog
@@ -117,7 +117,8 @@ class PartitionReader:
     """A `LogReader` on Kafka. One task fetches and seeks; `log_end`, `commit` and the like may come from others.
 
     One that `tells_reconnects` raises LogReconnected from a fetch after its connection to a leader has become another
-    one, and returns nothing that came over it: whoever must not read another log by mistake looks at it first.
+    one, and returns nothing that came over it: whoever must not read another log by mistake looks at it first. One that
+    `looks_only` at single records has little sent: what stands behind them would be a megabyte each time.
     """
 
     def __init__(
@@ -127,9 +128,11 @@ class PartitionReader:
         settings: ReaderSettings | None = None,
         *,
         tells_reconnects: bool = False,
+        looks_only: bool = False,
     ) -> None:
         self.topic = topic
         self._tells_reconnects = tells_reconnects
+        self._fetch_bytes = LOOK_BYTES if looks_only else MAX_FETCH_BYTES
         self._connections: Connections | None = None
         self._kafka = kafka
         self._settings = settings or ReaderSettings()
@@ -322,6 +325,7 @@ class PartitionReader:
             group=group,
             fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
             max_poll_records=self._settings.fetch_max_records,
+            fetch_bytes=self._fetch_bytes,
         )
         if self._tells_reconnects:
             self._connections = Connections(consumer._client)

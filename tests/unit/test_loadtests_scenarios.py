@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from loadtests.crowd.notes import Notebook, Notes, WishHeard, read_all
 from loadtests.scenarios.catalogue import SCENARIOS, evenly, front_loaded, step, waves
 from loadtests.scenarios.command import listed
+from loadtests.scenarios.comparison import NoFigures, write_comparison
 from loadtests.scenarios.judges import (
     always,
     answers_within,
@@ -237,6 +238,24 @@ def test_figures_and_page_are_of_the_same_run_and_name_nobody() -> None:
 def test_a_plot_marks_what_was_broken() -> None:
     assert 'class="fault"' in plot("CPU", [Line("a", {1: 2.0, 9: 3.0})], "cores", [(2.0, 4.0)])
     assert plot("nothing", [], "") == ""
+
+
+def test_runs_stand_beside_each_other(tmp_path: Path) -> None:
+    paths = []
+    for took_s in (0.01, 0.2):
+        run = outcome(notes((1, "book", 201, took_s), wishes=(wish("confirmed"),)))
+        paths.append(write_report(S1, run, [], tmp_path / str(took_s)).with_suffix(".json"))
+    text = write_comparison(paths, tmp_path / "beside.html").read_text("utf-8")
+    assert text.count("<th>S1-") == 2
+    assert "1 × 201" in text
+    assert not re.search(r"(src|href)=|@import|url\(", text)
+
+
+def test_what_is_no_run_cannot_be_compared(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{}")
+    for path in (tmp_path / "x.json", tmp_path / "nothing.json"):
+        with pytest.raises(NoFigures):
+            write_comparison([path], tmp_path / "beside.html")
 
 
 def test_the_list_tells_what_cannot_be_run_yet() -> None:
