@@ -71,7 +71,7 @@ class Notebook:
 
     def heard(self, call: str, status: int, took_s: float, second: int | None = None) -> None:
         """An answer, or NO_ANSWER; now, or in a second that is told."""
-        of = int(self.now_s) if second is None else second, call
+        of = max(0, int(self.now_s)) if second is None else second, call
         self._statuses[of][status] += 1
         histogram = self._latencies.get(of)
         if histogram is None:

@@ -18,13 +18,15 @@ class Line(NamedTuple):
     values: Mapping[int, float]
 
 
-def plot(title: str, lines: Sequence[Line], unit: str, marked: Sequence[tuple[float, float]] = ()) -> str:
-    """A picture with a legend; stretches of time that are marked stand grey behind it."""
-    seconds = [second for line in lines for second in line.values]
-    if not seconds:
+def plot(
+    title: str, lines: Sequence[Line], unit: str, seconds: float, marked: Sequence[tuple[float, float]] = ()
+) -> str:
+    """A picture with a legend over so many seconds; stretches of time that are marked stand grey behind it."""
+    values = [value for line in lines for value in line.values.values()]
+    if not values:
         return ""
-    first, last = min(seconds), max(*seconds, min(seconds) + 1)
-    top = _round_up(max(value for line in lines for value in line.values.values()))
+    first, last = 0, max(1, round(seconds))
+    top = _round_up(max(values))
 
     def x(second: float) -> float:
         return LEFT + (second - first) / (last - first) * (WIDTH - LEFT - RIGHT)
@@ -32,7 +34,8 @@ def plot(title: str, lines: Sequence[Line], unit: str, marked: Sequence[tuple[fl
     def y(value: float) -> float:
         return TOP + (1 - value / top) * (HEIGHT - TOP - BOTTOM)
 
-    parts = [f'<text x="{LEFT}" y="15" class="title">{html.escape(title)}</text>']
+    label = html.escape(f"{title}{f', {unit}' if unit else ''}")
+    parts = [f'<text x="{LEFT}" y="15" class="title">{label}</text>']
     for since, until in marked:
         width = x(min(until, last)) - x(max(since, first))
         parts.append(f'<rect x="{x(max(since, first)):.1f}" y="{TOP}" width="{max(width, 0):.1f}" '
@@ -45,17 +48,17 @@ def plot(title: str, lines: Sequence[Line], unit: str, marked: Sequence[tuple[fl
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" class="tick">{last} s</text>')
     for number, line in enumerate(lines):
         colour = COLOURS[number % len(COLOURS)]
-        points = " ".join(f"{x(second):.1f},{y(value):.1f}" for second, value in sorted(line.values.items()))
+        shown = sorted((second, value) for second, value in line.values.items() if first <= second <= last)
+        points = " ".join(f"{x(second):.1f},{y(value):.1f}" for second, value in shown)
         parts.append(f'<polyline points="{points}" stroke="{colour}"/>')
         parts.append(f'<text x="{WIDTH - RIGHT + 10}" y="{TOP + 10 + 15 * number}" fill="{colour}">'
                      f"{html.escape(line.name)}</text>")  # fmt: skip
-    label = html.escape(f"{title}{f', {unit}' if unit else ''}")
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
 def _round_up(value: float) -> float:
     """To 1, 2 or 5 times a power of ten."""
-    power = 10.0**-2
+    power = 1.0 if value > 1 else 0.1
     while True:
         for step in STEPS:
             if value <= step * power:

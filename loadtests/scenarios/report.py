@@ -22,6 +22,7 @@ OF_STATUS: Final = {
     503: "come back",
     0: "no answer",
 }
+GONE: Final = frozenset({"slot_full", "sold_out"})
 
 
 def write_report(scenario: Scenario, outcome: Outcome, faults: Sequence[str], folder: Path) -> Path:
@@ -98,6 +99,7 @@ _SHOWN: Final = (
 
 
 def _plots(outcome: Outcome) -> list[str]:
+    """Over the same seconds, so that they can be read one below the other."""
     by_status: dict[int, dict[int, float]] = defaultdict(dict)
     p50: dict[int, float] = {}
     p99: dict[int, float] = {}
@@ -115,14 +117,30 @@ def _plots(outcome: Outcome) -> list[str]:
         cpu[sample.process][sample.second] = sample.cpu
         memory[sample.process][sample.second] = sample.memory_mib
     marked = [outcome.outage] if outcome.outage else []
+    whole = range(round(outcome.seconds))
+    counts = {status: {second: of.get(second, 0.0) for second in whole} for status, of in sorted(by_status.items())}
+    gone = _sold_out(outcome)
     return [
         plot("Bookings a second, by what they heard",
-             [Line(OF_STATUS.get(status, str(status)), of) for status, of in sorted(by_status.items())], "1/s", marked),
-        plot("From asking to hearing", [Line("half", p50), Line("99 of 100", p99)], "ms", marked),
-        plot("Commands that are not decided", [Line("undecided", undecided)], "", marked),
-        plot("CPU", [Line(name, of) for name, of in sorted(cpu.items())], "cores", marked),
-        plot("Memory", [Line(name, of) for name, of in sorted(memory.items())], "MiB", marked),
+             [Line(OF_STATUS.get(status, str(status)), of) for status, of in counts.items()], "1/s",
+             outcome.seconds, marked),
+        plot("From asking to hearing", [Line("half", p50), Line("99 of 100", p99)], "ms", outcome.seconds, marked),
+        plot("Slots of which somebody was told that they are gone", [Line("slots", gone)], "", outcome.seconds, marked),
+        plot("Commands that are not decided", [Line("undecided", undecided)], "", outcome.seconds, marked),
+        plot("CPU", [Line(name, of) for name, of in sorted(cpu.items())], "cores", outcome.seconds, marked),
+        plot("Memory", [Line(name, of) for name, of in sorted(memory.items())], "MiB", outcome.seconds, marked),
     ]  # fmt: skip
+
+
+def _sold_out(outcome: Outcome) -> dict[int, float]:
+    """How many slots were gone by each second, by what the crowd was told; nothing where none was."""
+    first: dict[str, float] = {}
+    for wish in outcome.wishes:
+        if wish.reason in GONE and wish.heard_s is not None:
+            first[wish.slot] = min(wish.heard_s, first.get(wish.slot, wish.heard_s))
+    if not first:
+        return {}
+    return {second: float(sum(at <= second for at in first.values())) for second in range(round(outcome.seconds))}
 
 
 def _only(outcome: Outcome, second: int) -> Outcome:

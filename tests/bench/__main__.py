@@ -22,6 +22,7 @@ from tests.bench.rebuilding import rebuilding
 from tests.bench.refusals import refusals
 from tests.bench.scaling import NAMES, scaling
 from tests.bench.through_the_door import decided, decision_times, ready
+from tests.bench.twice import twice
 from tests.bench.versus import versus_embedded, versus_real
 from tests.bench.waiting import waiting
 
@@ -32,6 +33,7 @@ EMBEDDED: Final[Measurements] = {
     cost: ("front_door_cpu_vs_noop",),
     refusals: ("refusal_cpu_vs_accepted",),
     overload: ("overload_goodput", "overload_p99_ms", "overload_ghosts", "counter_p99_added_ms"),
+    twice: ("overload_twice_goodput",),
     waiting: ("polls_per_s", "waiting_room_grown_mib"),
     decided: ("decided_per_s", "decided_per_s_hot"),
     versus_embedded: VERSUS,

@@ -69,7 +69,7 @@ class Overload(NamedTuple):
     counter_meanwhile: Offered
 
 
-class _Crowd:
+class OfferedWishes:
     """Wishes that are ready to be sent, each once; `accepted` are the ids that were told."""
 
     def __init__(self, client: HttpClient, ready_wishes: Sequence[Wish]) -> None:
@@ -115,14 +115,14 @@ def overload() -> list[Figure]:
     assert not found.lost, f"{found.lost} accepted bookings are not in the log"
     against = (
         f"{crowd.offered / OVERLOAD_S:,.0f}/s offered for {OVERLOAD_S:g} s to a log held at a peak of "
-        f"{found.peak_per_s:,.0f}/s; heard: {_in_words(crowd)}; normal after {found.normal_after_s} s; "
+        f"{found.peak_per_s:,.0f}/s; heard: {in_words(crowd)}; normal after {found.normal_after_s} s; "
         f"generator late by {crowd.slip_ms(99):.1f} ms (p99)"
     )
     goodput = crowd.answers[202] / OVERLOAD_S / found.peak_per_s
     added_ms = found.counter_meanwhile.latency_ms(201, 99) - found.counter_before.latency_ms(201, 99)
     desk = (
         f"bookings at a desk until their decision, p99 {found.counter_before.latency_ms(201, 99):.1f} ms before; "
-        f"heard: {_in_words(found.counter_meanwhile)}"
+        f"heard: {in_words(found.counter_meanwhile)}"
     )
     return [
         figure("overload_goodput", [goodput], "1", against),
@@ -132,7 +132,8 @@ def overload() -> list[Figure]:
     ]
 
 
-def _in_words(heard: Offered) -> str:
+def in_words(heard: Offered) -> str:
+    """How many heard each status."""
     return ", ".join(f"{count:,} {status or 'nothing'}" for status, count in sorted(heard.answers.items()))
 
 
@@ -145,7 +146,7 @@ async def _overload(folder: Path) -> Overload:
         )
         campaign = await _opened(city, client, "overload")
         rush_of, calm_of = round(peak_per_s * TIMES * OVERLOAD_S), round(CALM_PER_S * CALM_S)
-        crowd = _Crowd(client, await asyncio.to_thread(wishes, campaign, rush_of + calm_of, 3))
+        crowd = OfferedWishes(client, await asyncio.to_thread(wishes, campaign, rush_of + calm_of, 3))
         gc.collect()
         gc.freeze()  # to look through 300,000 wishes again and again makes a generator late
         offered, meanwhile = await asyncio.gather(

@@ -236,8 +236,8 @@ def test_figures_and_page_are_of_the_same_run_and_name_nobody() -> None:
 
 
 def test_a_plot_marks_what_was_broken() -> None:
-    assert 'class="fault"' in plot("CPU", [Line("a", {1: 2.0, 9: 3.0})], "cores", [(2.0, 4.0)])
-    assert plot("nothing", [], "") == ""
+    assert 'class="fault"' in plot("CPU", [Line("a", {1: 2.0, 9: 3.0})], "cores", 10, [(2.0, 4.0)])
+    assert plot("nothing", [], "", 10) == ""
 
 
 def test_runs_stand_beside_each_other(tmp_path: Path) -> None:
