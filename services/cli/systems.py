@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from services.cli.lazy import located
+from services.platform.errors import MasklineError
 from services.platform.settings import Settings, options_of
 
 PROCESSES: Final = {
@@ -34,8 +35,15 @@ def load_demo() -> click.Command:
     return demo
 
 
+class NoLoadTests(MasklineError):
+    """Load tests need {missing}, which is not installed: pip install 'maskline[loadtests]'. In a clone: make venv."""
+
+
 def load_loadtest() -> click.Command:
-    from loadtests.scenarios.command import LoadtestSettings, run, tell_comparison, tell_list
+    try:
+        from loadtests.scenarios.command import LoadtestSettings, run, tell_comparison, tell_list
+    except ModuleNotFoundError as error:
+        raise NoLoadTests(missing=error.name) from error
 
     @click.command("loadtest")
     @click.argument("names", metavar="NAME…", nargs=-1)

@@ -1,6 +1,7 @@
 """Scenarios: who comes when and behaves how, what is noted, what must hold, and what the report says."""
 
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from loadtests.scenarios.plot import Line, plot
 from loadtests.scenarios.report import figures, page, write_report
 from loadtests.scenarios.scenario import Scenario
 from loadtests.shape import Shape
+from services.cli.systems import NoLoadTests, load_loadtest
 
 PLAYED = [scenario for scenario in SCENARIOS.values() if not scenario.needs]
 S1 = SCENARIOS["S1"]
@@ -260,3 +262,9 @@ def test_what_is_no_run_cannot_be_compared(tmp_path: Path) -> None:
 
 def test_the_list_tells_what_cannot_be_run_yet() -> None:
     assert any("S14" in line and "needs the draw" in line for line in listed())
+
+
+def test_where_locust_is_not_installed_it_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "loadtests.scenarios.command", None)
+    with pytest.raises(NoLoadTests, match=r"pip install 'maskline\[loadtests\]'"):
+        load_loadtest()
